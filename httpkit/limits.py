@@ -1,0 +1,99 @@
+"""Every limit and deadline on what a peer controls: a name, a default, its precedent, its reason.
+
+Counts and sizes are in bytes unless the name says otherwise, times in seconds. `None` switches a
+limit off where its type allows it. Body limits have an override for each route; no limit or
+deadline of a body applies to an accepted upgrade.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+__all__ = ["Limits"]
+
+Count = Annotated[int, Meta(ge=1)]
+Size = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits of one server; see the comment at each field for where the default comes from."""
+
+    # --- connections -------------------------------------------------------------------------
+    max_connections: Count = 10_000
+    """Open connections for each process. Further ones wait in the listen backlog: a client that
+    waits is better off than one that is refused (nginx: worker_connections)."""
+
+    max_requests_in_flight: Count | None = None
+    """Requests that run at once; one more is answered 503 with Retry-After (uvicorn:
+    --limit-concurrency, off by default as well, since handlers differ too much for one number)."""
+
+    max_requests_per_connection: Count | None = None
+    """After so many requests a connection is closed in an orderly way (nginx:
+    keepalive_requests); off by default as in hyper, a connection does not age here."""
+
+    pipeline_depth: Count = 64
+    """Pipelined requests answered in one turn of the loop, with one write; the rest waits a turn,
+    so that one peer cannot occupy the loop (h2o: the same idea; wrk and browsers need 16)."""
+
+    input_buffer: Size = 65_536
+    """Bytes read ahead while a handler runs: pipelined requests, and the way to notice that a
+    client is gone. Beyond it reading pauses (asyncio's default high-water mark)."""
+
+    # --- request heads -----------------------------------------------------------------------
+    max_target: Size = 8_192
+    """The request target: 414. RFC 9110 §4.1 recommends at least 8000 (Apache: 8190)."""
+
+    max_header_bytes: Size = 32_768
+    """The header section: 431 (nginx: 4 buffers of 8 KiB)."""
+
+    max_headers: Count = 100
+    """Header fields: 431 (Apache, hyper: 100)."""
+
+    header_timeout: Seconds = 10.0
+    """From the first byte of a head to its last: 408. Absolute, so that slow drips do not extend
+    it (Slowloris; Apache mod_reqtimeout: 20 to 40, Caddy and Go advise 10)."""
+
+    keep_alive_timeout: Seconds = 75.0
+    """Idle time between requests (nginx: 75; more than the 60 of the usual load balancers, which
+    must be the side that closes)."""
+
+    # --- request bodies ----------------------------------------------------------------------
+    max_body: Size | None = 16 * 1024 * 1024
+    """Body of a request: 413; each route may override it (nginx: 1 MiB, Kestrel: 30 MB)."""
+
+    body_buffer: Size = 131_072
+    """Body bytes that wait for the handler; beyond it reading pauses."""
+
+    body_grace: Seconds = 5.0
+    """Time a body may take at any rate (Kestrel: 5)."""
+
+    min_body_rate: Count | None = 240
+    """Bytes a second, on average, that a body must reach after the grace: 408 (Kestrel: 240)."""
+
+    drain_bytes: Size = 262_144
+    """Unread body that is read and thrown away after an early answer, to keep the connection;
+    a longer one closes it (Go: 256 KiB)."""
+
+    # --- answers -----------------------------------------------------------------------------
+    write_stall: Seconds = 60.0
+    """A peer that takes no byte for so long is cut off (nginx: send_timeout 60)."""
+
+    write_buffer: Size = 65_536
+    """Bytes that wait for the socket before a handler has to wait (asyncio's default)."""
+
+    request_timeout: Seconds | None = None
+    """From the end of the head to the end of the answer, 503; off, since streams may live long."""
+
+    half_close_timeout: Seconds = 30.0
+    """How long a handler goes on for a peer that has closed its sending side, counted anew each
+    time response bytes flow."""
+
+    linger_timeout: Seconds = 5.0
+    """After a refusal the socket is read on for so long, so that the peer can read the answer
+    before a reset destroys it (RFC 9112 §9.6; nginx: lingering_timeout 5)."""
+
+    # --- shutdown ----------------------------------------------------------------------------
+    shutdown_timeout: Seconds = 30.0
+    """What running requests get on a graceful stop before they are cancelled (gunicorn: 30)."""

@@ -1,0 +1,356 @@
+"""What handlers get: `Request`. Everything is parsed on first use.
+
+A request holds raw wire values and a `RequestChannel`, the server's side of it; whatever needs an
+event loop is a method of that channel.
+"""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import msgspec
+
+from httpkit.cookies import parse_cookies
+from httpkit.errors import HTTPError
+from httpkit.forms import FormData, parse_form
+from httpkit.headers import HeaderFields, Headers, RawHeaders, encode_fields
+from httpkit.types import Address, MatchedRoute, RequestChannel
+from httpkit.urls import URL, Query, decode_path, split_target
+
+__all__ = ["Request", "State"]
+
+T = TypeVar("T")
+
+
+class State:
+    """A place for an application's own attributes."""
+
+    def __repr__(self) -> str:
+        return f"State({vars(self)!r})"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"state has no attribute {name!r}; nothing has set it yet")
+
+    if TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
+
+class Request:
+    """One request.
+
+    Attributes:
+        method: upper case, e.g. `GET`.
+        target: the request target as received.
+        scheme: `http` or `https`.
+        http_version: `1.0`, `1.1`, `2` or `3`.
+        raw_headers: the fields as lower case names and values in bytes.
+        path_params: what the route's converters took from the path.
+        route: the route that matched, or `None` before that and without one.
+        max_body: the limit for this request's body in bytes, `None` for none.
+    """
+
+    __slots__ = (
+        "_authority",
+        "_body",
+        "_channel",
+        "_cookies",
+        "_form",
+        "_headers",
+        "_query",
+        "_segments",
+        "_state",
+        "_streamed",
+        "http_version",
+        "max_body",
+        "method",
+        "path_params",
+        "raw_headers",
+        "route",
+        "scheme",
+        "target",
+    )
+
+    _body: bytes
+    _cookies: dict[str, str]
+    _form: FormData
+    _headers: Headers
+    _query: Query
+    _segments: list[str] | None
+    _state: State
+    _streamed: bool
+    path_params: dict[str, Any]
+
+    def __init__(
+        self,
+        channel: RequestChannel,
+        method: str,
+        target: bytes,
+        raw_headers: RawHeaders,
+        *,
+        scheme: str = "http",
+        authority: bytes = b"",
+        http_version: str = "1.1",
+        max_body: int | None = None,
+    ) -> None:
+        self._channel = channel
+        self._authority = authority
+        self.method = method
+        self.target = target
+        self.raw_headers = raw_headers
+        self.scheme = scheme
+        self.http_version = http_version
+        self.max_body = max_body
+        self.path_params = _NO_PARAMS
+        self.route: MatchedRoute | None = None
+
+    # --- the target --------------------------------------------------------------------------
+
+    @property
+    def segments(self) -> list[str] | None:
+        """The decoded, normalised segments of the path; `None` if it cannot name anything here.
+
+        What the router matches and what handlers see (`httpkit.urls.decode_path`).
+        """
+        try:
+            return self._segments
+        except AttributeError:
+            path = split_target(self.target)[0]
+            self._segments = decode_path(path) if path[:1] == b"/" else None
+            return self._segments
+
+    @property
+    def path(self) -> str:
+        """The decoded, normalised path. `*` for `OPTIONS *`."""
+        if self.target == b"*":
+            return "*"
+        segments = self.segments
+        return "/" if segments is None else "/" + "/".join(segments)
+
+    @property
+    def query_string(self) -> bytes:
+        """The raw query, without the question mark."""
+        return split_target(self.target)[1]
+
+    @property
+    def query(self) -> Query:
+        """The parsed query.
+
+        Raises:
+            HTTPError: 400 with more than 1000 fields.
+        """
+        try:
+            return self._query
+        except AttributeError:
+            try:
+                self._query = Query.parse(self.query_string)
+            except ValueError:
+                raise HTTPError(400, "The query has too many fields.") from None
+            return self._query
+
+    @property
+    def host(self) -> str:
+        """The host the client asked for, lower case, without a port."""
+        return URL(self.scheme, self.authority, "").host
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the client named them."""
+        return self._authority.decode("latin-1")
+
+    @property
+    def url(self) -> URL:
+        """The effective URL of the request (RFC 9110 §7.1)."""
+        path, query = split_target(self.target)
+        return URL(self.scheme, self.authority, path.decode("latin-1"), query.decode("latin-1"))
+
+    @property
+    def base_url(self) -> URL:
+        """The URL of the root of this server, as the client reaches it."""
+        return URL(self.scheme, self.authority, "/")
+
+    def url_for(self, name: str, /, **params: Any) -> URL:
+        """The absolute URL of a named route.
+
+        Raises:
+            LookupError: no route of that name takes these parameters.
+        """
+        if self.route is None:
+            raise LookupError("this request was not routed by an App, so it cannot build URLs")
+        path, _, query = self.route.url_path_for(name, **params).partition("?")
+        return URL(self.scheme, self.authority, path, query)
+
+    # --- header fields -----------------------------------------------------------------------
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields."""
+        try:
+            return self._headers
+        except AttributeError:
+            self._headers = Headers(self.raw_headers)
+            return self._headers
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies (RFC 6265bis §5.7)."""
+        try:
+            return self._cookies
+        except AttributeError:
+            self._cookies = parse_cookies(self.headers.getlist("cookie"))
+            return self._cookies
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body, lower case, without parameters; empty if not given."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    # --- the connection ----------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """A short id, the one that stands in the logs and in 500 answers."""
+        return self._channel.request_id
+
+    @property
+    def client(self) -> Address | None:
+        """The peer's address."""
+        return self._channel.client
+
+    @property
+    def server(self) -> Address | None:
+        """The local address."""
+        return self._channel.server
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the server is stopping; a long stream should end soon."""
+        return self._channel.shutting_down
+
+    def is_disconnected(self) -> bool:
+        """Whether the client is known to be gone. A handler is also cancelled then."""
+        return self._channel.is_disconnected()
+
+    @property
+    def state(self) -> State:
+        """Attributes of your own, for middleware and handlers of this request."""
+        try:
+            return self._state
+        except AttributeError:
+            self._state = State()
+            return self._state
+
+    async def send_informational(self, status: int, headers: HeaderFields | None = None) -> None:
+        """Write an interim response, e.g. 102 or 103 (RFC 9110 §15.2); HTTP/1.0 gets none.
+
+        Raises:
+            ValueError: not an informational status, or one that has a meaning of its own
+                (100 is sent when the body is read, 101 by `Upgrade`).
+        """
+        if not 102 <= status <= 199:
+            raise ValueError(f"{status} is not an interim status an application may send")
+        await self._channel.send_informational(status, encode_fields(headers))
+
+    async def early_hints(self, *links: str) -> None:
+        """Send 103 Early Hints with these `Link` values (RFC 8297).
+
+        await request.early_hints("</style.css>; rel=preload; as=style")
+        """
+        await self.send_informational(103, [("link", link) for link in links])
+
+    # --- the body ----------------------------------------------------------------------------
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body in chunks as they arrive; the client is slowed down to the reader's pace.
+
+        Raises:
+            BodyTooLarge: beyond `max_body`; answered 413 unless caught.
+            RuntimeError: the body was consumed before.
+        """
+        if hasattr(self, "_body"):
+            if self._body:
+                yield self._body
+            return
+        if hasattr(self, "_streamed"):
+            raise RuntimeError("the body of this request has been consumed by stream() already")
+        self._streamed = True
+        receive = self._channel.receive_body
+        while chunk := await receive():
+            yield chunk
+
+    async def body(self) -> bytes:
+        """The whole body; kept, so that it can be asked for again."""
+        try:
+            return self._body
+        except AttributeError:
+            pass
+        if hasattr(self, "_streamed"):
+            raise RuntimeError("the body of this request has been consumed by stream() already")
+        self._streamed = True
+        receive = self._channel.receive_body
+        chunk = await receive()
+        if chunk:
+            chunks = [chunk]
+            while chunk := await receive():
+                chunks.append(chunk)
+            chunk = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._body = chunk
+        return chunk
+
+    async def text(self) -> str:
+        """The body as text in the charset of its Content-Type, UTF-8 by default.
+
+        Raises:
+            HTTPError: 400 for bytes that are not in that charset, 415 for an unknown charset.
+        """
+        _, _, parameters = self.headers.get("content-type", "").partition("charset=")
+        charset = parameters.partition(";")[0].strip().strip('"') or "utf-8"
+        try:
+            return (await self.body()).decode(charset)
+        except UnicodeDecodeError:
+            raise HTTPError(400, f"The body is not valid {charset}.") from None
+        except LookupError:
+            raise HTTPError(415, "The charset of the body is unknown.") from None
+
+    @overload
+    async def json(self) -> Any: ...
+    @overload
+    async def json(self, type: type[T]) -> T: ...
+    async def json(self, type: type[T] | None = None) -> Any:
+        """The body as JSON, validated into `type` where one is given (msgspec).
+
+        Raises:
+            HTTPError: 400 that names the field and the reason.
+        """
+        body = await self.body()
+        try:
+            return msgspec.json.decode(body) if type is None else msgspec.json.decode(body, type=type)
+        except msgspec.ValidationError as error:
+            raise HTTPError(400, f"Invalid JSON body: {error}.") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise HTTPError(400, f"The body is not JSON: {error}.") from None
+
+    async def form(self) -> FormData:
+        """The body as a form, urlencoded or multipart; kept, so that it can be asked for again.
+
+        Raises:
+            HTTPError: 415 for another media type, 400 for a malformed form, 413 beyond a limit.
+        """
+        try:
+            return self._form
+        except AttributeError:
+            self._form = await parse_form(self)
+            return self._form
+
+    async def trailers(self) -> Headers:
+        """The trailer fields; reads what is left of the body first (RFC 9110 §6.5)."""
+        if not hasattr(self, "_body"):
+            while await self._channel.receive_body():
+                pass
+            self._streamed = True
+        return self._channel.receive_trailers()
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target.decode('latin-1')}>"
+
+
+_NO_PARAMS: dict[str, Any] = {}

@@ -1,0 +1,324 @@
+"""What handlers return: `Response`, its constructors, and the conversion of plain values.
+
+A response does not know the wire. Engines check and write it; framing fields (Content-Length,
+Transfer-Encoding, Connection) are theirs.
+"""
+
+import mimetypes
+import os
+from collections.abc import AsyncIterable, Awaitable, Callable
+from datetime import datetime
+from os import PathLike
+from typing import Any, Self
+from urllib.parse import quote
+
+import msgspec
+
+from httpkit.body import FileBody
+from httpkit.cookies import SameSite, serialize_cookie
+from httpkit.errors import HTTPError
+from httpkit.headers import HeaderFields, MutableHeaders, RawHeaders, encode_fields, encode_header
+from httpkit.types import RawStream
+
+__all__ = ["Content", "Response", "Trailers", "Upgrade", "to_response"]
+
+Content = str | bytes | bytearray | memoryview | AsyncIterable[bytes | str] | FileBody | None
+#: Trailer fields, or a callable asked for them when the body is out.
+Trailers = HeaderFields | Callable[[], HeaderFields]
+
+ConstantHeaders = tuple[tuple[bytes, bytes], ...]
+
+# Tuples, not lists: an engine memoises the bytes of a header section that cannot change.
+_NONE: ConstantHeaders = ()
+_TEXT: ConstantHeaders = ((b"content-type", b"text/plain; charset=utf-8"),)
+_HTML: ConstantHeaders = ((b"content-type", b"text/html; charset=utf-8"),)
+_JSON: ConstantHeaders = ((b"content-type", b"application/json"),)
+_BINARY: ConstantHeaders = ((b"content-type", b"application/octet-stream"),)
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Response:
+    """An answer: status, header fields and a body.
+
+    Args:
+        content: `str` (sent as UTF-8), bytes, an async iterable of either, a `FileBody`, or
+            `None` for no content.
+        status: 200 to 599; 1xx are sent with `request.send_informational`.
+        headers: a mapping or pairs; checked at once.
+        media_type: the Content-Type. Default: `text/plain; charset=utf-8` for `str`,
+            `application/octet-stream` otherwise. A `text/*` type without a charset gets UTF-8.
+        trailers: fields sent after the body, or a callable that gives them then (RFC 9110 §6.5).
+            They travel where the version of HTTP can carry them, else they are dropped.
+        background: called (and awaited) after the answer is out.
+
+    Raises:
+        InvalidHeader: a field that must not reach the wire.
+        ValueError: a status that cannot be a final one.
+    """
+
+    __slots__ = ("background", "body", "raw_headers", "status", "trailers")
+
+    def __init__(
+        self,
+        content: Content = b"",
+        status: int = 200,
+        headers: HeaderFields | None = None,
+        *,
+        media_type: str | None = None,
+        trailers: Trailers | None = None,
+        background: Callable[[], Awaitable[object] | object] | None = None,
+    ) -> None:
+        self.status = status
+        #: Fields as they go to the wire; a tuple is a shared constant, a list is this answer's.
+        self.raw_headers: ConstantHeaders | RawHeaders
+        #: What will be sent.
+        self.body: bytes | AsyncIterable[bytes | str] | FileBody
+        self.trailers = trailers
+        self.background: list[Callable[[], Awaitable[object] | object]] | None = None
+        if type(content) is str:
+            self.body = content.encode()
+            self.raw_headers = _TEXT
+        elif type(content) is bytes:
+            self.body = content
+            self.raw_headers = _BINARY if content else _NONE
+        else:
+            self.body, self.raw_headers = _encode_content(content)
+        if status != 200 and not 200 <= status <= 599 and type(self) is not Upgrade:
+            raise ValueError(f"status {status!r} cannot be a final answer: use 200 to 599")
+        if headers is not None or media_type is not None:
+            self._set_headers(headers, media_type)
+        if background is not None:
+            self.background = [background]
+
+    def _set_headers(self, headers: HeaderFields | None, media_type: str | None) -> None:
+        fields = encode_fields(headers)
+        if media_type is not None:
+            if media_type.startswith("text/") and "charset" not in media_type:
+                media_type += "; charset=utf-8"
+            fields.insert(0, encode_header("content-type", media_type))
+        elif not any(name == b"content-type" for name, _ in fields):
+            fields[:0] = self.raw_headers
+        self.raw_headers = fields
+
+    @property
+    def headers(self) -> MutableHeaders:
+        """The header fields, to read and to change."""
+        if type(self.raw_headers) is tuple:
+            self.raw_headers = list(self.raw_headers)
+        return MutableHeaders(self.raw_headers)
+
+    @classmethod
+    def text(cls, content: str, status: int = 200, headers: HeaderFields | None = None) -> Self:
+        """A plain text answer."""
+        return cls(content, status, headers)
+
+    @classmethod
+    def html(cls, content: str, status: int = 200, headers: HeaderFields | None = None) -> Self:
+        """An HTML page."""
+        response = cls(content, status)
+        response.raw_headers = _HTML
+        if headers is not None:
+            response.headers.update(headers)
+        return response
+
+    @classmethod
+    def json(cls, content: Any, status: int = 200, headers: HeaderFields | None = None) -> Self:
+        """Anything msgspec can encode, as JSON: dicts, lists, dataclasses, Structs, dates …"""
+        response = cls(_encode_json(content), status)
+        response.raw_headers = _JSON
+        if headers is not None:
+            response.headers.update(headers)
+        return response
+
+    @classmethod
+    def redirect(
+        cls, location: str, status: int = 303, headers: HeaderFields | None = None
+    ) -> Self:
+        """Send the client elsewhere: 303 by default, so that a POST is followed by a GET.
+
+        Non-ASCII characters and spaces of the location are percent-encoded. Whether the target
+        may be trusted is the caller's to decide: never pass on user input unchecked.
+        """
+        if status not in (301, 302, 303, 307, 308):
+            raise ValueError(f"{status} does not redirect; use 301, 302, 303, 307 or 308")
+        response = cls(b"", status, headers)
+        response.headers["location"] = quote(location, safe="!#$%&'()*+,/:;=?@[]~")
+        return response
+
+    @classmethod
+    def file(
+        cls,
+        path: str | PathLike[str],
+        filename: str | None = None,
+        *,
+        media_type: str | None = None,
+        inline: bool = False,
+        status: int = 200,
+        headers: HeaderFields | None = None,
+    ) -> Self:
+        """A file from disk, read in pieces off the event loop.
+
+        Args:
+            path: a regular file. The caller vouches for it: user input does not belong here.
+            filename: the name a browser saves it under (RFC 6266, RFC 8187); makes the answer an
+                attachment unless `inline`.
+            media_type: guessed from the name by default.
+            inline: ask the browser to show the file rather than to save it.
+            status: 200 by default.
+            headers: further fields.
+
+        Raises:
+            HTTPError: 404, if there is no such regular file or it may not be read.
+        """
+        try:
+            body = FileBody(path)
+        except (OSError, ValueError) as error:
+            if isinstance(
+                error, ValueError | FileNotFoundError | PermissionError | NotADirectoryError
+            ):
+                raise HTTPError(404) from error
+            raise
+        guess, coding = mimetypes.guess_type(filename or os.fspath(path))
+        # foo.tar.gz is a gzip file to save, not a tar file with a content coding.
+        default = "application/octet-stream" if guess is None or coding else guess
+        response = cls(body, status, headers, media_type=media_type or default)
+        if filename is not None or inline:
+            response.headers["content-disposition"] = content_disposition(filename, inline=inline)
+        return response
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str = "",
+        *,
+        max_age: int | None = None,
+        expires: datetime | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = True,
+        samesite: SameSite | None = "lax",
+        partitioned: bool = False,
+    ) -> None:
+        """Add a `Set-Cookie` field; safe defaults, see `httpkit.cookies.serialize_cookie`."""
+        line = serialize_cookie(
+            name,
+            value,
+            max_age=max_age,
+            expires=expires,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
+        self.headers.add("set-cookie", line)
+
+    def delete_cookie(
+        self, name: str, *, path: str | None = "/", domain: str | None = None, secure: bool = False
+    ) -> None:
+        """Ask the browser to forget a cookie; path and domain must be those it was set with."""
+        expired = datetime.fromtimestamp(0)
+        self.set_cookie(
+            name, "", max_age=0, expires=expired, path=path, domain=domain, secure=secure
+        )
+
+    def add_background(
+        self, function: Callable[..., Awaitable[object] | object], *args: Any, **kwargs: Any
+    ) -> None:
+        """Call `function(*args, **kwargs)` after the answer is out; awaited if it is a coroutine.
+
+        Background calls run one after another, in the context of the handler. An exception is
+        logged and does not reach the client.
+        """
+        if self.background is None:
+            self.background = []
+        self.background.append(lambda: function(*args, **kwargs))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status}>"
+
+
+class Upgrade(Response):
+    """Leave HTTP on this stream: 101 on HTTP/1.1, then raw bytes both ways (RFC 9110 §7.8).
+
+    Args:
+        protocol: the token for the `Upgrade` field; the request must have offered it.
+        session: run with the raw stream once the answer is out; the connection is closed when it
+            returns.
+        headers: further fields of the 101.
+    """
+
+    __slots__ = ("protocol", "session")
+
+    def __init__(
+        self,
+        protocol: str,
+        session: Callable[[RawStream], Awaitable[None]],
+        headers: HeaderFields | None = None,
+    ) -> None:
+        super().__init__(b"", 101, headers)
+        #: Checked as a header value.
+        self.protocol = encode_header("upgrade", protocol)[1]
+        self.session = session
+
+
+def content_disposition(filename: str | None, *, inline: bool = False) -> str:
+    """A `Content-Disposition` field value (RFC 6266) with an RFC 8187 name where needed."""
+    kind = "inline" if inline else "attachment"
+    if filename is None:
+        return kind
+    name = os.path.basename(filename.replace("\\", "/")) or "download"
+    clean = "".join(c if " " <= c != "\x7f" else "_" for c in name)
+    ascii_name = clean.encode("ascii", "replace").decode().replace("?", "_")
+    quoted = ascii_name.replace("\\", "\\\\").replace('"', '\\"')
+    value = f'{kind}; filename="{quoted}"'
+    if ascii_name != clean:
+        value += f"; filename*=UTF-8''{quote(clean, safe='!#$&+-.^_`|~')}"
+    return value
+
+
+def _encode_content(
+    content: Content,
+) -> tuple[bytes | AsyncIterable[bytes | str] | FileBody, ConstantHeaders]:
+    """The rarer kinds of content, with the header fields they imply."""
+    if content is None:
+        return b"", _NONE
+    if isinstance(content, str):
+        return content.encode(), _TEXT
+    if isinstance(content, bytes | bytearray | memoryview):
+        data = bytes(content)
+        return data, _BINARY if data else _NONE
+    if isinstance(content, FileBody) or hasattr(content, "__aiter__"):
+        return content, _BINARY
+    raise TypeError(
+        f"Response cannot send {type(content).__name__}: give str, bytes, an async iterable, "
+        "or use Response.json"
+    )
+
+
+def to_response(value: object) -> Response:
+    """Convert what a handler returned.
+
+    `Response` as it is; `None` is 204; `str` text; bytes octets; an async iterable streams;
+    anything else is JSON.
+
+    Raises:
+        TypeError: msgspec cannot encode the value either.
+    """
+    kind = type(value)
+    if kind is str:
+        return Response(value)  # type: ignore[arg-type]
+    if kind is dict or kind is list:
+        response = Response(_encode_json(value))
+        response.raw_headers = _JSON
+        return response
+    if isinstance(value, Response):
+        return value
+    if value is None:
+        return Response(b"", 204)
+    if isinstance(value, str | bytes | bytearray | memoryview | FileBody | AsyncIterable):
+        return Response(value)
+    return Response.json(value)

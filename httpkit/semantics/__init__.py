@@ -1,0 +1,1 @@
+"""HTTP semantics as pure functions: dates, negotiation (RFC 9110)."""

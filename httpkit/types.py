@@ -1,0 +1,136 @@
+"""The Protocols at which layers meet. Nothing here runs.
+
+`Application` is where server and app meet; `RequestChannel` is what the server gives a `Request`
+so that layer 0 needs no event loop.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from httpkit.headers import Headers
+    from httpkit.request import Request
+    from httpkit.response import Response
+
+__all__ = [
+    "Address",
+    "Application",
+    "Handler",
+    "MatchedRoute",
+    "Middleware",
+    "Next",
+    "RawStream",
+    "RequestChannel",
+]
+
+
+class Address(NamedTuple):
+    """One end of a connection. For a Unix socket the host is its path and the port 0."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if not self.port:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+Handler = Callable[..., Any]
+Next = Callable[["Request"], Awaitable["Response"]]
+Middleware = Callable[["Request", Next], Awaitable["Response"]]
+
+
+@runtime_checkable
+class Application(Protocol):
+    """What a server serves. `httpkit.App` is one; an ASGI or WSGI application is wrapped."""
+
+    def __call__(self, request: "Request", /) -> "Response | Awaitable[Response]":
+        """Answer a request; must not raise for anything a client can cause."""
+        ...
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Entered before the first connection is accepted, left after the last one ended."""
+        ...
+
+    def on_freeze(self) -> None:
+        """Called once before `lifespan`: the last chance to refuse a mistake, with a reason."""
+        ...
+
+
+class RequestChannel(Protocol):
+    """The server's side of one request: whatever of it needs time, order or a socket.
+
+    Implemented by `server.exchange.Exchange` for every HTTP version.
+    """
+
+    @property
+    def request_id(self) -> str:
+        """Short, unique in this process; stands in the logs and in 500 answers."""
+        ...
+
+    @property
+    def client(self) -> Address | None:
+        """The peer's address."""
+        ...
+
+    @property
+    def server(self) -> Address | None:
+        """The local address."""
+        ...
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether a graceful stop has begun; long streams should come to an end."""
+        ...
+
+    async def receive_body(self) -> bytes:
+        """The next chunk of the body, `b""` at its end.
+
+        Raises:
+            BodyTooLarge: more than the request's `max_body`.
+            ClientDisconnected: the peer went away before the end.
+        """
+        ...
+
+    def receive_trailers(self) -> "Headers":
+        """The trailer fields; complete once `receive_body` gave `b""`."""
+        ...
+
+    async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write an interim response (RFC 9110 §15.2) now."""
+        ...
+
+    def is_disconnected(self) -> bool:
+        """Whether the peer is known to be gone."""
+        ...
+
+
+class MatchedRoute(Protocol):
+    """What a request knows of the route that matched it."""
+
+    @property
+    def pattern(self) -> str:
+        """The whole pattern, prefixes of mounts included, e.g. `/users/{id:int}`."""
+        ...
+
+    def url_path_for(self, name: str, /, **params: Any) -> str:
+        """The encoded path of a named route; parameters that it lacks become the query."""
+        ...
+
+
+class RawStream(Protocol):
+    """The bytes of a stream after an accepted upgrade, the same on every HTTP version."""
+
+    async def receive(self) -> bytes:
+        """The next bytes, leftover of the handshake first; `b""` at the end of input."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Write bytes; waits while the peer is slow.
+
+        Raises:
+            ClientDisconnected: the peer is gone.
+        """
+        ...

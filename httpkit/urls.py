@@ -1,0 +1,161 @@
+"""Request targets and paths: split, decode once, normalise once (RFC 3986, RFC 9112 §3.2).
+
+One rule keeps matching and handlers together: a path is split at `/` before it is decoded, so an
+encoded slash can never move a request to another route, and dot segments are resolved after
+decoding, so that no spelling of `..` survives. Handlers and the router see the same result.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode
+
+__all__ = ["Query", "URL", "decode_path", "quote_path", "split_target"]
+
+#: RFC 3986 §3.3 pchar without the percent sign, and the slash.
+_PATH_SAFE = "/!$&'()*+,;=:@~"
+
+
+def split_target(target: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a checked request target; the path of `*` is `*`.
+
+    An absolute-form target (RFC 9112 §3.2.2) loses its scheme and authority; an empty path in it
+    is `/`.
+    """
+    if target[:1] != b"/" and target != b"*":
+        rest = target.partition(b"://")[2]
+        cut = min((i for i in (rest.find(b"/"), rest.find(b"?")) if i >= 0), default=len(rest))
+        target = rest[cut:]
+        if target[:1] != b"/":
+            target = b"/" + target
+    path, _, query = target.partition(b"?")
+    return path, query
+
+
+def decode_path(raw: bytes) -> list[str] | None:
+    """Decode and normalise a raw path into its segments, without the leading empty one.
+
+    `/a/b%20c/` gives `["a", "b c", ""]`. `None` means that the path names nothing that could
+    exist here: it leaves the root, has a NUL, is not UTF-8, or hides a dot segment behind an
+    encoded slash or a backslash.
+    """
+    segments: list[str] = []
+    parts = raw.split(b"/")[1:]
+    last = len(parts) - 1
+    for index, part in enumerate(parts):
+        try:
+            text = (unquote_to_bytes(part) if b"%" in part else part).decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        if text in (".", ".."):
+            if text == "..":
+                if not segments:
+                    return None
+                segments.pop()
+            if index == last:
+                segments.append("")
+        elif "\0" in text or _hides_dots(text):
+            return None
+        else:
+            segments.append(text)
+    return segments
+
+
+def _hides_dots(segment: str) -> bool:
+    if "/" not in segment and "\\" not in segment:
+        return False
+    pieces = segment.replace("\\", "/").split("/")
+    return "." in pieces or ".." in pieces
+
+
+def quote_path(path: str) -> str:
+    """Percent-encode a decoded path for a URL; slashes stay."""
+    return quote(path, safe=_PATH_SAFE)
+
+
+class Query(Mapping[str, str]):
+    """The parameters of a query or form: a mapping to the last value, `getlist` for all.
+
+    The order and repetition of the wire are kept in `pairs`.
+    """
+
+    __slots__ = ("_last", "pairs")
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        #: Every pair in order.
+        self.pairs: list[tuple[str, str]] = list(pairs)
+        self._last = dict(self.pairs)
+
+    @classmethod
+    def parse(cls, query: bytes, *, max_fields: int = 1000) -> "Query":
+        """Parse `application/x-www-form-urlencoded` bytes; invalid UTF-8 becomes U+FFFD.
+
+        Raises:
+            ValueError: more than `max_fields` fields.
+        """
+        if not query:
+            return cls()
+        text = query.decode("utf-8", "replace")
+        return cls(parse_qsl(text, keep_blank_values=True, max_num_fields=max_fields))
+
+    def getlist(self, name: str) -> list[str]:
+        """Every value of a parameter, in order."""
+        return [value for key, value in self.pairs if key == name]
+
+    def __getitem__(self, name: str) -> str:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def __repr__(self) -> str:
+        return f"Query({self.pairs!r})"
+
+
+class URL:
+    """The effective URL of a request, in its parts; `str()` joins them, encoded."""
+
+    __slots__ = ("authority", "path", "query", "scheme")
+
+    def __init__(self, scheme: str, authority: str, path: str, query: str = "") -> None:
+        self.scheme = scheme
+        #: Host and port as the client named them.
+        self.authority = authority
+        #: Encoded path.
+        self.path = path
+        #: Encoded query without the question mark.
+        self.query = query
+
+    @property
+    def host(self) -> str:
+        """The host without port, lower case; IPv6 addresses without brackets."""
+        if self.authority.startswith("["):
+            return self.authority[1:].partition("]")[0].lower()
+        return self.authority.partition(":")[0].lower()
+
+    @property
+    def port(self) -> int:
+        """The port named by the client, else the scheme's default."""
+        port = self.authority.rpartition("]")[2].rpartition(":")[2] if ":" in self.authority else ""
+        return int(port) if port.isdigit() else (443 if self.scheme == "https" else 80)
+
+    def include_query(self, **parameters: Any) -> "URL":
+        """A copy with these query parameters added or replaced."""
+        pairs = [p for p in parse_qsl(self.query, keep_blank_values=True) if p[0] not in parameters]
+        query = urlencode(pairs + [(name, str(value)) for name, value in parameters.items()])
+        return URL(self.scheme, self.authority, self.path, query)
+
+    def __str__(self) -> str:
+        query = f"?{self.query}" if self.query else ""
+        return f"{self.scheme}://{self.authority}{self.path}{query}"
+
+    def __repr__(self) -> str:
+        return f"URL({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, URL | str) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
