@@ -21,6 +21,7 @@ __all__ = [
     "ClientDisconnected",
     "ConfigurationError",
     "ConnectRefused",
+    "ExpectationFailed",
     "HTTPError",
     "HTTPKitError",
     "HeadersTooLarge",
@@ -94,6 +95,12 @@ class RequestTimeout(RemoteProtocolError):
 
     status = 408
     error_code = 0xB
+
+
+class ExpectationFailed(RemoteProtocolError):
+    """An expectation other than 100-continue (RFC 9110 §15.5.18)."""
+
+    status = 417
 
 
 class ConnectRefused(RemoteProtocolError):

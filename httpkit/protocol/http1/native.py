@@ -1,0 +1,70 @@
+"""The native parser: httptools, which is llhttp, the parser of Node.js."""
+
+import httptools
+
+from httpkit.errors import RemoteProtocolError
+from httpkit.headers import RawHeaders
+from httpkit.protocol.http1.serialize import serialize_fields
+
+__all__ = ["HttptoolsParser"]
+
+
+class HttptoolsParser:
+    """Parses heads and bodies that the guards let through; see `engine.MessageParser`."""
+
+    __slots__ = ("_data", "_fields", "_parser")
+
+    name = "native"
+
+    def __init__(self) -> None:
+        self._fields: RawHeaders = []
+        self._data: list[bytes] = []
+        self._parser = httptools.HttpRequestParser(self)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by httptools for header and trailer fields alike."""
+        self._fields.append((name.lower(), value))
+
+    def on_body(self, data: bytes) -> None:
+        """Called by httptools for pieces of the decoded body."""
+        self._data.append(data)
+
+    def parse_head(self, head: bytes) -> RawHeaders:
+        """The fields of one complete head."""
+        fields: RawHeaders = []
+        self._fields = fields
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            self._go_on_after_upgrade(fields)
+        except httptools.HttpParserError as error:
+            raise RemoteProtocolError("A header field is malformed.") from error
+        # llhttp leaves the whitespace behind a value (RFC 9112 §5.1); it is rare.
+        if b" \r\n" in head or b"\t\r\n" in head:
+            fields[:] = [(name, value.rstrip(b" \t")) for name, value in fields]
+        return fields
+
+    def _go_on_after_upgrade(self, fields: RawHeaders) -> None:
+        """Expect the body, or the next request, of a request that offered an upgrade.
+
+        llhttp ends every message that offers one at its head. But whether the upgrade happens
+        is the application's decision, and a body is a body: a fresh parser is told its framing.
+        """
+        framing = [f for f in fields if f[0] in (b"content-length", b"transfer-encoding")]
+        self._fields = []
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % serialize_fields(framing))
+
+    def parse_body(self, raw: bytes) -> bytes:
+        """Decode framed bytes of the body."""
+        self._fields = []
+        try:
+            self._parser.feed_data(raw)
+        except httptools.HttpParserError as error:
+            raise RemoteProtocolError("The body is malformed.") from error
+        data, self._data = self._data, []
+        return data[0] if len(data) == 1 else b"".join(data)
+
+    def trailers(self) -> RawHeaders:
+        """The trailer fields of the body that has just ended."""
+        return [(name, value.rstrip(b" \t")) for name, value in self._fields]

@@ -1,0 +1,103 @@
+"""The check of outgoing messages, for every version of HTTP: the libraries do not do it.
+
+What an application gives as status and header fields is checked once here before a byte of it
+reaches a wire. Framing belongs to the engines: `Content-Length` is compared with the body,
+hop-by-hop fields that an application sets are dropped, except that `Connection: close` is heard.
+"""
+
+from collections.abc import Iterable
+
+from httpkit.errors import LocalProtocolError
+from httpkit.headers import RawHeaders, encode_header
+from httpkit.status import BODILESS
+
+__all__ = ["OutgoingFields", "check_status", "check_trailers", "has_no_body", "keep_trailers"]
+
+#: Fields about one connection (RFC 9110 §7.6.1): the engine's business, never an application's.
+_CONNECTION_FIELDS = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
+)
+#: Fields that would mean something else in a trailer section (RFC 9110 §6.5.1).
+_NOT_IN_TRAILERS = _CONNECTION_FIELDS | {
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"expect",
+    b"host",
+    b"max-forwards",
+    b"range",
+    b"set-cookie",
+    b"trailer",
+    b"www-authenticate",
+}
+
+
+class OutgoingFields:
+    """The checked fields of one answer.
+
+    Attributes:
+        fields: what may be written as it is; without framing fields.
+        content_length: what the application announced, or `None`.
+        close: the application asked for `Connection: close`.
+        has_date: the application set `Date` itself.
+        has_server: the application set `Server` itself.
+    """
+
+    __slots__ = ("close", "content_length", "fields", "has_date", "has_server")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self.fields: RawHeaders = []
+        self.content_length: int | None = None
+        self.close = False
+        self.has_date = False
+        self.has_server = False
+        for raw_name, raw_value in raw:
+            name, value = encode_header(raw_name, raw_value)
+            if name == b"content-length":
+                self._set_content_length(value)
+                continue
+            if name in _CONNECTION_FIELDS:
+                self.close = self.close or (name == b"connection" and b"close" in value.lower())
+                continue
+            if name == b"date":
+                self.has_date = True
+            elif name == b"server":
+                self.has_server = True
+            self.fields.append((name, value))
+
+    def _set_content_length(self, value: bytes) -> None:
+        if not value.isdigit() or self.content_length is not None:
+            raise LocalProtocolError(f"Content-Length {value!r} is malformed or repeated")
+        self.content_length = int(value)
+
+
+def check_status(status: int) -> None:
+    """A final status has three digits from 200 on."""
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise LocalProtocolError(f"{status!r} is not a final status code")
+
+
+def has_no_body(method: str, status: int) -> bool:
+    """Whether an answer ends after its head, whatever it says (RFC 9110 §6.4.1)."""
+    return method == "HEAD" or status in BODILESS
+
+
+def keep_trailers(received: RawHeaders) -> RawHeaders:
+    """Of received trailer fields, those that may be one; framing smuggled in there is dropped."""
+    return [field for field in received if field[0] not in _NOT_IN_TRAILERS]
+
+
+def check_trailers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """Check trailer fields (RFC 9110 §6.5.1).
+
+    Raises:
+        LocalProtocolError: a field that must not stand there.
+    """
+    trailers = [encode_header(name, value) for name, value in raw]
+    for name, _ in trailers:
+        if name in _NOT_IN_TRAILERS:
+            raise LocalProtocolError(f"{name.decode()} must not be sent as a trailer field")
+    return trailers
