@@ -1,10 +1,22 @@
 """Bodies that are not plain bytes: files."""
 
+import errno
 import os
 import stat
 from os import PathLike
 
 __all__ = ["FileBody"]
+
+# O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it. O_NOCTTY: a
+# terminal must not become the one that controls the server.
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+)
+#: What opening a socket, or a device without a driver, fails with.
+_NO_DEVICE = frozenset({errno.ENXIO, errno.ENODEV, getattr(errno, "EOPNOTSUPP", errno.ENXIO)})
 
 
 class FileBody:
@@ -13,9 +25,15 @@ class FileBody:
     The descriptor belongs to this object: `close` gives it back, at the latest when the object
     is collected.
 
+    Args:
+        path: a regular file, or a symbolic link to one.
+        offset: first byte to send.
+        length: how many bytes; what there is from `offset` on by default and at most.
+
     Raises:
         OSError: the file cannot be opened.
         FileNotFoundError: it is a directory, a device, a FIFO or a socket.
+        ValueError: a negative offset or length, or a path with a NUL.
     """
 
     __slots__ = ("fd", "length", "mtime", "offset", "size")
@@ -24,9 +42,14 @@ class FileBody:
         self, path: str | PathLike[str], offset: int = 0, length: int | None = None
     ) -> None:
         self.fd = -1
-        # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it.
-        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-        self.fd = os.open(path, flags)
+        if offset < 0 or (length is not None and length < 0):
+            raise ValueError("offset and length of a FileBody cannot be negative")
+        try:
+            self.fd = os.open(path, _OPEN_FLAGS)
+        except OSError as error:
+            if error.errno in _NO_DEVICE:
+                raise FileNotFoundError(f"{os.fspath(path)!r} is not a regular file") from error
+            raise
         info = os.fstat(self.fd)
         if not stat.S_ISREG(info.st_mode):
             self.close()
@@ -36,14 +59,31 @@ class FileBody:
         self.mtime: float = info.st_mtime
         #: First byte and number of bytes to send.
         self.offset = offset
-        self.length: int = max(0, self.size - offset) if length is None else length
+        rest = max(0, self.size - offset)
+        self.length: int = rest if length is None else min(length, rest)
 
     def read(self, size: int) -> bytes:
-        """Take up to `size` bytes from the front of what is left. Blocks: call it off the loop."""
+        """Take up to `size` bytes from the front of what is left. Blocks: call it off the loop.
+
+        `b""` while `length` is not 0 means that the file has become shorter since it was opened.
+        """
         data = os.pread(self.fd, min(size, self.length), self.offset)
         self.offset += len(data)
         self.length -= len(data)
         return data
+
+    def read_cached(self, size: int) -> bytes | None:
+        """Like `read`, but only what needs no waiting for a disk; `None` if something does."""
+        if not hasattr(os, "RWF_NOWAIT"):
+            return None
+        buffer = bytearray(min(size, self.length))
+        try:
+            count = os.preadv(self.fd, [buffer], self.offset, os.RWF_NOWAIT)
+        except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: a file system that cannot tell
+            return None
+        self.offset += count
+        self.length -= count
+        return bytes(memoryview(buffer)[:count])
 
     def close(self) -> None:
         """Give the descriptor back; further calls do nothing."""

@@ -16,13 +16,17 @@ _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")
 #: RFC 6265bis §5.6: larger cookies are dropped by browsers, so sending one is a mistake.
 _MAX_PAIR = 4096
+#: RFC 6265bis §5.6: a longer attribute value is ignored by browsers.
+_MAX_ATTRIBUTE = 1024
 
 
 def parse_cookies(lines: list[str]) -> dict[str, str]:
     """Parse the lines of the `Cookie` field; the first of a repeated name wins.
 
-    Lenient as RFC 6265bis §5.7 wants from servers: a crumb without `=` is skipped, quotes around
-    a value are taken off, anything else is left as it is.
+    Lenient, since a browser sends what any host of the domain has set: a crumb without a name is
+    skipped, quotes around a value are taken off (RFC 6265bis §4.1.1 counts them to the value, but
+    those who write them do not mean them), anything else is left as it is. The first wins because
+    browsers put the cookie with the longest path first (§5.8.3).
     """
     cookies: dict[str, str] = {}
     for line in lines:
@@ -52,10 +56,22 @@ def serialize_cookie(
 ) -> str:
     """The value of a `Set-Cookie` field (RFC 6265bis §4.1.1).
 
+    Args:
+        name: a token.
+        value: without whitespace, quotes, commas, semicolons and backslashes.
+        max_age: lifetime in seconds; wins over `expires` in browsers.
+        expires: end of life; a naive datetime is UTC.
+        path: `None` leaves the choice to the browser.
+        domain: `None` is this host without its subdomains.
+        secure: send it over TLS only.
+        httponly: hide it from scripts.
+        samesite: which requests of other sites carry it.
+        partitioned: keep one for each embedding site (CHIPS).
+
     Raises:
-        InvalidHeader: a character that the grammar forbids, more than 4096 bytes, a prefix
-            (`__Secure-`, `__Host-`) whose promise is not kept, or `samesite="none"` without
-            `secure`, which browsers drop.
+        InvalidHeader: a character that the grammar forbids, more than 4096 bytes, an attribute of
+            more than 1024, a prefix (`__Secure-`, `__Host-`) whose promise is not kept, or
+            `samesite="none"` or `partitioned` without `secure`, which browsers drop.
     """
     if not _NAME.fullmatch(name):
         raise InvalidHeader(f"cookie name {name!r} is not a token (RFC 6265bis §4.1.1)")
@@ -70,8 +86,7 @@ def serialize_cookie(
     parts = [f"{name}={value}"]
     for attribute, text in (("Path", path), ("Domain", domain)):
         if text is not None:
-            if not _ATTRIBUTE.fullmatch(text):
-                raise InvalidHeader(f"{attribute} {text!r} of cookie {name!r} is not allowed")
+            _check_attribute(name, attribute, text)
             parts.append(f"{attribute}={text}")
     if max_age is not None:
         parts.append(f"Max-Age={int(max_age)}")
@@ -87,6 +102,11 @@ def serialize_cookie(
     if partitioned:
         parts.append("Partitioned")
     return "; ".join(parts)
+
+
+def _check_attribute(name: str, attribute: str, text: str) -> None:
+    if not _ATTRIBUTE.fullmatch(text) or len(text) > _MAX_ATTRIBUTE:
+        raise InvalidHeader(f"{attribute} {text!r} of cookie {name!r} is not allowed")
 
 
 def _check_promises(

@@ -14,7 +14,8 @@ HTTP/3, `close_code` for WebSocket, so that the one place that maps an exception
 """
 
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
+
+from httpkit.status import REASONS
 
 __all__ = [
     "BodyTooLarge",
@@ -165,7 +166,4 @@ class HTTPError(HTTPKitError):
 
 def reason_phrase(status: int) -> str:
     """The reason phrase of a status, or an empty string for one that is not registered."""
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
+    return REASONS.get(status, "")

@@ -23,13 +23,17 @@ def encode_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
 
     Raises:
         InvalidHeader: the name is not a token, or the value has a control character (CR, LF and
-            NUL among them), text outside ISO-8859-1, or whitespace at an end (RFC 9110 §5.1, §5.5).
+            NUL among them), text outside ISO-8859-1, or whitespace at an end (RFC 9110 §5.1, §5.5),
+            or one of them is neither `str` nor `bytes`.
     """
     try:
         raw_name = name.encode("ascii") if isinstance(name, str) else name
         raw_value = value.encode("latin-1") if isinstance(value, str) else value
-    except (UnicodeEncodeError, AttributeError):
+    except UnicodeEncodeError:
         raise InvalidHeader(f"header {name!r}: {value!r} cannot be written to the wire") from None
+    if not (isinstance(raw_name, bytes) and isinstance(raw_value, bytes)):
+        # A number is a common slip; a bytearray could change after the check.
+        raise InvalidHeader(f"header {name!r}: {value!r} must be str or bytes")
     if not _TOKEN.fullmatch(raw_name):
         raise InvalidHeader(f"header name {name!r} is not a token (RFC 9110 §5.1)")
     if not _FIELD_VALUE.fullmatch(raw_value) or raw_value != raw_value.strip(b" \t"):
@@ -128,17 +132,20 @@ class MutableHeaders(Headers):
         return self[name]
 
     def update(self, fields: "HeaderFields") -> None:
-        """Set each of these fields."""
-        for name, value in encode_fields(fields):
-            self[name.decode("latin-1")] = value.decode("latin-1")
+        """Replace every field named here by the lines given, of which there may be several."""
+        lines = encode_fields(fields)
+        names = {name for name, _ in lines}
+        self.raw[:] = [field for field in self.raw if field[0] not in names] + lines
 
     def add_vary(self, *names: str) -> None:
         """Add field names to `Vary` without repeating one (RFC 9110 §12.5.5)."""
         present = [name.strip() for name in self.get("vary", "").split(",") if name.strip()]
-        lower = {name.lower() for name in present}
-        if "*" in lower:
+        if not names or "*" in present:
             return
-        self["vary"] = ", ".join(present + [n for n in names if n.lower() not in lower])
+        spelling: dict[str, str] = {}
+        for name in (*present, *names):
+            spelling.setdefault(name.lower(), name)
+        self["vary"] = ", ".join(spelling.values())
 
 
 HeaderFields = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
@@ -148,7 +155,9 @@ def encode_fields(fields: HeaderFields | None) -> RawHeaders:
     """Check and encode what an application gives as headers: a mapping or pairs."""
     if fields is None:
         return []
+    pairs: Iterable[tuple[str | bytes, str | bytes]]
     if isinstance(fields, Headers):
-        return list(fields.raw)
-    pairs = fields.items() if isinstance(fields, Mapping) else fields
+        pairs = fields.raw  # Checked too: a Headers can be made of any bytes.
+    else:
+        pairs = fields.items() if isinstance(fields, Mapping) else fields
     return [encode_header(name, value) for name, value in pairs]

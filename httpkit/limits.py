@@ -1,4 +1,4 @@
-"""Every limit and deadline on what a peer controls: a name, a default, its precedent, its reason.
+"""Every limit and deadline on what a peer controls: name, default, precedent and reason.
 
 Counts and sizes are in bytes unless the name says otherwise, times in seconds. `None` switches a
 limit off where its type allows it. Body limits have an override for each route; no limit or
@@ -10,7 +10,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-__all__ = ["Limits"]
+from httpkit.errors import ConfigurationError
+
+__all__ = ["FormLimits", "Limits"]
 
 Count = Annotated[int, Meta(ge=1)]
 Size = Annotated[int, Meta(ge=0)]
@@ -18,7 +20,14 @@ Seconds = Annotated[float, Meta(gt=0)]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits of one server; see the comment at each field for where the default comes from."""
+    """Limits of one server; see the comment at each field for where the default comes from.
+
+    Raises:
+        ConfigurationError: a value outside the range of its field.
+    """
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
 
     # --- connections -------------------------------------------------------------------------
     max_connections: Count = 10_000
@@ -97,3 +106,45 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # --- shutdown ----------------------------------------------------------------------------
     shutdown_timeout: Seconds = 30.0
     """What running requests get on a graceful stop before they are cancelled (gunicorn: 30)."""
+
+
+class FormLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one form may cost; the body as a whole is bounded by `Limits.max_body`. Beyond: 413.
+
+    Raises:
+        ConfigurationError: a value outside the range of its field.
+    """
+
+    max_fields: Count = 1_000
+    """Fields and files together (Django, Werkzeug, Starlette: 1000)."""
+
+    max_files: Count = 100
+    """Files among them (Django: 100). Each may hold `spool_size` of memory and a descriptor."""
+
+    max_field_size: Size = 1_048_576
+    """Bytes of one text value (Starlette: 1 MiB)."""
+
+    max_text_size: Size = 4 * 1_048_576
+    """Bytes of all text values, which stay in memory even where a route lifts `max_body`
+    (Django: 2.5 MB, PHP: 8 MB)."""
+
+    max_part_headers: Count = 8
+    """Header fields of one part; RFC 7578 §4.8 knows three."""
+
+    max_part_header_size: Count = 4_096
+    """Bytes of one header line of a part, that is mostly of a file name."""
+
+    spool_size: Size = 1_048_576
+    """Bytes of one file that stay in memory (Starlette: 1 MiB); 0 keeps next to nothing."""
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
+
+def _check_ranges(limits: msgspec.Struct) -> None:
+    """Check the ranges of all fields: msgspec checks what it decodes, not a plain call."""
+    for field in msgspec.structs.fields(limits):
+        try:
+            msgspec.convert(getattr(limits, field.name), field.type)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(f"limit {field.name}: {error}") from None

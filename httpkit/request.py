@@ -4,15 +4,16 @@ A request holds raw wire values and a `RequestChannel`, the server's side of it;
 event loop is a method of that channel.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
 from httpkit.cookies import parse_cookies
 from httpkit.errors import HTTPError
-from httpkit.forms import FormData, parse_form
+from httpkit.forms import FormData, FormLimits, parse_form
 from httpkit.headers import HeaderFields, Headers, RawHeaders, encode_fields
+from httpkit.semantics.media_types import find_codec, parse_media_type
 from httpkit.types import Address, MatchedRoute, RequestChannel
 from httpkit.urls import URL, Query, decode_path, split_target
 
@@ -86,7 +87,6 @@ class Request:
         method: str,
         target: bytes,
         raw_headers: RawHeaders,
-        *,
         scheme: str = "http",
         authority: bytes = b"",
         http_version: str = "1.1",
@@ -159,8 +159,10 @@ class Request:
 
     @property
     def url(self) -> URL:
-        """The effective URL of the request (RFC 9110 §7.1)."""
+        """The effective URL of the request (RFC 9110 §7.1); that of `*` has no path."""
         path, query = split_target(self.target)
+        if path == b"*":
+            path = b""
         return URL(self.scheme, self.authority, path.decode("latin-1"), query.decode("latin-1"))
 
     @property
@@ -259,7 +261,7 @@ class Request:
 
     # --- the body ----------------------------------------------------------------------------
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body in chunks as they arrive; the client is slowed down to the reader's pace.
 
         Raises:
@@ -300,16 +302,19 @@ class Request:
         """The body as text in the charset of its Content-Type, UTF-8 by default.
 
         Raises:
-            HTTPError: 400 for bytes that are not in that charset, 415 for an unknown charset.
+            HTTPError: 400 for bytes that are not in that charset, 415 for a charset that is not
+                among those of `httpkit.semantics.media_types` or a malformed Content-Type.
         """
-        _, _, parameters = self.headers.get("content-type", "").partition("charset=")
-        charset = parameters.partition(";")[0].strip().strip('"') or "utf-8"
+        media_type = parse_media_type(self.headers.get("content-type", ""))
+        if media_type is None:
+            raise HTTPError(415, "The Content-Type of the body is malformed.")
+        codec = find_codec(media_type.parameters.get("charset", "utf-8"))
+        if codec is None:
+            raise HTTPError(415, "The charset of the body is unknown.")
         try:
-            return (await self.body()).decode(charset)
+            return (await self.body()).decode(codec)
         except UnicodeDecodeError:
-            raise HTTPError(400, f"The body is not valid {charset}.") from None
-        except LookupError:
-            raise HTTPError(415, "The charset of the body is unknown.") from None
+            raise HTTPError(400, f"The body is not valid {codec}.") from None
 
     @overload
     async def json(self) -> Any: ...
@@ -323,14 +328,19 @@ class Request:
         """
         body = await self.body()
         try:
-            return msgspec.json.decode(body) if type is None else msgspec.json.decode(body, type=type)
+            return (
+                msgspec.json.decode(body) if type is None else msgspec.json.decode(body, type=type)
+            )
         except msgspec.ValidationError as error:
             raise HTTPError(400, f"Invalid JSON body: {error}.") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise HTTPError(400, f"The body is not JSON: {error}.") from None
 
-    async def form(self) -> FormData:
+    async def form(self, limits: FormLimits | None = None) -> FormData:
         """The body as a form, urlencoded or multipart; kept, so that it can be asked for again.
+
+        Args:
+            limits: other limits than the default ones; only the first call can set them.
 
         Raises:
             HTTPError: 415 for another media type, 400 for a malformed form, 413 beyond a limit.
@@ -338,7 +348,7 @@ class Request:
         try:
             return self._form
         except AttributeError:
-            self._form = await parse_form(self)
+            self._form = await parse_form(self, limits or FormLimits())
             return self._form
 
     async def trailers(self) -> Headers:
@@ -347,7 +357,7 @@ class Request:
             while await self._channel.receive_body():
                 pass
             self._streamed = True
-        return self._channel.receive_trailers()
+        return self._channel.trailers()
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target.decode('latin-1')}>"

@@ -4,10 +4,10 @@ A response does not know the wire. Engines check and write it; framing fields (C
 Transfer-Encoding, Connection) are theirs.
 """
 
-import mimetypes
+import errno
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from os import PathLike
 from typing import Any, Self
 from urllib.parse import quote
@@ -18,7 +18,10 @@ from httpkit.body import FileBody
 from httpkit.cookies import SameSite, serialize_cookie
 from httpkit.errors import HTTPError
 from httpkit.headers import HeaderFields, MutableHeaders, RawHeaders, encode_fields, encode_header
+from httpkit.semantics.disposition import content_disposition
+from httpkit.semantics.media_types import guess_media_type
 from httpkit.types import RawStream
+from httpkit.urls import URL
 
 __all__ = ["Content", "Response", "Trailers", "Upgrade", "to_response"]
 
@@ -35,6 +38,18 @@ _HTML: ConstantHeaders = ((b"content-type", b"text/html; charset=utf-8"),)
 _JSON: ConstantHeaders = ((b"content-type", b"application/json"),)
 _BINARY: ConstantHeaders = ((b"content-type", b"application/octet-stream"),)
 
+#: What `os.open` fails with where the path names no file that may be sent.
+_NOT_THERE = frozenset(
+    {
+        errno.EACCES,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+    }
+)
+
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -46,8 +61,9 @@ class Response:
             `None` for no content.
         status: 200 to 599; 1xx are sent with `request.send_informational`.
         headers: a mapping or pairs; checked at once.
-        media_type: the Content-Type. Default: `text/plain; charset=utf-8` for `str`,
-            `application/octet-stream` otherwise. A `text/*` type without a charset gets UTF-8.
+        media_type: the Content-Type, which also replaces one in `headers`. Default:
+            `text/plain; charset=utf-8` for `str`, `application/octet-stream` otherwise. A `text/*`
+            type without a charset gets UTF-8.
         trailers: fields sent after the body, or a callable that gives them then (RFC 9110 §6.5).
             They travel where the version of HTTP can carry them, else they are dropped.
         background: called (and awaited) after the answer is out.
@@ -84,7 +100,7 @@ class Response:
             self.raw_headers = _BINARY if content else _NONE
         else:
             self.body, self.raw_headers = _encode_content(content)
-        if status != 200 and not 200 <= status <= 599 and type(self) is not Upgrade:
+        if status != 200 and not 200 <= status <= 599 and not isinstance(self, Upgrade):
             raise ValueError(f"status {status!r} cannot be a final answer: use 200 to 599")
         if headers is not None or media_type is not None:
             self._set_headers(headers, media_type)
@@ -94,8 +110,10 @@ class Response:
     def _set_headers(self, headers: HeaderFields | None, media_type: str | None) -> None:
         fields = encode_fields(headers)
         if media_type is not None:
-            if media_type.startswith("text/") and "charset" not in media_type:
+            lower = media_type.lower()
+            if lower.startswith("text/") and "charset=" not in lower:
                 media_type += "; charset=utf-8"
+            fields = [field for field in fields if field[0] != b"content-type"]
             fields.insert(0, encode_header("content-type", media_type))
         elif not any(name == b"content-type" for name, _ in fields):
             fields[:0] = self.raw_headers
@@ -133,17 +151,21 @@ class Response:
 
     @classmethod
     def redirect(
-        cls, location: str, status: int = 303, headers: HeaderFields | None = None
+        cls, location: str | URL, status: int = 303, headers: HeaderFields | None = None
     ) -> Self:
         """Send the client elsewhere: 303 by default, so that a POST is followed by a GET.
 
-        Non-ASCII characters and spaces of the location are percent-encoded. Whether the target
-        may be trusted is the caller's to decide: never pass on user input unchecked.
+        Whatever a URI may not contain (RFC 3986 §2: non-ASCII and control characters, spaces,
+        backslashes) is percent-encoded. Whether the target may be trusted is the caller's to
+        decide: never pass on user input unchecked, and mind that `//host` is another site.
+
+        Raises:
+            ValueError: a status that does not redirect, or a location with half a character.
         """
         if status not in (301, 302, 303, 307, 308):
             raise ValueError(f"{status} does not redirect; use 301, 302, 303, 307 or 308")
         response = cls(b"", status, headers)
-        response.headers["location"] = quote(location, safe="!#$%&'()*+,/:;=?@[]~")
+        response.headers["location"] = quote(str(location), safe="!#$%&'()*+,/:;=?@[]~")
         return response
 
     @classmethod
@@ -163,7 +185,7 @@ class Response:
             path: a regular file. The caller vouches for it: user input does not belong here.
             filename: the name a browser saves it under (RFC 6266, RFC 8187); makes the answer an
                 attachment unless `inline`.
-            media_type: guessed from the name by default.
+            media_type: by default a Content-Type among the headers, else guessed from the name.
             inline: ask the browser to show the file rather than to save it.
             status: 200 by default.
             headers: further fields.
@@ -173,16 +195,17 @@ class Response:
         """
         try:
             body = FileBody(path)
-        except (OSError, ValueError) as error:
-            if isinstance(
-                error, ValueError | FileNotFoundError | PermissionError | NotADirectoryError
-            ):
+        except OSError as error:
+            # FileNotFoundError without a number is FileBody's word for what is not regular.
+            if error.errno in _NOT_THERE or isinstance(error, FileNotFoundError):
                 raise HTTPError(404) from error
             raise
-        guess, coding = mimetypes.guess_type(filename or os.fspath(path))
-        # foo.tar.gz is a gzip file to save, not a tar file with a content coding.
-        default = "application/octet-stream" if guess is None or coding else guess
-        response = cls(body, status, headers, media_type=media_type or default)
+        except ValueError as error:  # A NUL in the path, or half a character.
+            raise HTTPError(404) from error
+        fields = encode_fields(headers)
+        if media_type is None and not any(name == b"content-type" for name, _ in fields):
+            media_type = guess_media_type(filename or os.fspath(path))
+        response = cls(body, status, fields, media_type=media_type)
         if filename is not None or inline:
             response.headers["content-disposition"] = content_disposition(filename, inline=inline)
         return response
@@ -217,12 +240,30 @@ class Response:
         self.headers.add("set-cookie", line)
 
     def delete_cookie(
-        self, name: str, *, path: str | None = "/", domain: str | None = None, secure: bool = False
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        samesite: SameSite | None = "lax",
+        partitioned: bool = False,
     ) -> None:
-        """Ask the browser to forget a cookie; path and domain must be those it was set with."""
-        expired = datetime.fromtimestamp(0)
+        """Ask the browser to forget a cookie; give the attributes it was set with.
+
+        Path, domain and partition say which cookie it is; `secure` and `samesite` whether the
+        browser listens at all.
+        """
         self.set_cookie(
-            name, "", max_age=0, expires=expired, path=path, domain=domain, secure=secure
+            name,
+            "",
+            max_age=0,
+            expires=datetime.fromtimestamp(0, UTC),
+            path=path,
+            domain=domain,
+            secure=secure,
+            samesite=samesite,
+            partitioned=partitioned,
         )
 
     def add_background(
@@ -263,21 +304,6 @@ class Upgrade(Response):
         #: Checked as a header value.
         self.protocol = encode_header("upgrade", protocol)[1]
         self.session = session
-
-
-def content_disposition(filename: str | None, *, inline: bool = False) -> str:
-    """A `Content-Disposition` field value (RFC 6266) with an RFC 8187 name where needed."""
-    kind = "inline" if inline else "attachment"
-    if filename is None:
-        return kind
-    name = os.path.basename(filename.replace("\\", "/")) or "download"
-    clean = "".join(c if " " <= c != "\x7f" else "_" for c in name)
-    ascii_name = clean.encode("ascii", "replace").decode().replace("?", "_")
-    quoted = ascii_name.replace("\\", "\\\\").replace('"', '\\"')
-    value = f'{kind}; filename="{quoted}"'
-    if ascii_name != clean:
-        value += f"; filename*=UTF-8''{quote(clean, safe='!#$&+-.^_`|~')}"
-    return value
 
 
 def _encode_content(

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-__all__ = ["BODILESS", "METHODS", "STATUS_LINES", "status_line"]
+__all__ = ["BODILESS", "METHODS", "REASONS", "STATUS_LINES", "status_line"]
 
 #: Methods this server implements, by their wire form: the part of IANA's registry that every
 #: HTTP/1.1 engine can parse. Any other is answered 501 (RFC 9110 §9.1). CONNECT is refused by
@@ -20,6 +20,16 @@ METHODS: dict[bytes, str] = {
 BODILESS = frozenset({204, 304})
 
 
+#: Reason phrases. Those of RFC 9110 stand here where a Python below 3.13 has older ones.
+REASONS: dict[int, str] = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+
+
 def status_line(status: int) -> bytes:
     """The HTTP/1.1 status line with its CRLF; an unregistered status has an empty reason."""
     line = STATUS_LINES.get(status)
@@ -28,6 +38,5 @@ def status_line(status: int) -> bytes:
 
 #: Prebuilt lines for every registered status.
 STATUS_LINES: dict[int, bytes] = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
-    for status in HTTPStatus
+    status: b"HTTP/1.1 %d %s\r\n" % (status, phrase.encode()) for status, phrase in REASONS.items()
 }

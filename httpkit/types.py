@@ -94,7 +94,7 @@ class RequestChannel(Protocol):
         """
         ...
 
-    def receive_trailers(self) -> "Headers":
+    def trailers(self) -> "Headers":
         """The trailer fields; complete once `receive_body` gave `b""`."""
         ...
 

@@ -5,14 +5,19 @@ encoded slash can never move a request to another route, and dot segments are re
 decoding, so that no spelling of `..` survives. Handlers and the router see the same result.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode
 
-__all__ = ["Query", "URL", "decode_path", "quote_path", "split_target"]
+__all__ = ["URL", "MultiMapping", "Query", "decode_path", "quote_path", "split_target"]
+
+V = TypeVar("V")
 
 #: RFC 3986 §3.3 pchar without the percent sign, and the slash.
 _PATH_SAFE = "/!$&'()*+,;=:@~"
+#: RFC 3986 §2.1: a percent sign begins a triplet and nothing else.
+_BROKEN_TRIPLET = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:
@@ -35,9 +40,14 @@ def decode_path(raw: bytes) -> list[str] | None:
     """Decode and normalise a raw path into its segments, without the leading empty one.
 
     `/a/b%20c/` gives `["a", "b c", ""]`. `None` means that the path names nothing that could
-    exist here: it leaves the root, has a NUL, is not UTF-8, or hides a dot segment behind an
-    encoded slash or a backslash.
+    exist here: it leaves the root, has a NUL, is not UTF-8, has a percent sign that encodes
+    nothing, or hides a dot segment behind an encoded slash or a backslash.
+
+    A segment may contain a slash (from `%2F`) and may be empty (from `//`): whoever makes a file
+    name of segments has to refuse both.
     """
+    if _BROKEN_TRIPLET.search(raw):
+        return None
     segments: list[str] = []
     parts = raw.split(b"/")[1:]
     last = len(parts) - 1
@@ -72,18 +82,40 @@ def quote_path(path: str) -> str:
     return quote(path, safe=_PATH_SAFE)
 
 
-class Query(Mapping[str, str]):
-    """The parameters of a query or form: a mapping to the last value, `getlist` for all.
+class MultiMapping(Mapping[str, V]):
+    """A read-only mapping of names to the last of their values, `getlist` for all of them.
 
     The order and repetition of the wire are kept in `pairs`.
     """
 
     __slots__ = ("_last", "pairs")
 
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, pairs: Iterable[tuple[str, V]] = ()) -> None:
         #: Every pair in order.
-        self.pairs: list[tuple[str, str]] = list(pairs)
+        self.pairs: list[tuple[str, V]] = list(pairs)
         self._last = dict(self.pairs)
+
+    def getlist(self, name: str) -> list[V]:
+        """Every value of a name, in order."""
+        return [value for key, value in self.pairs if key == name]
+
+    def __getitem__(self, name: str) -> V:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.pairs!r})"
+
+
+class Query(MultiMapping[str]):
+    """The parameters of a query: a mapping to the last value, `getlist` for all."""
+
+    __slots__ = ()
 
     @classmethod
     def parse(cls, query: bytes, *, max_fields: int = 1000) -> "Query":
@@ -96,22 +128,6 @@ class Query(Mapping[str, str]):
             return cls()
         text = query.decode("utf-8", "replace")
         return cls(parse_qsl(text, keep_blank_values=True, max_num_fields=max_fields))
-
-    def getlist(self, name: str) -> list[str]:
-        """Every value of a parameter, in order."""
-        return [value for key, value in self.pairs if key == name]
-
-    def __getitem__(self, name: str) -> str:
-        return self._last[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._last)
-
-    def __len__(self) -> int:
-        return len(self._last)
-
-    def __repr__(self) -> str:
-        return f"Query({self.pairs!r})"
 
 
 class URL:
@@ -138,8 +154,11 @@ class URL:
     @property
     def port(self) -> int:
         """The port named by the client, else the scheme's default."""
-        port = self.authority.rpartition("]")[2].rpartition(":")[2] if ":" in self.authority else ""
-        return int(port) if port.isdigit() else (443 if self.scheme == "https" else 80)
+        port = self.authority.rpartition("]")[2].partition(":")[2]
+        # int() would refuse the superscripts that isdigit() allows, and thousands of digits.
+        if port.isascii() and port.isdigit() and len(port) <= 5:
+            return int(port)
+        return 443 if self.scheme == "https" else 80
 
     def include_query(self, **parameters: Any) -> "URL":
         """A copy with these query parameters added or replaced."""

@@ -1,13 +1,32 @@
-"""HTTP dates (RFC 9110 §5.6.7): one format is written, three are read."""
+"""HTTP dates (RFC 9110 §5.6.7): one format is written, three are read.
 
+Refuses everything outside the grammar by giving `None`, as an unreadable date in a precondition
+means that the precondition is ignored. Names of days and months are compared here rather than by
+`strptime`, which reads them in the locale of the process. Called by cookies, static files and
+conditional requests.
+"""
+
+import re
 from datetime import UTC, datetime
 from email.utils import formatdate
 
 __all__ = ["format_http_date", "parse_http_date"]
 
-_IMF_FIXDATE = "%a, %d %b %Y %H:%M:%S GMT"
-_ASCTIME = "%a %b %d %H:%M:%S %Y"
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_DAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_DAY_L = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH = f"(?P<month>{'|'.join(_MONTHS)})"
+_TIME = "(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+
+#: The formats in the order of §5.6.7. §5.6.7 also makes the names case-sensitive.
+_FORMATS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"{_DAY}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT",
+        rf"{_DAY_L}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT",
+        rf"{_DAY} {_MONTH} (?P<day>[0-9]{{2}}| [0-9]) {_TIME} (?P<year>[0-9]{{4}})",
+    )
+)
 
 
 def format_http_date(timestamp: float) -> str:
@@ -18,28 +37,49 @@ def format_http_date(timestamp: float) -> str:
 def parse_http_date(text: str, *, now: float | None = None) -> float | None:
     """Read IMF-fixdate, RFC 850 or asctime into a Unix timestamp; `None` if it is none of them.
 
-    A two-digit year of the RFC 850 format that would lie more than 50 years after `now` (a Unix
-    timestamp) is taken as the past century, as the RFC demands.
+    The name of the day is not checked against the date. A leap second counts as the second before
+    it. A two-digit year of the RFC 850 format is taken as the past century if the date would
+    otherwise lie more than 50 years after `now` (a Unix timestamp), as the RFC demands; without
+    `now` 69 to 99 are the past century, as in POSIX.
     """
-    text = text.strip()
-    try:
-        if text[:3] + text[3:4] in {f"{day[:3]}," for day in _DAYS}:
-            moment = datetime.strptime(text, _IMF_FIXDATE)
-        elif text.partition(",")[0] in _DAYS:
-            return _parse_rfc850(text, now)
-        else:
-            moment = datetime.strptime(" ".join(text.split()), _ASCTIME)
-    except ValueError:
+    text = text.strip(" \t")
+    for pattern in _FORMATS:
+        match = pattern.fullmatch(text)
+        if match is not None:
+            break
+    else:
         return None
-    return moment.replace(tzinfo=UTC).timestamp()
+    year = int(match["year"])
+    try:
+        if len(match["year"]) == 4:
+            return _moment(year, match).timestamp()
+        return _resolve_century(year, match, now)
+    except ValueError:  # No such day or time: 31 February, 25:00.
+        return None
 
 
-def _parse_rfc850(text: str, now: float | None) -> float:
-    moment = datetime.strptime(text.partition(", ")[2], "%d-%b-%y %H:%M:%S GMT")
-    if now is not None:
-        this_year = datetime.fromtimestamp(now, UTC).year
-        year = this_year - this_year % 100 + moment.year % 100
-        if year > this_year + 50:
-            year -= 100
-        moment = moment.replace(year=year)
-    return moment.replace(tzinfo=UTC).timestamp()
+def _moment(year: int, match: re.Match[str]) -> datetime:
+    month = _MONTHS.index(match["month"]) + 1
+    second = int(match["second"])
+    return datetime(
+        year,
+        month,
+        int(match["day"]),
+        int(match["hour"]),
+        int(match["minute"]),
+        59 if second == 60 else second,  # RFC 9110 §5.6.7 allows 60 for a leap second.
+        tzinfo=UTC,
+    )
+
+
+def _resolve_century(year: int, match: re.Match[str], now: float | None) -> float:
+    if now is None:
+        return _moment(year + (1900 if year >= 69 else 2000), match).timestamp()
+    today = datetime.fromtimestamp(now, UTC)
+    year += today.year - today.year % 100
+    moment = _moment(year, match)
+    # Compared in parts: today in 50 years need not exist (29 February).
+    limit = (today.year + 50, *today.timetuple()[1:6])
+    if moment.timetuple()[:6] > limit:
+        moment = _moment(year - 100, match)
+    return moment.timestamp()

@@ -1,0 +1,68 @@
+"""The body of one request on its way from the engine to the handler."""
+
+import asyncio
+from collections import deque
+
+from httpkit.errors import ClientDisconnected
+
+__all__ = ["BodyReader"]
+
+
+class BodyReader:
+    """A queue of body chunks with one reader.
+
+    How much may wait is the engine's business (`wants_input`, flow control windows); here is only
+    the order of things: chunks, then the end or the failure.
+    """
+
+    __slots__ = ("_chunks", "_ended", "_failed", "_loop", "_waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._chunks: deque[bytes] = deque()
+        self._ended = False
+        self._failed = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is nothing to take yet."""
+        return not self._chunks and not self._ended and not self._failed
+
+    def feed(self, data: bytes, *, end: bool) -> None:
+        """A chunk came in; empty chunks only carry the end."""
+        if data:
+            self._chunks.append(data)
+        self._ended = self._ended or end
+        self._wake()
+
+    def fail(self) -> None:
+        """There will be no more; what is here can still be read."""
+        self._failed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def read(self) -> bytes:
+        """The next chunk, `b""` at the end.
+
+        Raises:
+            ClientDisconnected: the body ended before its end.
+            RuntimeError: somebody else is reading.
+        """
+        while self.waiting:
+            if self._waiter is not None:
+                raise RuntimeError("the body of this request is already being read elsewhere")
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._chunks:
+            return self._chunks.popleft()
+        if self._ended:
+            return b""
+        raise ClientDisconnected("the client went away before the end of its request")

@@ -1,0 +1,106 @@
+"""How a server is set up: one typed struct, checked when it is made."""
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from httpkit.errors import ConfigurationError
+from httpkit.limits import Limits
+from httpkit.protocol.http1 import HTTP1Choice
+from httpkit.transport.listener import KeepAlive
+from httpkit.transport.loop import LoopChoice
+
+__all__ = ["AccessLogFormat", "Config"]
+
+AccessLogFormat = Literal["common", "combined", "json"]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of one server.
+
+    Raises:
+        ConfigurationError: by `check`, with a message that says what to change.
+    """
+
+    host: str | None = "127.0.0.1"
+    """Address or name to listen on; empty for all addresses, IPv4 and IPv6."""
+
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    """TCP port; 0 for a free one."""
+
+    unix: str | None = None
+    """Path of a Unix socket to listen on instead of TCP."""
+
+    unix_mode: Annotated[int, Meta(ge=0, le=0o777)] = 0o660
+    """Permission bits of the Unix socket: owner and group may connect, as with php-fpm."""
+
+    unix_owner: str | None = None
+    """Owner of the Unix socket: `user`, `user:group` or `:group`."""
+
+    backlog: Annotated[int, Meta(ge=1)] = 2048
+    """Queue of connections that are not accepted yet (uvicorn: 2048; capped by somaxconn)."""
+
+    tcp_keep_alive: KeepAlive | None = (60, 10, 5)
+    """SO_KEEPALIVE: idle seconds before the first probe, seconds between probes, lost probes
+    until the peer counts as dead: 110 seconds in all, where the kernel's default is two hours."""
+
+    http1: HTTP1Choice = "auto"
+    """Engine for HTTP/1.1: `native` (httptools), `reference` (h11), or whichever is fastest."""
+
+    loop: LoopChoice = "auto"
+    """Event loop: uvloop where it is installed, else asyncio's."""
+
+    access_log: bool = True
+    """Write a line for every request."""
+
+    access_log_format: AccessLogFormat = "common"
+    """`common`, `combined` (with referer and user agent) or `json`."""
+
+    access_log_file: str | None = None
+    """File the access log is appended to; standard output by default."""
+
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    """Level of the `httpkit` logger."""
+
+    server_header: str = "httpkit"
+    """Value of the `Server` field; empty for none."""
+
+    limits: Limits = Limits()
+    """Limits and deadlines."""
+
+    @classmethod
+    def of(cls, **options: object) -> "Config":
+        """Build and check from keyword options; those of `Limits` may stand beside the others.
+
+        Raises:
+            ConfigurationError: an unknown option or a wrong value.
+        """
+        known = set(cls.__struct_fields__)
+        limits = {name: options.pop(name) for name in Limits.__struct_fields__ if name in options}
+        for name in options:
+            if name not in known:
+                raise ConfigurationError(f"there is no option {name!r}; see httpkit run --help")
+        if limits:
+            given = options.get("limits", Limits())
+            assert isinstance(given, Limits)
+            options["limits"] = msgspec.structs.replace(given, **limits)
+        return cls(**options).checked()  # type: ignore[arg-type]
+
+    def checked(self) -> "Config":
+        """Return self if every value is possible."""
+        try:
+            msgspec.convert(msgspec.to_builtins(self), Config)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(_explain(str(error))) from None
+        if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|", self.server_header):
+            raise ConfigurationError("server_header must be visible ASCII text")
+        return self
+
+
+def _explain(message: str) -> str:
+    """Turn `Expected int - at $.port` into `port: expected int`."""
+    reason, _, path = message.partition(" - at `$.")
+    name = path.rstrip("`").removeprefix("limits.")
+    return f"{name}: {reason[:1].lower()}{reason[1:]}" if name else message

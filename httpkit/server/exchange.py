@@ -1,0 +1,360 @@
+"""One request and its answer, on any version of HTTP.
+
+An `Exchange` stands between an engine's events and the application: it makes the `Request`, runs
+the application on it, and writes the `Response`. It is the `RequestChannel` behind the request.
+It never sees the kind of connection; it asks for a flush.
+
+    begin ──▶ application ──▶ respond ─────────────▶ finish    the whole answer at once
+                   │             └──▶ send_stream ──▶ finish    a body in pieces
+                   └─▶ fail                                     maps an exception to the wire
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+from httpkit.errors import (
+    BodyTooLarge,
+    ClientDisconnected,
+    HTTPError,
+    HTTPKitError,
+    LocalProtocolError,
+    ProtocolError,
+)
+from httpkit.headers import Headers, RawHeaders
+from httpkit.protocol.events import RequestReceived
+from httpkit.request import Request
+from httpkit.response import Response, Upgrade
+from httpkit.server.body_reader import BodyReader
+from httpkit.server.send import send_stream
+from httpkit.transport.connection import Connection
+from httpkit.types import Address
+
+if TYPE_CHECKING:
+    from httpkit.server.server import Server
+
+__all__ = ["Exchange"]
+
+logger = logging.getLogger("httpkit")
+
+
+class Exchange:
+    """One request and its answer; implements `RequestChannel` and `transport.Stream`.
+
+    Attributes:
+        request: what the application gets.
+        response: what it answered, once it has.
+        body_sent: bytes of the answer's body given to the engine.
+        head_sent: the head of a streamed answer is out; it can no longer be replaced.
+        gone: the peer cannot be answered.
+        started: when the head was complete, on the loop's clock in seconds.
+    """
+
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_content_length",
+        "_context",
+        "_received",
+        "_server",
+        "_task",
+        "_timed_out",
+        "_trailers",
+        "_writable",
+        "body_sent",
+        "gone",
+        "head_sent",
+        "request",
+        "response",
+        "started",
+        "stream_id",
+    )
+
+    _context: Context
+    _received: int
+    _trailers: RawHeaders
+
+    def __init__(self, server: "Server", connection: Connection, event: RequestReceived) -> None:
+        self._server = server
+        self._connection = connection
+        self.stream_id = event.stream_id
+        self._task: asyncio.Task[Any] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._timed_out = False
+        self.response: Response | None = None
+        self.body_sent = 0
+        self.head_sent = False
+        self.gone = False
+        self.started = server.clock()
+        self._content_length = event.content_length
+        if event.end_stream:
+            self._body: BodyReader | None = None
+        else:
+            self._body = BodyReader(server.loop)
+            self._received = 0
+        self.request = Request(
+            self,
+            event.method,
+            event.target,
+            event.headers,
+            event.scheme or connection.scheme,
+            event.authority,
+            event.version,
+            server.limits.max_body,
+        )
+
+    # --- the way of a request ----------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Run the application; it may be through on return."""
+        if self.gone:  # refused by the engine in the same breath: no handler ever sees it
+            self._connection.streams.pop(self.stream_id, None)
+            return
+        server = self._server
+        counters = server.counters
+        counters.requests_begun += 1
+        counters.requests_in_flight += 1
+        limit = server.limits.max_requests_in_flight
+        if limit is not None and counters.requests_in_flight > limit:
+            counters.requests_refused += 1
+            self.respond(Response("Too many requests are running.\n", 503, _RETRY))
+            return
+        self._context = context = copy_context()
+        try:
+            result = context.run(server.application, self.request)
+        except Exception as error:  # noqa: BLE001 - an application must not; answered 500
+            self.fail(error)
+            return
+        if isinstance(result, Response):
+            self.respond(result)
+        else:
+            self._run(result, self._answered)  # type: ignore[arg-type]
+
+    def _run(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        then: Callable[[asyncio.Task[Any]], None],
+    ) -> None:
+        """Run a coroutine as a task in the context of this request."""
+        task = self._server.starter.start(coroutine, self._context)
+        if task.done():
+            then(task)
+        else:
+            self._task = task
+            task.add_done_callback(then)
+
+    def _answered(self, task: asyncio.Task[Any]) -> None:
+        """The application is through."""
+        self._task = None
+        if task.cancelled():
+            self.fail(asyncio.CancelledError())
+        elif (error := task.exception()) is not None:
+            self.fail(error)
+        else:
+            self.respond(task.result())
+
+    def respond(self, response: Response) -> None:
+        """Write an answer: at once, or as a stream."""
+        if self.gone:
+            self.finish()
+            return
+        self.response = response
+        try:
+            body = response.body
+            if type(body) is bytes and response.trailers is None and type(response) is not Upgrade:
+                self._connection.engine.send_response(self.stream_id, response)
+                self.body_sent = len(body)
+            else:
+                self._run(send_stream(self, response), self._streamed)
+                return
+        except (LocalProtocolError, AttributeError) as error:
+            self.fail(error)
+            return
+        self.finish()
+
+    def _streamed(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if task.cancelled():
+            self.fail(asyncio.CancelledError())
+        elif (error := task.exception()) is not None:
+            self.fail(error)
+        else:
+            self.finish()
+
+    def fail(self, error: BaseException) -> None:
+        """Map an exception to the wire: an error answer, or the stream cut short.
+
+        What a handler raises the `App` has answered already; here arrive mistakes in answers
+        (a forbidden header, a wrong Content-Length), streams that break, and applications that
+        are no `App`.
+        """
+        if self.gone:
+            self.finish()
+            return
+        if self._timed_out:
+            error = HTTPError(503, "The request took too long.")
+        status = getattr(error, "status", 500) if isinstance(error, HTTPKitError) else 500
+        if status >= 500 and not self._timed_out:
+            request = self.request
+            what = "answering" if self.response is None else "sending the answer to"
+            logger.error(
+                "request %s: %s %s %s failed",
+                self.request_id,
+                what,
+                request.method,
+                request.target.decode("latin-1"),
+                exc_info=error,
+            )
+        engine = self._connection.engine
+        if self.head_sent:
+            engine.send_reset(self.stream_id)
+        else:
+            text = str(error) if status < 500 else f"request id {self.request_id}"
+            content = f"{status} {text}\n"
+            self.response = Response(content, status)
+            self.body_sent = len(content)
+            engine.send_response(self.stream_id, self.response)
+        self.finish()
+
+    def finish(self) -> None:
+        """The exchange is over; the connection may go on with the next."""
+        server = self._server
+        connection = self._connection
+        connection.streams.pop(self.stream_id, None)
+        server.counters.requests_in_flight -= 1
+        if server.access_log is not None:
+            server.access_log.record(self)
+        response = self.response
+        if response is not None and response.background is not None:
+            server.run_background(response.background, self._context)
+        if server.stopping:
+            server.exchange_finished()
+        if not connection.busy:
+            connection.pump()
+
+    # --- called by the connection ------------------------------------------------------------
+
+    def receive_data(self, data: bytes, *, end_stream: bool) -> None:
+        """A piece of the body, or of the raw stream after an upgrade."""
+        assert self._body is not None
+        self._body.feed(data, end=end_stream)
+
+    def receive_trailers(self, headers: RawHeaders) -> None:
+        """The trailer section."""
+        self._trailers = headers
+
+    def reset(self, error: ProtocolError | None) -> None:  # noqa: ARG002 - the owner logs it
+        """The stream is lost: cancel what runs."""
+        self.gone = True
+        self._connection.blocked.discard(self)
+        if self._body is not None:
+            self._body.fail()
+        if self._task is not None:
+            self._task.cancel("the client has gone")
+
+    def resume_writing(self) -> None:
+        """There may be capacity again."""
+        if self._connection.engine.capacity(self.stream_id) > 0:
+            self._connection.blocked.discard(self)
+            if self._writable is not None and not self._writable.done():
+                self._writable.set_result(None)
+
+    def check_deadline(self, now: float, timeout: float) -> None:
+        """Cancel a request that has taken longer than `timeout` seconds."""
+        if now - self.started > timeout and self._task is not None and not self._timed_out:
+            self._timed_out = True
+            logger.warning("request %s took longer than %g s, cancelled", self.request_id, timeout)
+            self._task.cancel("request_timeout")
+
+    # --- called by send_stream ---------------------------------------------------------------
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it is on."""
+        return self._connection
+
+    async def send(self, data: bytes) -> None:
+        """Give the engine a piece of the body; wait while the queue behind it is full.
+
+        Raises:
+            ClientDisconnected: the peer is gone.
+        """
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
+        connection = self._connection
+        connection.engine.send_data(self.stream_id, data)
+        self.body_sent += len(data)
+        connection.flush()
+        while connection.engine.capacity(self.stream_id) <= 0 and not self.gone:
+            self._writable = self._server.loop.create_future()
+            connection.blocked.add(self)
+            try:
+                await self._writable
+            finally:
+                connection.blocked.discard(self)
+                self._writable = None
+
+    def begin_raw(self) -> BodyReader:
+        """Turn to raw bytes after an accepted upgrade; what came with the head comes first."""
+        self._body = reader = BodyReader(self._server.loop)
+        self._connection.pump()
+        return reader
+
+    # --- RequestChannel ----------------------------------------------------------------------
+
+    @property
+    def request_id(self) -> str:
+        """Process, connection and request in hexadecimal."""
+        return f"{self._server.instance}-{self._connection.number:x}-{self.stream_id:x}"
+
+    @property
+    def client(self) -> Address | None:
+        """The peer's address."""
+        return self._connection.peer
+
+    @property
+    def server(self) -> Address | None:
+        """The local address."""
+        return self._connection.local
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether a graceful stop has begun."""
+        return self._server.stopping
+
+    def is_disconnected(self) -> bool:
+        """Whether the peer is known to be gone."""
+        return self.gone
+
+    async def receive_body(self) -> bytes:
+        """The next chunk of the body; asks a client that waits for 100 (Continue) to send it."""
+        body = self._body
+        if body is None:
+            return b""
+        limit = self.request.max_body
+        if limit is not None and (self._content_length or 0) > limit:
+            raise BodyTooLarge(f"The body is larger than {limit} bytes.")
+        connection = self._connection
+        if body.waiting and connection.engine.expects_continue(self.stream_id):
+            connection.engine.send_informational(self.stream_id, 100, ())
+            connection.flush()
+        data = await body.read()
+        connection.consume(self.stream_id, len(data))
+        self._received += len(data)
+        if limit is not None and self._received > limit:
+            raise BodyTooLarge(f"The body is larger than {limit} bytes.")
+        return data
+
+    def trailers(self) -> Headers:
+        """The trailer fields; complete once `receive_body` gave `b""`."""
+        return Headers(getattr(self, "_trailers", []))
+
+    async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write an interim response now."""
+        self._connection.engine.send_informational(self.stream_id, status, headers)
+        self._connection.flush()
+
+
+_RETRY = {"retry-after": "1"}

@@ -1,0 +1,112 @@
+"""Sending answers that are not one piece of bytes: streams, files, trailers, upgrades."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+from typing import TYPE_CHECKING
+
+from httpkit.body import FileBody
+from httpkit.errors import ClientDisconnected
+from httpkit.headers import encode_fields
+from httpkit.protocol.outgoing import has_no_body
+from httpkit.response import Response, Upgrade
+from httpkit.server.body_reader import BodyReader
+
+if TYPE_CHECKING:
+    from httpkit.server.exchange import Exchange
+
+__all__ = ["UpgradedStream", "send_stream"]
+
+#: Bytes of a file that one trip to a thread reads.
+_FILE_CHUNK = 262_144
+
+
+async def send_stream(exchange: "Exchange", response: Response) -> None:
+    """Write head, body and trailers of an answer; runs as a task of its own.
+
+    Raises:
+        LocalProtocolError: something that must not reach the wire.
+        Exception: whatever the application's iterator raises.
+    """
+    if isinstance(response, Upgrade):
+        await _run_upgrade(exchange, response)
+        return
+    connection, stream_id = exchange.connection, exchange.stream_id
+    engine = connection.engine
+    body = response.body
+    try:
+        engine.send_headers(stream_id, response, _length(body))
+        exchange.head_sent = True
+        if not has_no_body(exchange.request.method, response.status):
+            if isinstance(body, bytes):
+                await exchange.send(body)
+            elif isinstance(body, FileBody):
+                await _send_file(exchange, body)
+            else:
+                # The head waits for the first chunk, but no longer than until the loop turns.
+                asyncio.get_running_loop().call_soon(connection.flush)
+                await _send_chunks(exchange, body)
+    finally:
+        if isinstance(body, FileBody):
+            body.close()
+    trailers = response.trailers
+    engine.send_end(stream_id, encode_fields(trailers() if callable(trailers) else trailers))
+
+
+def _length(body: bytes | FileBody | AsyncIterable[bytes | str]) -> int | None:
+    if isinstance(body, bytes):
+        return len(body)
+    return body.length if isinstance(body, FileBody) else None
+
+
+async def _send_chunks(exchange: "Exchange", body: AsyncIterable[bytes | str]) -> None:
+    iterator = aiter(body)
+    try:
+        async for chunk in iterator:
+            await exchange.send(chunk.encode() if isinstance(chunk, str) else chunk)
+    finally:
+        # An abandoned generator must not linger, with what it holds, until it is collected.
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()
+
+
+async def _send_file(exchange: "Exchange", body: FileBody) -> None:
+    loop = asyncio.get_running_loop()
+    while body.length > 0:
+        data = body.read_cached(_FILE_CHUNK)
+        if data is None:
+            data = await loop.run_in_executor(None, body.read, _FILE_CHUNK)
+        if not data:
+            break  # the file shrank: send_end finds the answer too short and says so
+        await exchange.send(data)
+
+
+class UpgradedStream:
+    """The raw bytes of an upgraded stream; implements `types.RawStream`."""
+
+    __slots__ = ("_exchange", "_reader")
+
+    def __init__(self, exchange: "Exchange", reader: BodyReader) -> None:
+        self._exchange = exchange
+        self._reader = reader
+
+    async def receive(self) -> bytes:
+        """The next bytes; `b""` at the end of input, orderly or not."""
+        try:
+            data = await self._reader.read()
+        except ClientDisconnected:
+            return b""
+        self._exchange.connection.consume(self._exchange.stream_id, len(data))
+        return data
+
+    async def send(self, data: bytes) -> None:
+        """Write bytes; waits while the peer is slow."""
+        await self._exchange.send(data)
+
+
+async def _run_upgrade(exchange: "Exchange", response: Upgrade) -> None:
+    connection = exchange.connection
+    connection.engine.accept_upgrade(exchange.stream_id, response, response.protocol)
+    exchange.head_sent = True
+    connection.flush()
+    await response.session(UpgradedStream(exchange, exchange.begin_raw()))
+    connection.engine.send_end(exchange.stream_id)

@@ -1,0 +1,318 @@
+"""The server of one process: listens, makes exchanges, stops gracefully.
+
+    async with serve(app, port=0) as server:
+        print(server.addresses)
+
+Theory of operation of a stop:
+
+1. `stop` closes the listeners and tells every connection to end: idle ones now, others after
+   their answer. `request.shutting_down` is true from here on.
+2. When the last connection is closed, or `shutdown_timeout` is over and the rest is aborted (their
+   handlers are cancelled), background calls are awaited and the lifespan ends.
+"""
+
+import asyncio
+import itertools
+import logging
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from contextvars import Context
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from httpkit.errors import ConfigurationError
+from httpkit.limits import Limits
+from httpkit.protocol.events import ConnectionTerminated
+from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser
+from httpkit.semantics.dates import format_http_date
+from httpkit.server.access_log import AccessLog
+from httpkit.server.config import Config
+from httpkit.server.counters import Counters
+from httpkit.server.exchange import Exchange
+from httpkit.transport.connection import Connection
+from httpkit.transport.deadlines import Reaper, reaper_interval
+from httpkit.transport.listener import Acceptor, open_tcp_listeners, open_unix_listener
+from httpkit.transport.loop import TaskStarter
+from httpkit.types import Address, Application
+
+__all__ = ["Server", "serve"]
+
+logger = logging.getLogger("httpkit")
+
+#: Seconds that cancelled handlers get to clean up.
+_CLEANUP = 1.0
+
+
+class Server:
+    """One process's server; implements `transport.ConnectionOwner`.
+
+    An async context manager: enters listening, leaves with a graceful stop. It installs no signal
+    handlers, so it can be embedded in any running loop.
+
+    Args:
+        application: what is served.
+        config: checked options.
+
+    Attributes:
+        addresses: what it listens on, once started.
+        counters: what happened so far.
+        stopping: a graceful stop has begun.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    starter: TaskStarter
+    clock: Callable[[], float]
+    make_stream: Callable[..., Exchange]
+
+    def __init__(self, application: Application, config: Config) -> None:
+        self.application = application
+        self.config = config
+        self.limits: Limits = config.limits
+        self.counters = Counters()
+        self.addresses: list[Address] = []
+        self.stopping = False
+        self.access_log: AccessLog | None = None
+        #: Tells the request ids of this process from those of others.
+        self.instance = secrets.token_hex(2)
+        self._parser = choose_parser(config.http1)
+        self._preamble = Preamble(
+            _http_date(), config.server_header.encode(), config.limits.keep_alive_timeout
+        )
+        self._second = 0
+        self._numbers = itertools.count(1)
+        self._connections: set[Connection] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._stack = AsyncExitStack()
+        self._acceptor: Acceptor | None = None
+        self._idle = asyncio.Event()
+
+    @property
+    def parser_name(self) -> str:
+        """The HTTP/1.1 parser in use: `native` or `reference`."""
+        return self._parser.name
+
+    # --- start and stop ----------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Check the application, bind, enter its lifespan, accept.
+
+        Raises:
+            ConfigurationError: a mistake in the application, or an address that cannot be used.
+            Exception: whatever the lifespan raises.
+        """
+        self.application.on_freeze()
+        self.loop = asyncio.get_running_loop()
+        # Not loop.time: uvloop's stands still within a turn of the loop.
+        self.clock = time.monotonic
+        self.starter = TaskStarter(self.loop)
+        self.make_stream = partial(Exchange, self)
+        try:
+            listeners = self._open_listeners()
+            self._acceptor = Acceptor(self.loop, listeners, self._make_connection, self._room)
+            self._stack.callback(self._acceptor.close)
+            self.addresses = [_listening_address(listener) for listener in listeners]
+            self._open_access_log()
+            await self._stack.enter_async_context(self.application.lifespan())
+            reaper = Reaper(
+                self.loop,
+                reaper_interval(self.limits),
+                self.clock,
+                lambda: self._connections,
+                self._tick,
+            )
+            reaper.start()
+            self._stack.callback(reaper.stop)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._acceptor.resume()
+
+    def _open_listeners(self) -> list[socket.socket]:
+        config = self.config
+        if config.unix is not None:
+            return [
+                open_unix_listener(
+                    config.unix,
+                    mode=config.unix_mode,
+                    owner=config.unix_owner,
+                    backlog=config.backlog,
+                )
+            ]
+        return open_tcp_listeners(
+            config.host,
+            config.port,
+            backlog=config.backlog,
+            keep_alive=config.tcp_keep_alive,
+        )
+
+    def _open_access_log(self) -> None:
+        if not self.config.access_log:
+            return
+        stream: TextIO = sys.stdout
+        if self.config.access_log_file is not None:
+            try:
+                stream = open(self.config.access_log_file, "a", encoding="utf-8")  # noqa: SIM115
+            except OSError as error:
+                raise ConfigurationError(
+                    f"access_log_file {self.config.access_log_file}: {error.strerror}"
+                ) from error
+            self._stack.callback(stream.close)
+        self.access_log = AccessLog(stream, self.config.access_log_format, self.clock)
+        self._stack.callback(self.access_log.close)
+
+    async def stop(self) -> None:
+        """Stop gracefully; returns when everything is closed. Further calls do nothing."""
+        if self.stopping:
+            return
+        self.stopping = True
+        if self._acceptor is not None:
+            self._acceptor.close()
+        for connection in list(self._connections):
+            connection.begin_shutdown()
+        await self._drain()
+        await self._stack.aclose()
+
+    async def _drain(self) -> None:
+        """Wait for connections and background calls, abort what takes too long."""
+        deadline = self.limits.shutdown_timeout
+        if await self._wait_idle(deadline):
+            return
+        logger.warning(
+            "after %g s %d connections were still open, aborted", deadline, len(self._connections)
+        )
+        self.abort()
+        # Handlers see their cancellation and clean up before the lifespan ends; one that
+        # swallows it is left behind.
+        if not await self._wait_idle(_CLEANUP):
+            logger.error("%d requests ignore their cancellation", self.counters.requests_in_flight)
+
+    async def _wait_idle(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                while self._connections or self._background or self.counters.requests_in_flight:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def abort(self) -> None:
+        """Cancel everything that runs, now."""
+        for connection in list(self._connections):
+            connection.abort()
+        for task in list(self._background):
+            task.cancel()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    # --- connections -------------------------------------------------------------------------
+
+    def _make_connection(self) -> Connection:
+        engine = HTTP1Engine(self._parser(), self.limits, self._preamble)
+        return Connection(self, engine, next(self._numbers))
+
+    def _room(self) -> int:
+        return self.limits.max_connections - len(self._connections)
+
+    def connection_opened(self, connection: Connection) -> None:
+        """Count it; a stop that has begun meanwhile ends it."""
+        self.counters.connections_opened += 1
+        self.counters.connections_open += 1
+        self._connections.add(connection)
+        if self.stopping:
+            connection.begin_shutdown()
+
+    def connection_closed(self, connection: Connection) -> None:
+        """Forget it; there is room for another."""
+        self.counters.connections_open -= 1
+        self._connections.discard(connection)
+        if self._acceptor is not None and not self.stopping:
+            self._acceptor.make_room()
+        self._idle.set()
+
+    def connection_refused(self, connection: Connection, event: ConnectionTerminated) -> None:
+        """The engine has refused input; the reason goes to the log."""
+        self.counters.requests_refused += 1
+        logger.info(
+            "connection %x from %s refused%s: %s",
+            connection.number,
+            connection.peer,
+            f" with {event.status}" if event.status else "",
+            event.error,
+        )
+
+    def run_background(
+        self, calls: Iterable[Callable[[], Awaitable[object] | object]], context: Context
+    ) -> None:
+        """Run an answer's background calls; a stop waits for them."""
+        task = self.loop.create_task(_run_calls(calls), context=context)
+        self._background.add(task)
+        task.add_done_callback(self._background_done)
+
+    def _background_done(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        self._idle.set()
+
+    def exchange_finished(self) -> None:
+        """Called while stopping: there may be nothing left to wait for."""
+        self._idle.set()
+
+    def _tick(self) -> None:
+        """Once in an interval of the reaper, at least once a second."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._preamble.refresh(_http_date())
+        if self.access_log is not None:
+            self.access_log.flush()
+
+
+async def _run_calls(calls: Iterable[Callable[[], Awaitable[object] | object]]) -> None:
+    for call in calls:
+        try:
+            result = call()
+            if isinstance(result, Awaitable):
+                await result
+        except Exception:
+            logger.exception("a background call failed")
+
+
+def _http_date() -> bytes:
+    return format_http_date(time.time()).encode()
+
+
+def _listening_address(listener: socket.socket) -> Address:
+    name: Any = listener.getsockname()
+    return Address(name, 0) if isinstance(name, str) else Address(name[0], name[1])
+
+
+def serve(application: Application, **options: object) -> Server:
+    """A server to be entered with `async with`, in a loop that is running.
+
+        async with httpkit.serve(app, port=0) as server:
+            print(server.addresses)
+
+    Args:
+        application: an `App`, or anything that is an `Application`.
+        options: fields of `Config` and `Limits`, by name.
+
+    Raises:
+        ConfigurationError: an unknown option or a wrong value; on entering, an application or
+            address that cannot be used.
+    """
+    return Server(application, Config.of(**options))

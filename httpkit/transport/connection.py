@@ -1,0 +1,307 @@
+"""One TCP or Unix connection: moves bytes between a socket and an engine.
+
+Theory of operation:
+
+1. Everything that arrives in one read is dispatched first, then flushed: one write for a batch.
+2. While the socket is full nothing is pulled from the engine but low-water portions, so that the
+   engine decides the order of what waits, and handlers wait for its `capacity`.
+3. Reading pauses while the engine wants no input; nothing else pauses it.
+4. There is no timer here. The reaper asks `check_deadlines` now and then; a wait is recognized by
+   what the connection waits for (`Deadline`), for which request.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from typing import Protocol, cast
+
+from httpkit.errors import ProtocolError
+from httpkit.limits import Limits
+from httpkit.protocol.engine import Close, Engine
+from httpkit.protocol.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    RequestReceived,
+    StreamReset,
+    TrailersReceived,
+)
+from httpkit.transport.deadlines import DeadlineWatch
+from httpkit.types import Address
+
+__all__ = ["Connection", "ConnectionOwner", "Stream"]
+
+logger = logging.getLogger("httpkit")
+
+
+class Stream(Protocol):
+    """What a connection tells about one request; `server.exchange.Exchange` listens."""
+
+    def begin(self) -> None:
+        """The request is there, and whatever of its body came with it."""
+
+    def receive_data(self, data: bytes, *, end_stream: bool) -> None:
+        """A piece of the body."""
+
+    def receive_trailers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """The trailer section."""
+
+    def reset(self, error: ProtocolError | None) -> None:
+        """The peer is gone, or the stream is: stop working on it."""
+
+    def resume_writing(self) -> None:
+        """There may be capacity again."""
+
+    def check_deadline(self, now: float, timeout: float) -> None:
+        """The reaper passes by; `timeout` is what a request may take in seconds."""
+
+
+class ConnectionOwner(Protocol):
+    """The server, as a connection sees it."""
+
+    limits: Limits
+    loop: asyncio.AbstractEventLoop
+
+    def make_stream(self, connection: "Connection", event: RequestReceived) -> Stream:
+        """An exchange for a new request."""
+
+    def connection_opened(self, connection: "Connection") -> None:
+        """Count it."""
+
+    def connection_closed(self, connection: "Connection") -> None:
+        """Forget it."""
+
+    def connection_refused(self, connection: "Connection", event: ConnectionTerminated) -> None:
+        """The engine has refused what the peer sent."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection; see the rules at the top of the file.
+
+    Args:
+        owner: the server.
+        engine: a fresh engine for this connection.
+        number: names the connection in logs.
+        scheme: `http`, or `https` behind TLS.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self, owner: ConnectionOwner, engine: Engine, number: int, scheme: str = "http"
+    ) -> None:
+        self.owner = owner
+        self.engine = engine
+        self.number = number
+        self.scheme = scheme
+        self.peer: Address | None = None
+        self.local: Address | None = None
+        #: Requests that are not answered yet.
+        self.streams: dict[int, Stream] = {}
+        #: Of them, those that wait for capacity.
+        self.blocked: set[Stream] = set()
+        self.bytes_sent = 0
+        self._low_water = owner.limits.write_buffer // 4 or 1
+        self._pull: int | None = None
+        #: A batch is being dispatched; it is flushed at its end.
+        self.busy = False
+        # Flags of the socket. The state of the protocol is the engine's.
+        self._lost = False
+        self._lingering = False
+        self._reading_paused = False
+        self._writing_paused = False
+        self._deadline = DeadlineWatch()
+
+    # --- called by the transport -------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(
+            high=self.owner.limits.write_buffer, low=self._low_water
+        )
+        self.peer = _address(transport.get_extra_info("peername"))
+        self.local = _address(transport.get_extra_info("sockname"))
+        self.owner.connection_opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        self._dispatch(self.engine.receive_data(data))
+        self.flush()
+
+    def eof_received(self) -> bool:
+        """The peer has closed its sending side; answers that run may still be written."""
+        self._dispatch(self.engine.receive_eof())
+        self.flush()
+        return not self._lost and self.engine.close is Close.OPEN
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The socket is closed, by whichever side."""
+        self._lost = True
+        for stream in list(self.streams.values()):
+            stream.reset(None)
+        self.owner.connection_closed(self)
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        self._writing_paused = True
+        self._pull = self._low_water
+
+    def resume_writing(self) -> None:
+        """The socket takes bytes again."""
+        self._writing_paused = False
+        self.flush()
+        self.pump()
+
+    # --- called by exchanges and the owner ---------------------------------------------------
+
+    @property
+    def lost(self) -> bool:
+        """Whether the socket is closed."""
+        return self._lost
+
+    def flush(self) -> None:
+        """Write what the engine has queued; does nothing inside a batch."""
+        if self.busy or self._lost:
+            return
+        engine = self.engine
+        while not self._writing_paused and (data := engine.data_to_send(self._pull)):
+            self.bytes_sent += len(data)
+            self.transport.write(data)
+            if self._pull is None:
+                break
+        else:
+            if not self._writing_paused:
+                self._pull = None
+        if self.blocked:
+            for stream in list(self.blocked):
+                stream.resume_writing()
+        if self.streams or self._reading_paused:
+            self._update_reading()
+        if engine.close is not Close.OPEN and not engine.has_more_to_send:
+            self._close(engine.close)
+
+    def pump(self) -> None:
+        """Go on with requests that waited for an answer to end, then flush.
+
+        Not while the socket is full: a peer that does not read its answers gets no more.
+        """
+        if not self.busy and not self._lost and not self._writing_paused:
+            self._dispatch(self.engine.receive_data(b""))
+        self.flush()
+
+    def consume(self, stream_id: int, size: int) -> None:
+        """A handler took bytes of a body."""
+        self.engine.consume(stream_id, size)
+        if self._reading_paused:
+            self._update_reading()
+
+    def begin_shutdown(self) -> None:
+        """Close now if idle, else after what runs."""
+        self.engine.begin_shutdown()
+        self.flush()
+
+    def abort(self) -> None:
+        """Close at once; handlers are cancelled."""
+        if not self._lost:
+            self.transport.abort()
+
+    # --- inside ------------------------------------------------------------------------------
+
+    def _dispatch(self, events: list[Event]) -> None:
+        """Hand out events, and those that follow when answers are complete at once."""
+        self.busy = True
+        try:
+            begun = 0
+            while events:
+                stream: Stream | None = None
+                for event in events:
+                    if type(event) is RequestReceived:
+                        if stream is not None:
+                            stream.begin()
+                        stream = self.owner.make_stream(self, event)
+                        self.streams[event.stream_id] = stream
+                        begun += 1
+                    else:
+                        self._dispatch_other(event)
+                if stream is not None:
+                    stream.begin()
+                if begun >= self.owner.limits.pipeline_depth or self.engine.capacity(0) <= 0:
+                    self.owner.loop.call_soon(self.pump)
+                    break
+                events = self.engine.receive_data(b"")
+        finally:
+            self.busy = False
+
+    def _dispatch_other(self, event: Event) -> None:
+        if isinstance(event, ConnectionTerminated):
+            if event.error is not None:
+                self.owner.connection_refused(self, event)
+            return
+        stream = self.streams.get(event.stream_id)
+        if stream is None:
+            return
+        if isinstance(event, DataReceived):
+            stream.receive_data(event.data, end_stream=event.end_stream)
+        elif isinstance(event, TrailersReceived):
+            stream.receive_trailers(event.headers)
+        elif isinstance(event, StreamReset):
+            stream.reset(event.error)
+
+    def _update_reading(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self.engine.wants_input:
+            if self._reading_paused:
+                self._reading_paused = False
+                self.transport.resume_reading()
+        elif not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def _close(self, how: Close) -> None:
+        """Everything is handed to the transport: end the connection as the engine says."""
+        if how is Close.LINGER and self.transport.can_write_eof():
+            # RFC 9112 §9.6: closing with unread input resets the connection and may destroy the
+            # answer before the peer has read it.
+            if not self._lingering and not self.transport.is_closing():
+                self._lingering = True
+                self.transport.write_eof()
+                self._update_reading()
+        elif how is Close.ABORT:
+            raw = self.transport.get_extra_info("socket")
+            if raw is not None and not self.transport.is_closing():
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def check_deadlines(self, now: float) -> None:
+        """The reaper passes by; `now` is the loop's time in seconds."""
+        if self._lost:
+            return
+        limits = self.owner.limits
+        waiting = self.transport.get_write_buffer_size()
+        if self._deadline.write_stalled(waiting, self.bytes_sent - waiting, now, limits):
+            logger.info("connection %x: the peer takes no bytes, closed", self.number)
+            self.abort()
+            return
+        engine = self.engine
+        if self._deadline.passed(engine, self.bytes_sent, now, limits):
+            self._dispatch(engine.receive_timeout())
+            self.flush()
+            return
+        if limits.request_timeout is not None:
+            for stream in list(self.streams.values()):
+                stream.check_deadline(now, limits.request_timeout)
+
+
+def _address(name: object) -> Address | None:
+    """What a transport calls peername or sockname; a Unix socket's path is its host."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        return Address(str(name[0]), int(name[1]))
+    if isinstance(name, str | bytes):
+        return Address(os.fsdecode(name), 0)
+    return None

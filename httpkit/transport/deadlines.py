@@ -1,0 +1,138 @@
+"""Deadlines without timers.
+
+One reaper scans all connections; a connection knows what it waits for (`Deadline`) and for which
+request, and `DeadlineWatch` remembers since when that has been so. Nothing is done for a request
+that is in time. The price is precision: a deadline fires up to one interval of the reaper late.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from httpkit.limits import Limits
+from httpkit.protocol.engine import Deadline, Engine
+
+__all__ = ["DeadlineWatch", "Reaper", "reaper_interval"]
+
+
+class DeadlineWatch:
+    """Since when one connection has been waiting for the same thing."""
+
+    __slots__ = ("_body_base", "_mark", "_since", "_taken", "_taken_since")
+
+    def __init__(self) -> None:
+        self._mark: tuple[Deadline, int, int] | None = None
+        self._since = 0.0
+        self._body_base = 0
+        self._taken = -1
+        self._taken_since = 0.0
+
+    def passed(self, engine: Engine, bytes_sent: int, now: float, limits: Limits) -> bool:
+        """Whether the deadline that applies now has passed."""
+        kind = engine.deadline_kind
+        # A handler whose client has half-closed lives as long as bytes flow.
+        progress = bytes_sent if kind is Deadline.HALF_CLOSED else 0
+        mark = (kind, engine.last_stream_id, progress)
+        if mark != self._mark:
+            self._mark = mark
+            self._since = now
+            self._body_base = engine.body_received
+            return False
+        if kind is Deadline.NONE:
+            return False
+        waited = now - self._since
+        if kind is Deadline.BODY:
+            if limits.min_body_rate is None:
+                return False
+            received = engine.body_received - self._body_base
+            return waited > limits.body_grace + received / limits.min_body_rate
+        return waited > _allowed(kind, limits)
+
+    def write_stalled(self, waiting: int, taken: int, now: float, limits: Limits) -> bool:
+        """Whether the peer has taken none of the `waiting` bytes for too long.
+
+        `taken` is how many bytes the socket has accepted since the connection began.
+        """
+        if not waiting or taken != self._taken:
+            self._taken = taken
+            self._taken_since = now
+            return False
+        return now - self._taken_since > limits.write_stall
+
+
+def _allowed(kind: Deadline, limits: Limits) -> float:
+    if kind is Deadline.IDLE:
+        return limits.keep_alive_timeout
+    if kind is Deadline.HALF_CLOSED:
+        return limits.half_close_timeout
+    if kind is Deadline.LINGER:
+        return limits.linger_timeout
+    return limits.header_timeout
+
+
+def reaper_interval(limits: Limits) -> float:
+    """How often to scan: a quarter of the shortest deadline, at most once a second."""
+    times = (
+        limits.header_timeout,
+        limits.keep_alive_timeout,
+        limits.body_grace,
+        limits.write_stall,
+        limits.half_close_timeout,
+        limits.linger_timeout,
+        limits.request_timeout or 60.0,
+    )
+    return min(1.0, min(times) / 4)
+
+
+class Watched(Protocol):
+    """What the reaper scans."""
+
+    def check_deadlines(self, now: float) -> None:
+        """Act if a deadline has passed at `now`."""
+
+
+class Reaper:
+    """Scans connections at an interval.
+
+    Args:
+        loop: whose timer is used.
+        interval: seconds between scans.
+        clock: monotonic time in seconds.
+        connections: gives those that are open.
+        each: called with nothing before each scan (the date is renewed there).
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        interval: float,
+        clock: Callable[[], float],
+        connections: Callable[[], Iterable[Watched]],
+        each: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._interval = interval
+        self._clock = clock
+        self._connections = connections
+        self._each = each
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Scan from now on."""
+        self._handle = self._loop.call_later(self._interval, self._tick)
+
+    def stop(self) -> None:
+        """Scan no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _tick(self) -> None:
+        self.start()
+        self._each()
+        self.scan(self._clock())
+
+    def scan(self, now: float) -> None:
+        """Let every connection check its deadlines against `now`."""
+        for connection in list(self._connections()):
+            connection.check_deadlines(now)
