@@ -1,3 +1,75 @@
-"""httpkit: an asyncio HTTP server and web framework."""
+"""httpkit: an asyncio HTTP server and web framework.
+
+    from httpkit import App, Request
+
+    app = App()
+
+    @app.get("/")
+    async def index(request: Request) -> str:
+        return "Hello, world!"
+
+This is the whole public API, together with `httpkit.testing`, the submodules that the
+documentation names, and the command line. Names that are not in an `__all__` are internal.
+"""
+
+from httpkit.app import App
+from httpkit.body import FileBody
+from httpkit.errors import (
+    BodyTooLarge,
+    ClientDisconnected,
+    ConfigurationError,
+    HTTPError,
+    HTTPKitError,
+    InvalidHeader,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+)
+from httpkit.forms import FormData, UploadedFile
+from httpkit.headers import Headers, MutableHeaders
+from httpkit.limits import FormLimits, Limits
+from httpkit.request import Request
+from httpkit.response import Response, Upgrade
+from httpkit.routing import Router
+from httpkit.server.config import Config
+from httpkit.server.server import Server, serve
+from httpkit.types import Address, Application, Handler, Middleware, Next, RawStream
+from httpkit.urls import URL, Query
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "URL",
+    "Address",
+    "App",
+    "Application",
+    "BodyTooLarge",
+    "ClientDisconnected",
+    "Config",
+    "ConfigurationError",
+    "FileBody",
+    "FormData",
+    "FormLimits",
+    "HTTPError",
+    "HTTPKitError",
+    "Handler",
+    "Headers",
+    "InvalidHeader",
+    "Limits",
+    "LocalProtocolError",
+    "Middleware",
+    "MutableHeaders",
+    "Next",
+    "ProtocolError",
+    "Query",
+    "RawStream",
+    "RemoteProtocolError",
+    "Request",
+    "Response",
+    "Router",
+    "Server",
+    "Upgrade",
+    "UploadedFile",
+    "__version__",
+    "serve",
+]

@@ -19,7 +19,6 @@ from contextlib import aclosing
 from os import PathLike
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from multipart import MultipartError, ParserLimitReached, PushMultipartParser
 
@@ -28,7 +27,7 @@ from httpkit.headers import Headers
 from httpkit.limits import FormLimits
 from httpkit.semantics.disposition import clean_filename
 from httpkit.semantics.media_types import find_codec, parse_media_type
-from httpkit.urls import MultiMapping, Query
+from httpkit.urls import MultiMapping, Query, parse_urlencoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["FormData", "FormLimits", "UploadedFile", "parse_form"]
 
 _COPY_SIZE = 65_536
+_DEFAULT_LIMITS = FormLimits()
 
 #: RFC 2046 §5.1.1: up to 70 of these, no space at the end.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
@@ -146,7 +146,7 @@ async def parse_form(request: "Request", limits: FormLimits | None = None) -> Fo
             beyond its limits.
         BodyTooLarge: the body exceeds the request's `max_body`.
     """
-    limits = FormLimits() if limits is None else limits
+    limits = _DEFAULT_LIMITS if limits is None else limits
     media_type = parse_media_type(request.headers.get("content-type", ""))
     if media_type is None:
         raise HTTPError(400, "The Content-Type of the form is malformed.")
@@ -184,16 +184,13 @@ async def _read_text(request: "Request", limits: FormLimits) -> bytes:
 
 
 def _parse_urlencoded(body: bytes, limits: FormLimits) -> FormData:
-    """The URL standard's algorithm, strict about UTF-8; only `&` separates (CVE-2021-23336).
-
-    The media type has no charset parameter; clients that add one mean ASCII.
-    """
+    """Strict about UTF-8: the media type has no charset; clients that add one mean ASCII."""
     if not body:
         return FormData()
     if body.count(b"&") >= limits.max_fields:
         raise HTTPError(413, "The form has too many fields.")
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+        pairs = parse_urlencoded(body, "strict")
     except UnicodeDecodeError:
         raise HTTPError(400, "The form is not valid UTF-8.") from None
     total = 0

@@ -5,6 +5,7 @@ event loop is a method of that channel.
 """
 
 from collections.abc import AsyncGenerator
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
@@ -46,7 +47,8 @@ class Request:
         http_version: `1.0`, `1.1`, `2` or `3`.
         raw_headers: the fields as lower case names and values in bytes.
         path_params: what the route's converters took from the path.
-        route: the route that matched, or `None` before that and without one.
+        route: the route that matched, `None` before the router has seen the request; its pattern
+            is empty where none matched.
         max_body: the limit for this request's body in bytes, `None` for none.
     """
 
@@ -76,7 +78,6 @@ class Request:
     _form: FormData
     _headers: Headers
     _query: Query
-    _segments: list[str] | None
     _state: State
     _streamed: bool
     path_params: dict[str, Any]
@@ -101,6 +102,8 @@ class Request:
         self.http_version = http_version
         self.max_body = max_body
         self.path_params = _NO_PARAMS
+        # Not left unset as the other parts that are parsed on first use: most requests need it.
+        self._segments: list[str] | EllipsisType | None = ...
         self.route: MatchedRoute | None = None
 
     # --- the target --------------------------------------------------------------------------
@@ -111,12 +114,11 @@ class Request:
 
         What the router matches and what handlers see (`httpkit.urls.decode_path`).
         """
-        try:
-            return self._segments
-        except AttributeError:
+        segments = self._segments
+        if segments is ...:
             path = split_target(self.target)[0]
-            self._segments = decode_path(path) if path[:1] == b"/" else None
-            return self._segments
+            segments = self._segments = decode_path(path) if path[:1] == b"/" else None
+        return segments
 
     @property
     def path(self) -> str:
@@ -174,12 +176,29 @@ class Request:
         """The absolute URL of a named route.
 
         Raises:
-            LookupError: no route of that name takes these parameters.
+            LookupError: there is no route of that name, or a parameter is missing.
+            ValueError: a value that the route would not match.
         """
         if self.route is None:
             raise LookupError("this request was not routed by an App, so it cannot build URLs")
         path, _, query = self.route.url_path_for(name, **params).partition("?")
-        return URL(self.scheme, self.authority, path, query)
+        authority = self.authority
+        if path.startswith("//"):  # the route belongs to a host; the port stays the client's
+            port = authority.rpartition("]")[2].rpartition(":")
+            host, _, rest = path[2:].partition("/")
+            authority, path = host + "".join(port[1:] if port[1] else ()), f"/{rest}"
+        return URL(self.scheme, authority, path, query)
+
+    @property
+    def app(self) -> Any:
+        """The App that answers this request, the innermost one of mounted apps.
+
+        Raises:
+            LookupError: this request was not routed by an App.
+        """
+        if self.route is None:
+            raise LookupError("this request was not routed by an App")
+        return self.route.app
 
     # --- header fields -----------------------------------------------------------------------
 
@@ -348,7 +367,7 @@ class Request:
         try:
             return self._form
         except AttributeError:
-            self._form = await parse_form(self, limits or FormLimits())
+            self._form = await parse_form(self, limits)
             return self._form
 
     async def trailers(self) -> Headers:

@@ -112,11 +112,22 @@ class MatchedRoute(Protocol):
 
     @property
     def pattern(self) -> str:
-        """The whole pattern, prefixes of mounts included, e.g. `/users/{id:int}`."""
+        """The whole pattern, prefixes of mounts included, e.g. `/users/{id:int}`.
+
+        Empty where no route matched: what answers 404 or 405 has the app and its names, too.
+        """
+        ...
+
+    @property
+    def app(self) -> Any:
+        """The innermost App that the route belongs to."""
         ...
 
     def url_path_for(self, name: str, /, **params: Any) -> str:
-        """The encoded path of a named route; parameters that it lacks become the query."""
+        """The encoded path of a named route; parameters that it lacks become the query.
+
+        For a route of a host of its own it is `//host/path`.
+        """
         ...
 
 

@@ -46,7 +46,7 @@ class RequestReceived:
         "version",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - positional for speed, one caller for each engine
         self,
         stream_id: int,
         method: str,
@@ -54,7 +54,7 @@ class RequestReceived:
         authority: bytes,
         target: bytes,
         headers: RawHeaders,
-        end_stream: bool,  # noqa: FBT001 - positional for speed, one caller for each engine
+        end_stream: bool,  # noqa: FBT001 - as above
         upgrade: bytes | None,
         version: str,
         content_length: int | None,

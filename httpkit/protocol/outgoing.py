@@ -5,34 +5,45 @@ reaches a wire. Framing belongs to the engines: `Content-Length` is compared wit
 hop-by-hop fields that an application sets are dropped, except that `Connection: close` is heard.
 """
 
+import re
 from collections.abc import Iterable
 
 from httpkit.errors import LocalProtocolError
 from httpkit.headers import RawHeaders, encode_header
 from httpkit.status import BODILESS
 
-__all__ = ["OutgoingFields", "check_status", "check_trailers", "has_no_body", "keep_trailers"]
+__all__ = [
+    "NO_CONTENT",
+    "OutgoingFields",
+    "check_informational",
+    "check_status",
+    "check_trailers",
+    "has_no_body",
+    "keep_trailers",
+]
+
+#: Statuses without content: 205 has a body on the wire, of length 0 (RFC 9110 §15.3.6).
+NO_CONTENT = BODILESS | {205}
+
+_CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 
 #: Fields about one connection (RFC 9110 §7.6.1): the engine's business, never an application's.
 _CONNECTION_FIELDS = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
 )
 #: Fields that would mean something else in a trailer section (RFC 9110 §6.5.1).
-_NOT_IN_TRAILERS = _CONNECTION_FIELDS | {
-    b"authorization",
-    b"cache-control",
-    b"content-encoding",
-    b"content-length",
-    b"content-range",
-    b"content-type",
-    b"expect",
-    b"host",
-    b"max-forwards",
-    b"range",
-    b"set-cookie",
-    b"trailer",
-    b"www-authenticate",
-}
+_NOT_IN_TRAILERS = _CONNECTION_FIELDS | frozenset(
+    # framing and routing
+    b"content-length host trailer max-forwards expect "
+    # requests: conditions, credentials
+    b"if-match if-none-match if-modified-since if-unmodified-since if-range range pragma "
+    b"authorization proxy-authorization cookie "
+    # answers: what to do with them
+    b"age cache-control expires date location retry-after vary warning set-cookie "
+    b"www-authenticate proxy-authenticate "
+    # how the content is read
+    b"content-encoding content-range content-type".split()
+)
 
 
 class OutgoingFields:
@@ -60,7 +71,9 @@ class OutgoingFields:
                 self._set_content_length(value)
                 continue
             if name in _CONNECTION_FIELDS:
-                self.close = self.close or (name == b"connection" and b"close" in value.lower())
+                if name == b"connection":
+                    options = value.lower().split(b",")
+                    self.close = self.close or b"close" in [option.strip() for option in options]
                 continue
             if name == b"date":
                 self.has_date = True
@@ -69,7 +82,7 @@ class OutgoingFields:
             self.fields.append((name, value))
 
     def _set_content_length(self, value: bytes) -> None:
-        if not value.isdigit() or self.content_length is not None:
+        if not _CONTENT_LENGTH.fullmatch(value) or self.content_length is not None:
             raise LocalProtocolError(f"Content-Length {value!r} is malformed or repeated")
         self.content_length = int(value)
 
@@ -80,9 +93,15 @@ def check_status(status: int) -> None:
         raise LocalProtocolError(f"{status!r} is not a final status code")
 
 
+def check_informational(status: int) -> None:
+    """An interim status is 1xx; 101 ends the protocol and is not sent in passing."""
+    if not isinstance(status, int) or not 100 <= status <= 199 or status == 101:
+        raise LocalProtocolError(f"{status!r} is not an interim status code")
+
+
 def has_no_body(method: str, status: int) -> bool:
-    """Whether an answer ends after its head, whatever it says (RFC 9110 §6.4.1)."""
-    return method == "HEAD" or status in BODILESS
+    """Whether an answer has no content, whatever it says (RFC 9110 §6.4.1)."""
+    return method == "HEAD" or status in NO_CONTENT
 
 
 def keep_trailers(received: RawHeaders) -> RawHeaders:

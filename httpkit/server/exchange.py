@@ -52,48 +52,29 @@ class Exchange:
         started: when the head was complete, on the loop's clock in seconds.
     """
 
-    __slots__ = (
-        "_body",
-        "_connection",
-        "_content_length",
-        "_context",
-        "_received",
-        "_server",
-        "_task",
-        "_timed_out",
-        "_trailers",
-        "_writable",
-        "body_sent",
-        "gone",
-        "head_sent",
-        "request",
-        "response",
-        "started",
-        "stream_id",
-    )
-
+    # Defaults on the class: of what an exchange may need, most need next to nothing, and what is
+    # not set costs nothing.
+    response: Response | None = None
+    body_sent = 0
+    head_sent = False
+    gone = False
+    _body: BodyReader | None = None
+    _content_length: int | None = None
     _context: Context
-    _received: int
-    _trailers: RawHeaders
+    _received = 0
+    _task: asyncio.Task[Any] | None = None
+    _timed_out = False
+    _trailers: RawHeaders | None = None
+    _writable: asyncio.Future[None] | None = None
 
     def __init__(self, server: "Server", connection: Connection, event: RequestReceived) -> None:
         self._server = server
         self._connection = connection
         self.stream_id = event.stream_id
-        self._task: asyncio.Task[Any] | None = None
-        self._writable: asyncio.Future[None] | None = None
-        self._timed_out = False
-        self.response: Response | None = None
-        self.body_sent = 0
-        self.head_sent = False
-        self.gone = False
         self.started = server.clock()
-        self._content_length = event.content_length
-        if event.end_stream:
-            self._body: BodyReader | None = None
-        else:
+        if not event.end_stream:
             self._body = BodyReader(server.loop)
-            self._received = 0
+            self._content_length = event.content_length
         self.request = Request(
             self,
             event.method,
@@ -102,7 +83,7 @@ class Exchange:
             event.scheme or connection.scheme,
             event.authority,
             event.version,
-            server.limits.max_body,
+            server.max_body,
         )
 
     # --- the way of a request ----------------------------------------------------------------
@@ -116,7 +97,7 @@ class Exchange:
         counters = server.counters
         counters.requests_begun += 1
         counters.requests_in_flight += 1
-        limit = server.limits.max_requests_in_flight
+        limit = server.max_in_flight
         if limit is not None and counters.requests_in_flight > limit:
             counters.requests_refused += 1
             self.respond(Response("Too many requests are running.\n", 503, _RETRY))
@@ -148,12 +129,12 @@ class Exchange:
     def _answered(self, task: asyncio.Task[Any]) -> None:
         """The application is through."""
         self._task = None
-        if task.cancelled():
-            self.fail(asyncio.CancelledError())
-        elif (error := task.exception()) is not None:
+        try:
+            response = task.result()
+        except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
             self.fail(error)
         else:
-            self.respond(task.result())
+            self.respond(response)
 
     def respond(self, response: Response) -> None:
         """Write an answer: at once, or as a stream."""
@@ -176,9 +157,9 @@ class Exchange:
 
     def _streamed(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if task.cancelled():
-            self.fail(asyncio.CancelledError())
-        elif (error := task.exception()) is not None:
+        try:
+            task.result()
+        except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
             self.fail(error)
         else:
             self.finish()
@@ -349,7 +330,7 @@ class Exchange:
 
     def trailers(self) -> Headers:
         """The trailer fields; complete once `receive_body` gave `b""`."""
-        return Headers(getattr(self, "_trailers", []))
+        return Headers(self._trailers or [])
 
     async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Write an interim response now."""

@@ -73,6 +73,8 @@ class Server:
         self.application = application
         self.config = config
         self.limits: Limits = config.limits
+        self.max_body = config.limits.max_body
+        self.max_in_flight = config.limits.max_requests_in_flight
         self.counters = Counters()
         self.addresses: list[Address] = []
         self.stopping = False
@@ -98,8 +100,11 @@ class Server:
 
     # --- start and stop ----------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, *, listen: bool = True) -> None:
         """Check the application, bind, enter its lifespan, accept.
+
+        Args:
+            listen: open the configured address; without, only `make_connection` makes connections.
 
         Raises:
             ConfigurationError: a mistake in the application, or an address that cannot be used.
@@ -112,10 +117,8 @@ class Server:
         self.starter = TaskStarter(self.loop)
         self.make_stream = partial(Exchange, self)
         try:
-            listeners = self._open_listeners()
-            self._acceptor = Acceptor(self.loop, listeners, self._make_connection, self._room)
-            self._stack.callback(self._acceptor.close)
-            self.addresses = [_listening_address(listener) for listener in listeners]
+            if listen:
+                self._listen()
             self._open_access_log()
             await self._stack.enter_async_context(self.application.lifespan())
             reaper = Reaper(
@@ -130,7 +133,14 @@ class Server:
         except BaseException:
             await self._stack.aclose()
             raise
-        self._acceptor.resume()
+        if self._acceptor is not None:
+            self._acceptor.resume()
+
+    def _listen(self) -> None:
+        listeners = self._open_listeners()
+        self._acceptor = Acceptor(self.loop, listeners, self.make_connection, self._room)
+        self._stack.callback(self._acceptor.close)
+        self.addresses = [_listening_address(listener) for listener in listeners]
 
     def _open_listeners(self) -> list[socket.socket]:
         config = self.config
@@ -222,9 +232,10 @@ class Server:
 
     # --- connections -------------------------------------------------------------------------
 
-    def _make_connection(self) -> Connection:
+    def make_connection(self, scheme: str = "http") -> Connection:
+        """A protocol for one more transport: an accepted socket, or one in memory."""
         engine = HTTP1Engine(self._parser(), self.limits, self._preamble)
-        return Connection(self, engine, next(self._numbers))
+        return Connection(self, engine, next(self._numbers), scheme)
 
     def _room(self) -> int:
         return self.limits.max_connections - len(self._connections)

@@ -112,6 +112,8 @@ class Connection(asyncio.Protocol):
         self._lingering = False
         self._reading_paused = False
         self._writing_paused = False
+        # A turn of the loop is booked for requests that one batch left over.
+        self._pump_booked = False
         self._deadline = DeadlineWatch()
 
     # --- called by the transport -------------------------------------------------------------
@@ -135,7 +137,7 @@ class Connection(asyncio.Protocol):
         """The peer has closed its sending side; answers that run may still be written."""
         self._dispatch(self.engine.receive_eof())
         self.flush()
-        return not self._lost and self.engine.close is Close.OPEN
+        return not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The socket is closed, by whichever side."""
@@ -178,7 +180,7 @@ class Connection(asyncio.Protocol):
         if self.blocked:
             for stream in list(self.blocked):
                 stream.resume_writing()
-        if self.streams or self._reading_paused:
+        if self.streams or self._reading_paused or self._writing_paused:
             self._update_reading()
         if engine.close is not Close.OPEN and not engine.has_more_to_send:
             self._close(engine.close)
@@ -228,12 +230,25 @@ class Connection(asyncio.Protocol):
                         self._dispatch_other(event)
                 if stream is not None:
                     stream.begin()
-                if begun >= self.owner.limits.pipeline_depth or self.engine.capacity(0) <= 0:
-                    self.owner.loop.call_soon(self.pump)
+                if begun > 1 and (
+                    begun >= self.owner.limits.pipeline_depth or self.engine.capacity(0) <= 0
+                ):
+                    self._book_pump()
                     break
                 events = self.engine.receive_data(b"")
         finally:
             self.busy = False
+
+    def _book_pump(self) -> None:
+        """Go on in the next turn of the loop, once, whatever comes in until then."""
+        if not self._pump_booked:
+            self._pump_booked = True
+            self.owner.loop.call_soon(self._pump_as_booked)
+        self._update_reading()
+
+    def _pump_as_booked(self) -> None:
+        self._pump_booked = False
+        self.pump()
 
     def _dispatch_other(self, event: Event) -> None:
         if isinstance(event, ConnectionTerminated):
@@ -284,12 +299,13 @@ class Connection(asyncio.Protocol):
             return
         limits = self.owner.limits
         waiting = self.transport.get_write_buffer_size()
-        if self._deadline.write_stalled(waiting, self.bytes_sent - waiting, now, limits):
+        taken = self.bytes_sent - waiting
+        if self._deadline.write_stalled(waiting, taken, now, limits):
             logger.info("connection %x: the peer takes no bytes, closed", self.number)
             self.abort()
             return
         engine = self.engine
-        if self._deadline.passed(engine, self.bytes_sent, now, limits):
+        if self._deadline.passed(engine, taken, now, limits):
             self._dispatch(engine.receive_timeout())
             self.flush()
             return
@@ -299,9 +315,13 @@ class Connection(asyncio.Protocol):
 
 
 def _address(name: object) -> Address | None:
-    """What a transport calls peername or sockname; a Unix socket's path is its host."""
+    """What a transport calls peername or sockname; a Unix socket's path is its host.
+
+    The peer chooses the path it is bound to, and logs show it: what cannot be printed is escaped.
+    """
     if isinstance(name, tuple) and len(name) >= 2:
         return Address(str(name[0]), int(name[1]))
     if isinstance(name, str | bytes):
-        return Address(os.fsdecode(name), 0)
+        path = os.fsdecode(name)
+        return Address(path if path.isprintable() else ascii(path)[1:-1], 0)
     return None

@@ -15,6 +15,10 @@ from httpkit.protocol.engine import Deadline, Engine
 __all__ = ["DeadlineWatch", "Reaper", "reaper_interval"]
 
 
+#: Waits that begin anew each time the peer takes bytes.
+_WHILE_BYTES_FLOW = frozenset({Deadline.IDLE, Deadline.HALF_CLOSED, Deadline.LINGER})
+
+
 class DeadlineWatch:
     """Since when one connection has been waiting for the same thing."""
 
@@ -27,11 +31,14 @@ class DeadlineWatch:
         self._taken = -1
         self._taken_since = 0.0
 
-    def passed(self, engine: Engine, bytes_sent: int, now: float, limits: Limits) -> bool:
-        """Whether the deadline that applies now has passed."""
+    def passed(self, engine: Engine, taken: int, now: float, limits: Limits) -> bool:
+        """Whether the deadline that applies now has passed.
+
+        `taken` is how many bytes the socket has accepted since the connection began.
+        """
         kind = engine.deadline_kind
-        # A handler whose client has half-closed lives as long as bytes flow.
-        progress = bytes_sent if kind is Deadline.HALF_CLOSED else 0
+        # Nobody is idle, gone or through with the answer while bytes flow.
+        progress = taken if kind in _WHILE_BYTES_FLOW else 0
         mark = (kind, engine.last_stream_id, progress)
         if mark != self._mark:
             self._mark = mark

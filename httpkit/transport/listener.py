@@ -27,6 +27,12 @@ _ACCEPT_BATCH = 64
 #: How long to wait before trying again when descriptors or memory ran out.
 _PAUSE = 0.25
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+#: Seconds without such a failure after which the next one is an incident of its own.
+_INCIDENT = 10.0
+#: A free port of one address may be taken on the next; how often another one is tried.
+_PORT_TRIES = 10
+#: An address of a family that this machine does not use, e.g. ::1 where IPv6 is off.
+_NO_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 #: SO_KEEPALIVE: idle seconds, seconds between probes, lost probes until the peer counts as dead.
 KeepAlive = tuple[int, int, int]
@@ -47,17 +53,47 @@ def open_tcp_listeners(
     Raises:
         ConfigurationError: the address cannot be used; the message says what to do.
     """
-    sockets: list[socket.socket] = []
     try:
-        for family, found in _resolve(host, port):
+        addresses = _resolve(host, port)
+        for _ in range(_PORT_TRIES - 1):
+            try:
+                return _listen_all(addresses, port, backlog, keep_alive, dual=not host)
+            except OSError as error:
+                if port or error.errno != errno.EADDRINUSE:
+                    raise
+        return _listen_all(addresses, port, backlog, keep_alive, dual=not host)
+    except (OSError, ValueError) as error:  # ValueError: a name that DNS cannot have
+        raise ConfigurationError(_explain(error, f"{host or '*'}:{port}", port)) from error
+
+
+def _listen_all(
+    addresses: list[tuple[socket.AddressFamily, tuple[Any, ...]]],
+    port: int,
+    backlog: int,
+    keep_alive: KeepAlive | None,
+    *,
+    dual: bool,
+) -> list[socket.socket]:
+    """Listen on all addresses, or on none if one of them fails."""
+    sockets: list[socket.socket] = []
+    missing: OSError | None = None
+    try:
+        for family, found in addresses:
             # A free port that the kernel chose for the first address serves the others too.
             chosen = sockets[0].getsockname()[1] if sockets else port
             address = (found[0], chosen, *found[2:])
-            sockets.append(_listen_tcp(family, address, backlog, keep_alive, dual=not host))
-    except OSError as error:
-        for open_socket in sockets:
-            open_socket.close()
-        raise ConfigurationError(_explain(error, f"{host or '*'}:{port}", port)) from error
+            try:
+                sockets.append(_listen_tcp(family, address, backlog, keep_alive, dual=dual))
+            except OSError as error:
+                if error.errno not in _NO_FAMILY:
+                    raise
+                missing = error
+        if missing is not None and not sockets:
+            raise missing
+    except OSError:
+        for listener in sockets:
+            listener.close()
+        raise
     return sockets
 
 
@@ -116,7 +152,9 @@ def open_unix_listener(path: str, *, mode: int, owner: str | None, backlog: int)
     Raises:
         ConfigurationError: the path cannot be used; the message says what to do.
     """
+    ids = None if owner is None else _parse_owner(owner)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound = False
     try:
         _remove_stale(path)
         # The socket must never be open to more users than asked for, not even for a moment.
@@ -125,17 +163,19 @@ def open_unix_listener(path: str, *, mode: int, owner: str | None, backlog: int)
             listener.bind(path)
         finally:
             os.umask(mask)
+        bound = True
         os.chmod(path, mode)
-        if owner is not None:
-            os.chown(path, *_parse_owner(owner))
+        if ids is not None:
+            os.chown(path, *ids)
         listener.listen(backlog)
         listener.setblocking(False)
-    except OSError as error:
+    except (OSError, ValueError, OverflowError, ConfigurationError) as error:
         listener.close()
+        if bound:
+            os.unlink(path)
+        if isinstance(error, ConfigurationError):
+            raise
         raise ConfigurationError(_explain(error, path, None)) from error
-    except ConfigurationError:
-        listener.close()
-        raise
     return listener
 
 
@@ -148,33 +188,38 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a server whose queue is full lives, and would make us wait
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
             return
+        except BlockingIOError:
+            pass
     raise OSError(errno.EADDRINUSE, "in use", path)
 
 
 def _parse_owner(owner: str) -> tuple[int, int]:
     user, _, group = owner.partition(":")
     try:
-        uid = int(user) if user.isdigit() else (pwd.getpwnam(user).pw_uid if user else -1)
-        gid = int(group) if group.isdigit() else (grp.getgrnam(group).gr_gid if group else -1)
+        uid = int(user) if user.isdecimal() else (pwd.getpwnam(user).pw_uid if user else -1)
+        gid = int(group) if group.isdecimal() else (grp.getgrnam(group).gr_gid if group else -1)
     except KeyError as error:
         raise ConfigurationError(f"--unix-owner {owner!r}: {error.args[0]}") from None
     return uid, gid
 
 
-def _explain(error: OSError, where: str, port: int | None) -> str:
-    """An OS error of bind as a sentence that says what to do."""
+def _explain(error: Exception, where: str, port: int | None) -> str:
+    """An error of resolving or binding as a sentence that says what to do."""
+    if not isinstance(error, OSError):
+        return f"{where} cannot be opened: {error}"
     if error.errno == errno.EADDRINUSE:
         advice = "stop the process that has it, or choose another" + (
             " port with --port" if port is not None else " path with --unix"
         )
         return f"{where} is already in use: {advice}"
     if error.errno in (errno.EACCES, errno.EPERM):
-        if port is not None and port < 1024:
+        if port is not None and 0 < port < 1024:
             return f"{where}: ports below 1024 need a privilege; choose another with --port"
         return f"{where}: permission denied"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
@@ -204,8 +249,9 @@ class Acceptor:
         self._make_protocol = make_protocol
         self._may_accept = may_accept
         self._accepting = False
-        self._exhausted = False
         self._full = False
+        # When descriptors or memory ran out last, on the loop's clock.
+        self._exhausted_at: float | None = None
         self._retry: asyncio.TimerHandle | None = None
         # Sockets on their way to a protocol.
         self._opening: set[asyncio.Task[None]] = set()
@@ -240,6 +286,12 @@ class Acceptor:
         for listener in listeners:
             listener.close()
 
+    async def wait_closed(self) -> None:
+        """Close, and wait until every socket that was accepted has its protocol."""
+        self.close()
+        if self._opening:
+            await asyncio.wait(self._opening)
+
     def _accept(self, listener: socket.socket) -> None:
         room = self._may_accept() - len(self._opening)
         if room <= 0:
@@ -256,11 +308,10 @@ class Acceptor:
             except OSError as error:
                 self._accept_failed(error)
                 return
-            self._exhausted = False
             connection.setblocking(False)
             task = self._loop.create_task(self._open(connection))
             self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            task.add_done_callback(self._opened)
 
     async def _open(self, connection: socket.socket) -> None:
         try:
@@ -270,16 +321,23 @@ class Acceptor:
             logger.debug("a connection was lost while it was opened: %s", error)
             connection.close()
 
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        # While it was opened it may have been counted twice, and if opening failed, once too many.
+        self._opening.discard(task)
+        self.make_room()
+
     def _accept_failed(self, error: OSError) -> None:
         """Out of descriptors or memory: wait for some to come back. One line for an incident."""
         if error.errno not in _EXHAUSTED:
             logger.error("accepting failed: %s", error)
-        elif not self._exhausted:
-            logger.error(
-                "accepting paused: %s; new connections wait (raise `ulimit -n` or lower "
-                "max_connections)",
-                error.strerror,
-            )
-            self._exhausted = True
+        else:
+            now = self._loop.time()
+            if self._exhausted_at is None or now - self._exhausted_at > _INCIDENT:
+                logger.error(
+                    "accepting paused: %s; new connections wait (raise `ulimit -n` or lower "
+                    "max_connections)",
+                    error.strerror,
+                )
+            self._exhausted_at = now
         self.pause()
         self._retry = self._loop.call_later(_PAUSE, self.resume)

@@ -22,6 +22,7 @@ else:
 __all__ = ["LoopChoice", "TaskStarter", "new_event_loop"]
 
 T = TypeVar("T")
+_Task = asyncio.Task
 LoopChoice = Literal["auto", "uvloop", "asyncio"]
 
 
@@ -46,8 +47,8 @@ class TaskStarter:
     task's context. This uses public behavior only and works on asyncio and uvloop alike
     (Python 3.12 calls the idea `eager_start`).
 
-    It is not possible, and `create_task` is used, inside another task's step, on a loop with a
-    task factory of its own, and on loops whose attributes cannot be set.
+    It is not possible, and the step goes to the loop as usual, inside another task's step, on a
+    loop with a task factory of its own, and on loops whose attributes cannot be set.
     """
 
     __slots__ = ("_eager", "_loop", "_step")
@@ -63,12 +64,17 @@ class TaskStarter:
     def start(self, coroutine: Coroutine[Any, Any, T], context: Context) -> asyncio.Task[T]:
         """Make a task in `context` and take its first step; it may be done on return."""
         loop = self._loop
-        if not self._eager or asyncio.current_task(loop) is not None:
+        if not self._eager:
             return loop.create_task(coroutine, context=context)
         loop.call_soon = self._keep_step  # type: ignore[assignment,method-assign]
         try:
-            task = asyncio.Task(coroutine, loop=loop, name="httpkit", context=context)
+            task = _Task(coroutine, loop=loop, name="httpkit", context=context)
         finally:
             del loop.call_soon
-        context.run(self._step)
+        try:
+            context.run(self._step)
+        except RuntimeError:
+            # Another task is in the middle of a step, so this one could not be entered; what its
+            # own coroutine raises ends in the task.
+            loop.call_soon(self._step, context=context)
         return task

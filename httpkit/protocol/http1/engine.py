@@ -7,7 +7,8 @@ Theory of operation:
 2. Bytes reach a parser only after a guard has found where the message ends: heads whole, bodies in
    framed pieces. A parser never sees the beginning of the next message.
 3. The answer decides about the connection: it says `Connection: close` if and only if the
-   connection closes after it.
+   connection closes after it. Only what happens behind its head can still end the connection
+   unannounced: a shutdown, the end of input, or an unread body that proves too long to throw away.
 4. After the engine has refused anything it takes no more input, and writes no second answer.
 """
 
@@ -41,6 +42,7 @@ from httpkit.protocol.http1.head import (
     check_partial_head,
     check_request_line,
     check_size,
+    classify_fields,
 )
 from httpkit.protocol.http1.serialize import (
     CLOSE,
@@ -50,14 +52,15 @@ from httpkit.protocol.http1.serialize import (
     serialize_head,
 )
 from httpkit.protocol.outgoing import (
+    NO_CONTENT,
     OutgoingFields,
+    check_informational,
     check_status,
     check_trailers,
     has_no_body,
     keep_trailers,
 )
 from httpkit.response import Response
-from httpkit.status import BODILESS
 
 __all__ = ["HTTP1Engine", "MessageParser"]
 
@@ -99,7 +102,7 @@ class Send(Enum):
     SIZED = auto()  # a body of known length
     CHUNKED = auto()
     UNTIL_CLOSE = auto()  # HTTP/1.0, length unknown
-    BODILESS = auto()  # HEAD, 204, 304: the body is swallowed
+    BODILESS = auto()  # HEAD, 204, 205, 304: the body is swallowed
     RAW = auto()  # upgraded
     DONE = auto()
 
@@ -116,6 +119,11 @@ _DEADLINES = {
 }
 _NO_FRAMING = Framing(keep_alive=False)
 
+# How far the beginning of a head has been looked at.
+_NOTHING = 0
+_EMPTY_LINE = 1  # an empty line was skipped; a second is refused
+_REQUEST_LINE = 2  # the request line is good
+
 
 class HTTP1Engine:
     """One HTTP/1.1 connection.
@@ -131,11 +139,13 @@ class HTTP1Engine:
         "_buffer",
         "_chunks",
         "_continued",
+        "_cut",
         "_drain_left",
         "_eof",
         "_framing",
+        "_last_answer",
         "_limits",
-        "_line_checked",
+        "_looked_at",
         "_method",
         "_out",
         "_parser",
@@ -146,7 +156,6 @@ class HTTP1Engine:
         "_scanned",
         "_send",
         "_send_left",
-        "_shutting_down",
         "_unconsumed",
         "_version",
         "body_received",
@@ -166,10 +175,11 @@ class HTTP1Engine:
         self._buffer = b""
         self._position = 0
         self._scanned = 0
-        self._line_checked = False
+        self._looked_at = _NOTHING
         self._receive = _IDLE
         self._eof = False
-        self._shutting_down = False
+        # This side wants the current answer, or the next one, to be the last.
+        self._last_answer = False
         # The current request.
         self._method = ""
         self._version = "1.1"
@@ -182,7 +192,9 @@ class HTTP1Engine:
         # Its answer.
         self._send = _DONE
         self._send_left = 0
+        # The queue of output; of its first piece, _cut bytes are gone already.
         self._out: list[bytes] = []
+        self._cut = 0
         self._queued = 0
 
     # --- queries -----------------------------------------------------------------------------
@@ -198,12 +210,12 @@ class HTTP1Engine:
         state = self._receive
         if state is _COMPLETE:
             return Deadline.HALF_CLOSED if self._eof else Deadline.NONE
-        if state is _IDLE:
-            return Deadline.IDLE if self.last_stream_id else Deadline.FIRST
         if state is _CLOSED:
             return Deadline.LINGER if self.close is Close.LINGER else Deadline.NONE
-        if state is _BODY and not self.wants_input:
+        if not self.wants_input or self.expects_continue(self.last_stream_id):
             return Deadline.NONE  # it is this side that makes the peer wait
+        if state is _IDLE:
+            return Deadline.IDLE if self.last_stream_id else Deadline.FIRST
         return _DEADLINES[state]
 
     @property
@@ -212,8 +224,13 @@ class HTTP1Engine:
         state = self._receive
         if state is _BODY or state is _RAW:
             return self._unconsumed < self._limits.body_buffer
+        left = len(self._buffer) - self._position
         if state is _COMPLETE:
-            return len(self._buffer) - self._position < self._limits.input_buffer
+            return left < self._limits.input_buffer
+        if state is _IDLE or state is _HEAD:
+            # Pipelined requests wait for room for their answers; a head has limits of its own.
+            has_room = self._queued < self._limits.write_buffer
+            return has_room and (state is _HEAD or not left or left < self._limits.input_buffer)
         return True
 
     @property
@@ -223,7 +240,7 @@ class HTTP1Engine:
 
     def capacity(self, stream_id: int) -> int:  # noqa: ARG002 - one stream at a time
         """How many bytes the handler may send now."""
-        return self._limits.write_buffer - self._queued
+        return max(0, self._limits.write_buffer - self._queued)
 
     def expects_continue(self, stream_id: int) -> bool:
         """Whether the client waits for 100 (Continue) (RFC 9110 §10.1.1)."""
@@ -232,6 +249,7 @@ class HTTP1Engine:
             and self._framing.expect_continue
             and not self._continued
             and self._receive is _BODY
+            and self._send is _WAITING
         )
 
     # --- receiving ---------------------------------------------------------------------------
@@ -247,7 +265,9 @@ class HTTP1Engine:
             self._buffer = data
             self._position = 0
         elif self._position == len(self._buffer):
-            return []
+            self._buffer = b""  # nothing is left: an idle connection keeps no memory
+            self._position = self._scanned = 0
+            return self._end_raw() if self._eof and self._receive is _RAW else []
         state = self._receive
         if state is _IDLE or state is _HEAD:
             return self._receive_head()
@@ -266,18 +286,28 @@ class HTTP1Engine:
         if state is _COMPLETE:
             return []
         if state is _RAW:
-            return [DataReceived(self.last_stream_id, b"", end_stream=True)]
+            return self._end_raw()
         if state is _HEAD or state is _BODY:
             return self._refuse(RemoteProtocolError("The request ended before it was complete."))
+        if state is _CLOSED:
+            self._end_linger()
+            return []
+        if state is _IDLE and self._position < len(self._buffer):
+            return self._receive_head()  # pipelined before the end
         return self._terminate()
 
     def receive_timeout(self) -> list[Event]:
         """The current deadline has passed."""
         kind = self.deadline_kind
+        if kind is Deadline.NONE:
+            return []
+        if kind is Deadline.LINGER:
+            self._end_linger()
+            return []
         if kind is Deadline.HEAD or (kind is Deadline.BODY and self._receive is _BODY):
             return self._refuse(RequestTimeout("The request did not arrive in time."))
         if kind is Deadline.HALF_CLOSED:
-            return [StreamReset(self.last_stream_id), *self._terminate()]
+            return [StreamReset(self.last_stream_id), *self._terminate(self._cut_short())]
         return self._terminate()
 
     def consume(self, stream_id: int, size: int) -> None:
@@ -287,36 +317,44 @@ class HTTP1Engine:
 
     def _receive_head(self) -> list[Event]:
         buffer, start = self._buffer, self._position
-        if (
-            self._receive is _IDLE
-            and buffer[start] == 0x0D
-            and buffer[start : start + 2] == b"\r\n"
-        ):
+        if buffer[start] == 0x0D and self._looked_at == _NOTHING:
             # RFC 9112 §2.2: one empty line before a request line is ignored; a second is refused.
-            self._position = start = start + 2
-            if start == len(buffer):
+            if len(buffer) - start == 1:
                 self._receive = _HEAD
                 return []
+            if buffer[start + 1] == 0x0A:
+                self._looked_at = _EMPTY_LINE
+                self._position = start = start + 2
+                if start == len(buffer):
+                    self._receive = _IDLE
+                    return []
         end = buffer.find(b"\r\n\r\n", max(start, self._scanned - 3)) + 4
         try:
             if end < 4:
                 return self._receive_partial_head(buffer, start)
             head = buffer[start:end]
-            self._position = end
             method, target, minor = check_request_line(head, self._limits)
             check_size(head, target, self._limits)
             check_lines(head)
-            headers = self._parser.parse_head(head)
+            try:
+                headers = self._parser.parse_head(head)
+            except RemoteProtocolError:
+                raise classify_fields(head, target, minor, self._limits) from None
             framing = check_fields(headers, target, minor, self._limits)
         except RemoteProtocolError as error:
             return self._refuse(error)
+        self._position = end
         return self._begin_request(method, target, minor, headers, framing)
 
     def _receive_partial_head(self, buffer: bytes, start: int) -> list[Event]:
-        data = buffer[start:] if start else buffer
-        self._line_checked = check_partial_head(
-            data, max(0, self._scanned - start), self._limits, line_checked=self._line_checked
+        line_checked = check_partial_head(
+            buffer[start:],
+            max(0, self._scanned - start),
+            self._limits,
+            line_checked=self._looked_at == _REQUEST_LINE,
         )
+        if line_checked:
+            self._looked_at = _REQUEST_LINE
         self._receive = _HEAD
         self._scanned = len(buffer)
         if self._eof:
@@ -327,7 +365,7 @@ class HTTP1Engine:
         self, method: str, target: bytes, minor: bytes, headers: RawHeaders, framing: Framing
     ) -> list[Event]:
         self.last_stream_id += 1
-        self._line_checked = False
+        self._looked_at = _NOTHING
         self._method = method
         self._version = "1.1" if minor == b"1" else "1.0"
         self._framing = framing
@@ -360,14 +398,15 @@ class HTTP1Engine:
 
     def _receive_body(self) -> list[Event]:
         """Find how much of the body is here, let the parser decode it."""
+        self._continued = True  # who sends the body does not wait for 100 (RFC 9110 §10.1.1)
+        raw, done, error = self._take_framed()
         try:
-            raw, done = self._take_framed()
             data = self._parser.parse_body(raw) if raw else b""
-        except RemoteProtocolError as error:
-            return self._refuse(error)
+        except RemoteProtocolError as parser_error:
+            return self._refuse(parser_error)
         self.body_received += len(data)
         if self._receive is _DRAIN:
-            return self._drain(len(raw), done=done)
+            return self._drain(len(raw), error, done=done)
         events: list[Event] = []
         if done:
             self._receive = _COMPLETE
@@ -378,36 +417,51 @@ class HTTP1Engine:
         if data or done:
             self._unconsumed += len(data)
             events.append(DataReceived(self.last_stream_id, data, end_stream=done))
+        if error is not None:
+            events += self._refuse(error)
         return events
 
-    def _take_framed(self) -> tuple[bytes, bool]:
-        """Cut from the input what belongs to the body; whether that is its end."""
-        start = self._position
-        available = self._buffer[start:] if start else self._buffer
-        if self._chunks is None:
-            size = min(self._body_left, len(available))
-            self._body_left -= size
-            done = self._body_left == 0
+    def _take_framed(self) -> tuple[bytes, bool, RemoteProtocolError | None]:
+        """Cut from the input what belongs to the body; its end or an error may stand behind."""
+        buffer, start, chunks = self._buffer, self._position, self._chunks
+        if chunks is None:
+            end = min(start + self._body_left, len(buffer))
+            self._body_left -= end - start
+            done, error = self._body_left == 0, None
         else:
-            size = self._chunks.walk(available)
-            done = self._chunks.done
-        self._position = start + size
-        return available[:size], done
+            end = chunks.walk(buffer, start)
+            done, error = chunks.done, chunks.error
+        raw = buffer[start:end]
+        if end == len(buffer):
+            self._drop_input()  # an idle connection does not keep the last piece of an upload
+        else:
+            self._position = end
+        return raw, done, error
 
-    def _drain(self, size: int, *, done: bool) -> list[Event]:
+    def _drain(self, size: int, error: RemoteProtocolError | None, *, done: bool) -> list[Event]:
         self._drain_left -= size
+        if error is not None:
+            return self._refuse(error)
+        if self._drain_left < 0:
+            return self._terminate(Close.LINGER)
         if done:
             self._next_request()
             return self.receive_data(b"")
-        if self._drain_left < 0:
-            return self._terminate(Close.LINGER)
         return []
 
     def _receive_raw(self) -> list[Event]:
         data = self._buffer[self._position :]
         self._drop_input()
         self._unconsumed += len(data)
-        return [DataReceived(self.last_stream_id, data, end_stream=False)]
+        events: list[Event] = [DataReceived(self.last_stream_id, data, end_stream=False)]
+        if self._eof:
+            events += self._end_raw()
+        return events
+
+    def _end_raw(self) -> list[Event]:
+        """The peer has ended its side of an upgraded stream; this side may go on."""
+        self._receive = _COMPLETE
+        return [DataReceived(self.last_stream_id, b"", end_stream=True)]
 
     def _drop_input(self) -> None:
         self._buffer = b""
@@ -418,24 +472,34 @@ class HTTP1Engine:
     def _refuse(self, error: RemoteProtocolError) -> list[Event]:
         """Answer what the peer did wrong, once, and take no more of it."""
         events: list[Event] = []
-        running = self._receive is _BODY and self._send is not _DONE
+        running = self._receive is _BODY
         if running:
             events.append(StreamReset(self.last_stream_id, error))
         status = None
-        if self._receive is not _DRAIN and (not running or self._send is _WAITING):
+        if self._send is _WAITING or (self._receive is not _DRAIN and not running):
             status = error.status
-            headers = {"allow": ""} if isinstance(error, ConnectRefused) else None
-            text = f"{status} {reason_phrase(status)}: {error}\n"
-            self._write_refusal(Response(text, status, headers))
-        events += self._terminate(Close.NOW if self._eof else Close.LINGER, error, status)
+            self._write_refusal(error)
+        close = Close.NOW if self._eof else Close.LINGER
+        if self._send is Send.UNTIL_CLOSE:
+            close = Close.ABORT
+        events += self._terminate(close, error, status)
         return events
 
-    def _write_refusal(self, response: Response) -> None:
+    def _write_refusal(self, error: RemoteProtocolError) -> None:
+        status = error.status
+        headers = {"allow": ""} if isinstance(error, ConnectRefused) else None
+        response = Response(f"{status} {reason_phrase(status)}: {error}\n", status, headers)
         body = response.body
         assert isinstance(body, bytes)
         fields = OutgoingFields(response.raw_headers)
-        head = serialize_head(self._preamble, response.status, fields, CLOSE)
-        self._queue(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+        head = serialize_head(self._preamble, status, fields, CLOSE)
+        self._queue(b"%bcontent-length: %d\r\n\r\n" % (head, len(body)))
+        # RFC 9110 §9.3.2: a client that asked with HEAD takes a body for its next answer.
+        is_head = self._method == "HEAD"
+        if self._receive is not _BODY:
+            is_head = self._buffer.startswith(b"HEAD ", self._position)
+        if not is_head:
+            self._queue(body)
 
     def _terminate(
         self,
@@ -449,23 +513,44 @@ class HTTP1Engine:
         self.close = close
         return [ConnectionTerminated(error, status)]
 
+    def _cut_short(self) -> Close:
+        """How an unfinished answer ends: reset where the peer would take the end for its end."""
+        return Close.ABORT if self._send in (Send.UNTIL_CLOSE, Send.RAW) else Close.NOW
+
+    def _end_linger(self) -> None:
+        """The peer has read the last answer or had the time to."""
+        if self.close is Close.LINGER:
+            self.close = Close.NOW
+
     def begin_shutdown(self) -> None:
-        """Close an idle connection now, any other after its answer."""
-        self._shutting_down = True
-        if self._receive is _IDLE:
+        """Close now if no request waits for an answer, else after the answer."""
+        self._last_answer = True
+        if self._receive is _DRAIN:
+            self._terminate(Close.LINGER)
+        elif self._receive is _IDLE and self._position == len(self._buffer):
             self._terminate()
 
     def _finish_answer(self, *, close: bool) -> None:
         """The answer is complete: the next request, the rest of the body, or the end."""
         self._send = _DONE
-        if close or self._shutting_down:
-            unread = self._receive is not _COMPLETE or self._position < len(self._buffer)
-            self._terminate(Close.LINGER if unread and not self._eof else Close.NOW)
+        if close or self._last_answer:
+            self._terminate(Close.LINGER if self._may_lose_answer() else Close.NOW)
         elif self._receive is _COMPLETE:
             self._next_request()
         else:
             self._receive = _DRAIN
             self._drain_left = self._limits.drain_bytes
+
+    def _may_lose_answer(self) -> bool:
+        """Whether more input may come, which on a closed socket resets it (RFC 9112 §9.6).
+
+        A client that asked for the end sends nothing more; one that did not may have sent its
+        next request before it could read that there is none.
+        """
+        if self._eof:
+            return False
+        unread = self._receive is not _COMPLETE or self._position < len(self._buffer)
+        return unread or self._framing.keep_alive
 
     def _next_request(self) -> None:
         self._receive = _IDLE
@@ -478,28 +563,40 @@ class HTTP1Engine:
     def send_response(self, stream_id: int, response: Response) -> None:
         """A whole answer whose body is `bytes`."""
         if stream_id != self.last_stream_id or self._send is not _WAITING:
+            self._check_ended(stream_id)
             return
         body = response.body
         assert type(body) is bytes
-        connection = self._connection_line()
         if (
             type(response.raw_headers) is tuple
             and self._method != "HEAD"
-            and response.status not in BODILESS
+            and response.status not in NO_CONTENT
         ):
+            connection = self._connection_line()
             head = self._preamble.sized_head(response, connection)
-            data = b"%b%d\r\n\r\n%b" % (head, len(body), body)
-            self._out.append(data)
-            self._queued += len(data)
-            self._finish_answer(close=connection is CLOSE)
-            return
+            if head:
+                data = b"%b%d\r\n\r\n%b" % (head, len(body), body)
+                self._out.append(data)
+                self._queued += len(data)
+                self._finish_answer(close=connection is CLOSE)
+                return
         self.send_headers(stream_id, response, len(body))
         self.send_data(stream_id, body)
         self.send_end(stream_id)
 
+    def _check_ended(self, stream_id: int) -> None:
+        """A call that comes too early or twice is a bug here; one on an ended stream is not.
+
+        Raises:
+            LocalProtocolError: the stream is the current one and its answer goes on.
+        """
+        if stream_id == self.last_stream_id and self._send is not _DONE:
+            raise LocalProtocolError("an answer has one head, and its body comes after it")
+
     def send_headers(self, stream_id: int, response: Response, length: int | None) -> None:
         """The head of an answer; `length` is the size of the body, if it is known."""
         if stream_id != self.last_stream_id or self._send is not _WAITING:
+            self._check_ended(stream_id)
             return
         status = response.status
         check_status(status)
@@ -509,7 +606,7 @@ class HTTP1Engine:
         if fields.close or mode is Send.UNTIL_CLOSE:
             connection = CLOSE
         if connection is CLOSE:
-            self._framing.keep_alive = False
+            self._last_answer = True
         head = serialize_head(self._preamble, status, fields, connection)
         self._send = mode
         self._queue(b"%b%b\r\n" % (head, framing))
@@ -522,6 +619,8 @@ class HTTP1Engine:
         status = response.status
         if has_no_body(self._method, status):
             size = announced if announced is not None else length
+            if status == 205:
+                size = 0
             if status == 204 or size is None or (status == 304 and announced is None):
                 return Send.BODILESS, b""
             return Send.BODILESS, b"content-length: %d\r\n" % size
@@ -542,7 +641,7 @@ class HTTP1Engine:
         framing = self._framing
         if (
             not framing.keep_alive
-            or self._shutting_down
+            or self._last_answer
             or (self._eof and self._position == len(self._buffer))
             or (self._receive is _BODY and self._cannot_drain())
             or self.last_stream_id == self._limits.max_requests_per_connection
@@ -563,11 +662,15 @@ class HTTP1Engine:
         """A piece of the body.
 
         Raises:
-            LocalProtocolError: more than the announced length.
+            LocalProtocolError: more than the announced length, or no head yet.
         """
-        if stream_id != self.last_stream_id or not data:
+        if stream_id != self.last_stream_id:
             return
         mode = self._send
+        if mode is _WAITING:
+            self._check_ended(stream_id)
+        if not data:
+            return  # an empty chunk would end the body
         if mode is Send.CHUNKED:
             self._queue(b"%x\r\n%b\r\n" % (len(data), data))
         elif mode is Send.SIZED:
@@ -582,15 +685,19 @@ class HTTP1Engine:
         """The end of the body; trailer fields go out with the chunked coding only.
 
         Raises:
-            LocalProtocolError: less than the announced length, or a field that is no trailer.
+            LocalProtocolError: less than the announced length, no head yet, or a field that is
+                no trailer.
         """
         mode = self._send
-        if stream_id != self.last_stream_id or mode is _DONE or mode is _WAITING:
+        if stream_id != self.last_stream_id or mode is _DONE:
             return
+        if mode is _WAITING:
+            self._check_ended(stream_id)
         if mode is Send.SIZED and self._send_left:
             raise LocalProtocolError("the body is shorter than its Content-Length")
+        checked = check_trailers(trailers)
         if mode is Send.CHUNKED:
-            self._queue(b"0\r\n%b\r\n" % serialize_fields(check_trailers(trailers)))
+            self._queue(b"0\r\n%b\r\n" % serialize_fields(checked))
         if mode is Send.RAW:
             self._terminate(Close.NOW if self._eof else Close.LINGER)
         else:
@@ -601,20 +708,21 @@ class HTTP1Engine:
     ) -> None:
         """An interim response; HTTP/1.0 clients get none (RFC 9110 §15.2)."""
         if stream_id != self.last_stream_id or self._send is not _WAITING:
+            self._check_ended(stream_id)
             return
+        check_informational(status)
+        fields = OutgoingFields(headers)
+        fields.has_date = fields.has_server = True  # the final answer carries them
         if status == 100:
             self._continued = True
         if self._version == "1.1":
-            fields = OutgoingFields(headers)
-            fields.has_date = fields.has_server = True  # the final answer carries them
             self._queue(serialize_head(self._preamble, status, fields, PLAIN) + b"\r\n")
 
     def send_reset(self, stream_id: int) -> None:
         """Cut the answer short: close, or reset where the end of the stream is the end of it."""
         if stream_id != self.last_stream_id or self._send is _DONE:
             return
-        abort = self._send in (Send.UNTIL_CLOSE, Send.RAW)
-        self._terminate(Close.ABORT if abort else Close.NOW)
+        self._terminate(self._cut_short())
 
     def accept_upgrade(self, stream_id: int, response: Response, protocol: bytes) -> None:
         """Answer 101; from here on the stream carries raw bytes (RFC 9110 §7.8).
@@ -623,9 +731,11 @@ class HTTP1Engine:
             LocalProtocolError: the client did not offer this protocol.
         """
         if stream_id != self.last_stream_id or self._send is not _WAITING:
+            self._check_ended(stream_id)
             return
-        offers = [offer.strip().lower() for offer in (self._framing.upgrade or b"").split(b",")]
-        if protocol.lower() not in offers or self._receive is not _COMPLETE:
+        offers = self._framing.upgrade  # there is none with a body, so the request is complete
+        names = [] if offers is None else [name.strip() for name in offers.lower().split(b",")]
+        if not protocol or protocol.lower() not in names:
             raise LocalProtocolError(f"the client did not offer to upgrade to {protocol!r}")
         fields = OutgoingFields(response.raw_headers)
         connection = b"connection: upgrade\r\nupgrade: %b\r\n" % protocol
@@ -640,12 +750,27 @@ class HTTP1Engine:
 
     def data_to_send(self, limit: int | None = None) -> bytes:
         """Bytes for the wire, at most `limit`."""
+        if self._cut or (limit is not None and self._queued > limit):
+            return self._cut_output(self._queued if limit is None else limit)
         out = self._out
         data = out[0] if len(out) == 1 else b"".join(out)
-        if limit is not None and len(data) > limit:
-            self._out = [data[limit:]]
-            self._queued = len(data) - limit
-            return data[:limit]
         self._out = []
         self._queued = 0
         return data
+
+    def _cut_output(self, limit: int) -> bytes:
+        """The first bytes of the queue; a large body stays in one piece, only the mark moves."""
+        parts: list[memoryview] = []
+        gone = 0
+        for piece in self._out:
+            part = memoryview(piece)[self._cut : self._cut + limit]
+            parts.append(part)
+            limit -= len(part)
+            self._queued -= len(part)
+            if self._cut + len(part) < len(piece):
+                self._cut += len(part)
+                break
+            self._cut = 0
+            gone += 1
+        del self._out[:gone]
+        return b"".join(parts)

@@ -6,10 +6,13 @@ on HTTP/1.0. Each of these is a way to make two servers see different requests i
 (request smuggling), so everything but the one spelling of RFC 9112 is refused here, once.
 
 `check_request_line` and `check_lines` look at raw bytes, `check_fields` at the parsed fields.
-All raise a subclass of `RemoteProtocolError` whose message is safe to show to the peer.
+All raise a subclass of `RemoteProtocolError` whose message is safe to show to the peer. Which one
+depends on the bytes alone, never on how the network cut them: the fault that the shortest
+beginning of the head shows is the one that is answered.
 """
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 
 from httpkit.errors import (
     ConnectRefused,
@@ -26,38 +29,52 @@ from httpkit.limits import Limits
 from httpkit.status import METHODS
 
 __all__ = [
+    "FIELD_LINE",
     "Framing",
     "check_fields",
     "check_lines",
     "check_partial_head",
     "check_request_line",
+    "check_section_end",
     "check_size",
+    "classify_fields",
+    "split_fields",
 ]
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 # RFC 9112 §3: single spaces; visible ASCII in the target.
 _REQUEST_LINE = re.compile(rb"(%b++) ([\x21-\x7e]++) HTTP/1\.([01])\r\n" % _TOKEN)
-_ANY_VERSION = re.compile(rb"%b++ [\x21-\x7e]++ HTTP/[0-9]\.[0-9]\r\n" % _TOKEN)
-_METHOD = re.compile(rb"(%b++) " % _TOKEN)
+_ANY_VERSION = re.compile(rb"(%b++) ([\x21-\x7e]++) HTTP/([0-9]\.[0-9])\r\n" % _TOKEN)
+_METHOD = re.compile(rb"%b++(?= |\Z)" % _TOKEN)
+_NAME = re.compile(rb"%b++" % _TOKEN)
+#: One whole field line (RFC 9112 §5): no space around the name, no fold, no control characters.
+FIELD_LINE = rb"%b++:[\t\x20-\x7e\x80-\xff]*+\r\n" % _TOKEN
 # RFC 3986 §3.2.2: reg-name or IPv4 address, or an IP literal; then a port. Userinfo is refused.
-_AUTHORITY = rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]++|\[[0-9A-Fa-f:.]++\])(?::[0-9]{0,5})?"
-_HOST = re.compile(_AUTHORITY)
-_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://(" + _AUTHORITY + rb")(?:[/?][^#]*+)?")
+_AUTHORITY = re.compile(
+    rb"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})++|\[([0-9A-Fa-f:.]++)\])"
+    rb"(?::([0-9]{0,5}))?"
+)
+_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]++)(?:[/?][^#]*+)?")
 _CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 # Every byte that may stand in a line; what `translate` leaves are control characters.
 _LINE_BYTES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-# The shortest line end that is not CRLF; used on heads that are not complete yet.
+# The shortest line end that is not CRLF; a CR at the very end may still get its LF.
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 #: Fields that decide how a message is framed or routed; all others just pass.
 _FRAMING_FIELDS = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"}
 )
+#: Methods that reach an application: CONNECT is for proxies, whatever its target.
+_ORIGIN_METHODS = {raw: name for raw, name in METHODS.items() if name != "CONNECT"}
 #: Room in a head for method, version, spaces and line ends.
 _LINE_OVERHEAD = 64
 
-# Hosts that passed the grammar lately: a server sees few, and asks for each request.
-_known_hosts: set[bytes] = set()
+# Authorities that passed the grammar lately: a server sees few, and asks for each request. A
+# longer one than any name of DNS with a port is checked each time, so that memory is bounded.
+_known_authorities: set[bytes] = set()
+_MAX_KNOWN = 1024
+_MAX_KNOWN_SIZE = 262
 
 
 class Framing:
@@ -99,11 +116,9 @@ def check_request_line(head: bytes, limits: Limits) -> tuple[str, bytes, bytes]:
     if match is None:
         raise _classify_request_line(head, limits)
     raw_method, target, minor = match.groups()
-    method = METHODS.get(raw_method)
-    if method is None:
-        raise MethodNotImplemented("The method is not known to this server.")
-    if len(target) > limits.max_target:
-        raise TargetTooLong("The request target is too long.")
+    method = _ORIGIN_METHODS.get(raw_method)
+    if method is None or len(target) > limits.max_target:
+        raise _classify_request_line(head, limits)
     if target[0] != 0x2F or b"#" in target:
         _check_other_form(method, target)
     return method, target, minor
@@ -111,32 +126,64 @@ def check_request_line(head: bytes, limits: Limits) -> tuple[str, bytes, bytes]:
 
 def _check_other_form(method: str, target: bytes) -> None:
     """Targets other than a plain origin-form (RFC 9112 §3.2)."""
-    if method == "CONNECT":
-        raise ConnectRefused("This server is not a proxy and opens no tunnels.")
     if target == b"*":
         if method != "OPTIONS":
             raise RemoteProtocolError("The target * belongs to OPTIONS alone.")
-    elif not _ABSOLUTE.fullmatch(target):
-        raise RemoteProtocolError("The request target is neither a path nor an absolute URL.")
+    else:
+        match = _ABSOLUTE.fullmatch(target)
+        if match is None or not _is_authority(match[1]):
+            raise RemoteProtocolError("The request target is neither a path nor an absolute URL.")
 
 
 def _classify_request_line(head: bytes, limits: Limits) -> RemoteProtocolError:
     """Why a request line was refused; slow, and only ever asked after a refusal."""
-    line = head.partition(b"\n")[0]
-    method = _METHOD.match(line)
-    if method is None:
+    beginning = head[: limits.max_target + _LINE_OVERHEAD + 1]
+    if b"\n" not in beginning:
+        return _classify_long_line(beginning)
+    match = _ANY_VERSION.match(head)
+    if match is None:
         return RemoteProtocolError("The request line is malformed.")
-    if len(line) - method.end() > limits.max_target + _LINE_OVERHEAD:
+    raw_method, target, version = match.groups()
+    if len(target) > limits.max_target:
         return TargetTooLong("The request target is too long.")
-    if _ANY_VERSION.match(head):
+    if version not in (b"1.0", b"1.1"):
         return UnsupportedVersion("This port speaks HTTP/1.1.")
-    return RemoteProtocolError("The request line is malformed.")
+    if raw_method == b"CONNECT":
+        return ConnectRefused("This server is not a proxy and opens no tunnels.")
+    return MethodNotImplemented("The method is not known to this server.")
+
+
+def _classify_long_line(beginning: bytes) -> RemoteProtocolError:
+    """RFC 9112 §3: 501 for a method longer than any known one, 414 for such a target."""
+    method = _METHOD.match(beginning)
+    if method is None or _BARE.search(beginning):
+        return RemoteProtocolError("The request line is malformed.")
+    if method.end() == len(beginning):
+        return MethodNotImplemented("The method is not known to this server.")
+    return TargetTooLong("The request target is too long.")
 
 
 def check_size(head: bytes, target: bytes, limits: Limits) -> None:
     """The header section fits; asked before it is parsed."""
     if len(head) - len(target) > limits.max_header_bytes + _LINE_OVERHEAD:
-        raise HeadersTooLarge("The header section is too large.")
+        check_section_end(head, 0, _longest_head(limits))
+        raise HeadersTooLarge("The section of fields is too large.")
+
+
+def _longest_head(limits: Limits) -> int:
+    return limits.max_target + limits.max_header_bytes + _LINE_OVERHEAD
+
+
+def check_section_end(data: bytes, start: int, limit: int) -> None:
+    """Refuse the first bad line end from `start` on, or else more than `limit` bytes.
+
+    A bad line end within the limit comes first whether the bytes came one by one or at once.
+    """
+    too_long = len(data) > limit
+    if _BARE.search(data[: limit + 1] if too_long else data, start):
+        raise RemoteProtocolError("A line ends with a bare CR or LF.")
+    if too_long:
+        raise HeadersTooLarge("The section of fields is too large.")
 
 
 def check_lines(head: bytes) -> None:
@@ -158,18 +205,14 @@ def check_partial_head(data: bytes, start: int, limits: Limits, *, line_checked:
     Without this a peer that ends its lines with LF would wait for the deadline. `start` is where
     the bytes begin that were not looked at before, so that drips stay linear.
     """
-    first = data[:2]
-    if first not in (b"\r", b"\r\n") and not _METHOD.match(first[:1] + b" "):
-        raise RemoteProtocolError("This is not an HTTP request.")
-    if _BARE.search(data, max(0, start - 1)):
-        raise RemoteProtocolError("The head has a bare CR or LF.")
-    if not line_checked and data.find(b"\r\n", max(0, start - 1)) > 0:
-        check_request_line(data, limits)
-        line_checked = True
-    if not line_checked and len(data) > limits.max_target + _LINE_OVERHEAD:
-        raise _classify_request_line(data, limits)
-    if len(data) > limits.max_target + limits.max_header_bytes + _LINE_OVERHEAD:
-        raise HeadersTooLarge("The header section is too large.")
+    start = max(0, start - 1)
+    if not line_checked:
+        if not _NAME.match(data, 0, 1):
+            raise RemoteProtocolError("This is not an HTTP request.")
+        line_checked = data.find(b"\r\n", start) >= 0
+        if line_checked or len(data) > limits.max_target + _LINE_OVERHEAD:
+            check_request_line(data, limits)
+    check_section_end(data, start, _longest_head(limits))
     return line_checked
 
 
@@ -177,7 +220,7 @@ def check_fields(headers: RawHeaders, target: bytes, minor: bytes, limits: Limit
     """Check the parsed fields and read what frames the message (RFC 9112 §3.2, §6, §9.3).
 
     Args:
-        headers: lower case names and trimmed values.
+        headers: lower case names and trimmed values, as they were sent.
         target: of the request.
         minor: version, `b"0"` or `b"1"`.
         limits: of the server.
@@ -186,7 +229,7 @@ def check_fields(headers: RawHeaders, target: bytes, minor: bytes, limits: Limit
         raise HeadersTooLarge("The header section has too many fields.")
     framing = Framing(keep_alive=minor == b"1")
     host: bytes | None = None
-    coding: bytes | None = None
+    has_rare = False
     for name, value in headers:
         if name in _FRAMING_FIELDS:
             if name == b"host":
@@ -199,20 +242,37 @@ def check_fields(headers: RawHeaders, target: bytes, minor: bytes, limits: Limit
                 if framing.content_length is not None or not _CONTENT_LENGTH.fullmatch(value):
                     raise RemoteProtocolError("Content-Length is malformed or repeated.")
                 framing.content_length = int(value)
-            elif name == b"transfer-encoding":
-                coding = value if coding is None else coding + b"," + value
-            elif name == b"expect":
-                _read_expect(framing, value, minor)
             else:
-                framing.upgrade = (
-                    value if framing.upgrade is None else framing.upgrade + b"," + value
-                )
+                has_rare = True
     _check_host(framing, host, target, minor)
-    if coding is not None:
-        _check_transfer_encoding(framing, coding, minor)
-    if framing.upgrade is not None:
-        _check_upgrade(framing, headers, minor)
+    if has_rare:
+        _read_rare_fields(framing, headers, minor)
     return framing
+
+
+def classify_fields(
+    head: bytes, target: bytes, minor: bytes, limits: Limits
+) -> RemoteProtocolError:
+    """Why a parser refused the fields of a head; slow, and only ever asked after a refusal.
+
+    The parsers refuse different faults by themselves, and one head can have several.
+    """
+    fields = split_fields(head)
+    if all(_NAME.fullmatch(name) for name, _ in fields):
+        try:
+            check_fields(fields, target, minor, limits)
+        except RemoteProtocolError as error:
+            return error
+    return RemoteProtocolError("A header field is malformed.")
+
+
+def split_fields(head: bytes) -> RawHeaders:
+    """The field lines of a complete head cut at their colons, nothing checked."""
+    fields: RawHeaders = []
+    for line in head.split(b"\r\n")[1:-2]:
+        name, _, value = line.partition(b":")
+        fields.append((name.lower(), value.strip(b" \t")))
+    return fields
 
 
 def _check_host(framing: Framing, host: bytes | None, target: bytes, minor: bytes) -> None:
@@ -220,15 +280,44 @@ def _check_host(framing: Framing, host: bytes | None, target: bytes, minor: byte
     if host is None:
         if minor == b"1":
             raise RemoteProtocolError("The Host field is missing.")
-    elif host not in _known_hosts:
-        if not _HOST.fullmatch(host):
-            raise RemoteProtocolError("The Host field is invalid.")
-        if len(_known_hosts) >= 1024:
-            _known_hosts.clear()
-        _known_hosts.add(host)
+    elif host not in _known_authorities and not _is_authority(host):
+        raise RemoteProtocolError("The Host field is invalid.")
     if target[0] != 0x2F and (match := _ABSOLUTE.fullmatch(target)):
         host = match[1]
     framing.authority = host or b""
+
+
+def _is_authority(value: bytes) -> bool:
+    """Whether this is a host of RFC 3986 §3.2.2 and a port that can exist."""
+    match = _AUTHORITY.fullmatch(value)
+    if match is None:
+        return False
+    address, port = match.groups()
+    if port and int(port) > 65535:
+        return False
+    if address is not None:
+        try:
+            IPv6Address(address.decode())
+        except AddressValueError:
+            return False
+    if len(value) <= _MAX_KNOWN_SIZE:
+        if len(_known_authorities) >= _MAX_KNOWN:
+            _known_authorities.clear()
+        _known_authorities.add(value)
+    return True
+
+
+def _read_rare_fields(framing: Framing, headers: RawHeaders, minor: bytes) -> None:
+    """Fields that plain requests do not have; what frames the message is judged first."""
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings:
+        _check_transfer_encoding(framing, b",".join(codings), minor)
+    for name, value in headers:
+        if name == b"expect":
+            _read_expect(framing, value, minor)
+    offers = [value for name, value in headers if name == b"upgrade"]
+    if offers:
+        _read_upgrade(framing, b",".join(offers), headers, minor)
 
 
 def _check_transfer_encoding(framing: Framing, value: bytes, minor: bytes) -> None:
@@ -268,13 +357,15 @@ def _read_expect(framing: Framing, value: bytes, minor: bytes) -> None:
     framing.expect_continue = True
 
 
-def _check_upgrade(framing: Framing, headers: RawHeaders, minor: bytes) -> None:
+def _read_upgrade(framing: Framing, offers: bytes, headers: RawHeaders, minor: bytes) -> None:
     """RFC 9110 §7.8: an offer counts on HTTP/1.1, named in Connection, and without a body."""
+    if minor == b"0" or framing.chunked or framing.content_length:
+        return
     named = any(
         token.strip(b" \t").lower() == b"upgrade"
         for name, value in headers
         if name == b"connection"
         for token in value.split(b",")
     )
-    if not named or minor == b"0" or framing.chunked or framing.content_length:
-        framing.upgrade = None
+    if named and offers.strip(b" \t,"):
+        framing.upgrade = offers

@@ -1,5 +1,7 @@
 """The native parser: httptools, which is llhttp, the parser of Node.js."""
 
+import re
+
 import httptools
 
 from httpkit.errors import RemoteProtocolError
@@ -7,6 +9,9 @@ from httpkit.headers import RawHeaders
 from httpkit.protocol.http1.serialize import serialize_fields
 
 __all__ = ["HttptoolsParser"]
+
+# The lookbehind keeps long runs of blanks linear.
+_TRAILING_BLANKS = re.compile(rb"(?<![ \t])[ \t]++(?=\r\n)")
 
 
 class HttptoolsParser:
@@ -19,7 +24,13 @@ class HttptoolsParser:
     def __init__(self) -> None:
         self._fields: RawHeaders = []
         self._data: list[bytes] = []
+        self._start()
+
+    def _start(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
+        # Whether a connection goes on is the engine's decision. llhttp would refuse the request
+        # after one that said close, and takes the word of Proxy-Connection and of trailers too.
+        self._parser.set_dangerous_leniencies(lenient_keep_alive=True)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by httptools for header and trailer fields alike."""
@@ -33,15 +44,16 @@ class HttptoolsParser:
         """The fields of one complete head."""
         fields: RawHeaders = []
         self._fields = fields
+        if b" \r\n" in head or b"\t\r\n" in head:
+            # RFC 9112 §5.1: no part of the value. llhttp leaves them there, and refuses a tab
+            # behind `chunked`.
+            head = _TRAILING_BLANKS.sub(b"", head)
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade:
             self._go_on_after_upgrade(fields)
         except httptools.HttpParserError as error:
             raise RemoteProtocolError("A header field is malformed.") from error
-        # llhttp leaves the whitespace behind a value (RFC 9112 §5.1); it is rare.
-        if b" \r\n" in head or b"\t\r\n" in head:
-            fields[:] = [(name, value.rstrip(b" \t")) for name, value in fields]
         return fields
 
     def _go_on_after_upgrade(self, fields: RawHeaders) -> None:
@@ -52,8 +64,12 @@ class HttptoolsParser:
         """
         framing = [f for f in fields if f[0] in (b"content-length", b"transfer-encoding")]
         self._fields = []
-        self._parser = httptools.HttpRequestParser(self)
-        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % serialize_fields(framing))
+        self._start()
+        try:
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % serialize_fields(framing))
+        except httptools.HttpParserError as error:
+            # llhttp looks at what frames the body only where it expects one.
+            raise RemoteProtocolError("A header field is malformed.") from error
 
     def parse_body(self, raw: bytes) -> bytes:
         """Decode framed bytes of the body."""

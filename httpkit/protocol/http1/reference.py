@@ -4,11 +4,15 @@ import h11
 
 from httpkit.errors import RemoteProtocolError
 from httpkit.headers import RawHeaders
+from httpkit.protocol.http1.head import split_fields
 
 __all__ = ["H11Parser"]
 
 #: The head guard has its own limits; h11's must never be the smaller one.
 _NO_LIMIT = 1 << 30
+#: h11 makes one Content-Length of `5, 5` and of two equal lines, and writes Transfer-Encoding in
+#: lower case. The guard has to judge what was sent, not what h11 made of it.
+_REWRITTEN = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class H11Parser:
@@ -37,7 +41,10 @@ class H11Parser:
             raise RemoteProtocolError("A header field is malformed.") from error
         if not isinstance(request, h11.Request):
             raise RemoteProtocolError("The head is incomplete.")
-        return list(request.headers)
+        fields: RawHeaders = list(request.headers)
+        if any(name in _REWRITTEN for name, _ in fields):
+            return split_fields(head)
+        return fields
 
     def parse_body(self, raw: bytes) -> bytes:
         """Decode framed bytes of the body."""

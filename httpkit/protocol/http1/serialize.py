@@ -7,6 +7,7 @@ once a second with the current date, which drops the memo.
 
 from collections.abc import Iterable
 
+from httpkit.headers import encode_header
 from httpkit.protocol.outgoing import OutgoingFields, check_status
 from httpkit.response import Response
 from httpkit.status import status_line
@@ -34,7 +35,7 @@ class Preamble:
     __slots__ = ("date", "keep_alive", "memo", "server")
 
     def __init__(self, date: bytes, server: bytes = b"httpkit", keep_alive: float = 75) -> None:
-        self.server = b"server: %b\r\n" % server if server else b""
+        self.server = b"%b: %b\r\n" % encode_header(b"server", server) if server else b""
         #: For clients that said `Connection: keep-alive`: how long they may count on it.
         self.keep_alive = b"connection: keep-alive\r\nkeep-alive: timeout=%d\r\n" % keep_alive
         self.date = b""
@@ -49,14 +50,18 @@ class Preamble:
     def sized_head(self, response: Response, connection: bytes) -> bytes:
         """The head of an answer up to and including `content-length: `.
 
-        Only for fields that are a constant tuple; checked when first made.
+        Only for fields that are a constant tuple; checked when first made. Empty if the fields
+        speak about framing or the connection, which is to be decided for each answer.
         """
         key = (response.status, response.raw_headers, connection)
         head = self.memo.get(key)  # type: ignore[arg-type]
         if head is None:
             check_status(response.status)
             fields = OutgoingFields(response.raw_headers)
-            head = serialize_head(self, response.status, fields, connection) + b"content-length: "
+            head = b""
+            if not fields.close and fields.content_length is None:
+                head = serialize_head(self, response.status, fields, connection)
+                head += b"content-length: "
             if len(self.memo) >= _MAX_MEMO:
                 self.memo.clear()
             self.memo[key] = head  # type: ignore[index]

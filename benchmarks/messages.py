@@ -1,0 +1,82 @@
+"""The request messages that the cases send, as raw bytes.
+
+The same bytes are first sent by :mod:`benchmarks.verify` and then replayed by wrk, so what is
+verified is what is measured.
+"""
+
+import random
+from collections.abc import Sequence
+
+Headers = Sequence[tuple[str, str]]
+
+BROWSER_VARIANTS = 1024
+BROWSER_SEED = 9110
+_SYSTEMS = (
+    ("Windows NT 10.0; Win64; x64", '"Windows"'),
+    ("Macintosh; Intel Mac OS X 10_15_7", '"macOS"'),
+    ("X11; Linux x86_64", '"Linux"'),
+)
+_LANGUAGES = ("en-US,en;q=0.9", "en-GB,en;q=0.8", "de-DE,de;q=0.9,en;q=0.6", "ja,en-US;q=0.7")
+_SITES = ("same-origin", "same-site", "cross-site", "none")
+
+
+def serialize_request(
+    method: str, target: str, host: str, headers: Headers = (), body: bytes = b""
+) -> bytes:
+    """Serialize one HTTP/1.1 request; ``host`` is the value of its Host header."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def browser_headers(source: random.Random) -> Headers:
+    """Return the 14 headers that a browser sends next to Host, with values of one visitor.
+
+    User-Agent, Referer, Cookie and the language vary from visitor to visitor, as they do in
+    reality, so that a server cannot answer from a cache of headers that it has already seen.
+    """
+    system, platform = source.choice(_SYSTEMS)
+    version = f"{source.randrange(120, 150)}.0.{source.randrange(5000, 7000)}.0"
+    brand = f'"Chromium";v="{version[:3]}", "Not.A/Brand";v="{source.randrange(8, 100)}"'
+    return (
+        ("sec-ch-ua", brand),
+        ("sec-ch-ua-mobile", source.choice(("?0", "?1"))),
+        ("sec-ch-ua-platform", platform),
+        ("Upgrade-Insecure-Requests", "1"),
+        (
+            "User-Agent",
+            (
+                f"Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) "
+                f"Chrome/{version} Safari/537.36"
+            ),
+        ),
+        (
+            "Accept",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+        ),
+        ("Sec-Fetch-Site", source.choice(_SITES)),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-User", "?1"),
+        ("Sec-Fetch-Dest", "document"),
+        ("Referer", f"https://www.example.com/search?q={source.getrandbits(64):x}&page=2"),
+        ("Accept-Encoding", "gzip, deflate, br, zstd"),
+        ("Accept-Language", source.choice(_LANGUAGES)),
+        (
+            "Cookie",
+            (
+                f"session={source.getrandbits(128):032x}; visitor={source.getrandbits(48)}; "
+                f"theme={source.choice(('light', 'dark'))}"
+            ),
+        ),
+    )
+
+
+def browser_requests(host: str) -> list[bytes]:
+    """Return many different browser-like GETs of ``/`` with 15 headers each, Host included."""
+    source = random.Random(BROWSER_SEED)  # the same visitors for every server
+    return [
+        serialize_request("GET", "/", host, browser_headers(source))
+        for _ in range(BROWSER_VARIANTS)
+    ]

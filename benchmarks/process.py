@@ -1,0 +1,99 @@
+"""Starts a server, waits until it accepts connections, and always ends it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import ROOT, pinned
+from benchmarks.servers.registry import Server
+
+HOST = "127.0.0.1"
+START_TIMEOUT = 20.0
+STOP_TIMEOUT = 5.0
+POLL_INTERVAL = 0.02
+
+
+class StartError(Exception):
+    """A server did not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that accepts connections."""
+
+    pid: int
+    port: int
+    output: Path
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(server: Server, case: str, core: int, output: Path) -> Iterator[RunningServer]:
+    """Run a server on one core, in a process group of its own that is killed at the end."""
+    port = free_port()
+    command = [sys.executable, "-m", *server.arguments(port, case)]
+    with output.open("wb") as sink, pinned(core):
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until_ready(process, port, output)
+        yield RunningServer(process.pid, port, output)
+    finally:
+        stop(process)
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
+    """Poll until the server accepts a connection."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise StartError(f"it ended with {process.returncode}: {last_line(output)}")
+        with suppress(OSError), socket.create_connection((HOST, port), 1.0):
+            return
+        time.sleep(POLL_INTERVAL)
+    raise StartError(f"it did not listen within {START_TIMEOUT:.0f} s: {last_line(output)}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the whole process group: politely, then by force, so that nothing is left behind."""
+    send_signal(process.pid, signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        # Also when the leader has ended (a child may not have) or Ctrl-C ends the wait.
+        send_signal(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def send_signal(group: int, number: signal.Signals) -> None:
+    """Send a signal to a process group, if there still is one."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def last_line(output: Path) -> str:
+    """Return the last line that a server wrote: most often its error."""
+    lines = output.read_text(errors="replace").strip().splitlines() if output.is_file() else []
+    return lines[-1] if lines else "it wrote nothing"

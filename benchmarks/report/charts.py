@@ -1,0 +1,61 @@
+"""The charts of the report: one for each figure, its bars grouped by case."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.report.svg import Bar, Group, chart_svg
+from benchmarks.report.text import mebibytes, micros, rate
+from benchmarks.results import Results
+from benchmarks.servers.registry import SERVERS
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One figure that is drawn; ``better`` says which way is better."""
+
+    file: str
+    title: str
+    metric: str
+    unit: str
+    better: str
+    write: Callable[[float], str]
+
+
+CHARTS = (
+    Chart("cpu.svg", "CPU time per request", "cpu_us", "µs", "less is better", micros),
+    Chart(
+        "throughput.svg",
+        "Requests per second on one core",
+        "requests_per_second",
+        "req/s",
+        "more is better",
+        rate,
+    ),
+    Chart(
+        "memory.svg", "Memory after the load", "resident_mib", "MiB", "less is better", mebibytes
+    ),
+)
+
+
+def bar(chart: Chart, results: Results, case: str, server: str) -> Bar | None:
+    """Return the bar of one cell; None if it was not measured at all."""
+    family = SERVERS[server].family
+    spread = results.spread(case, server, chart.metric)
+    if spread is not None:
+        text = f"{chart.write(spread.median)} {chart.unit}"
+        return Bar(server, family, text, spread.median, spread.low, spread.high)
+    if results.failed(case, server):
+        return Bar(server, family, "failed")
+    return None
+
+
+def draw(chart: Chart, results: Results) -> str:
+    """Return one chart as SVG."""
+    groups = []
+    for case in results.cases:
+        bars = [bar(chart, results, case, server) for server in results.servers]
+        groups.append(Group(case, [each for each in bars if each is not None]))
+    subtitle = (
+        f"{chart.unit}, {chart.better}; median and range of the rounds; each case to its own scale"
+    )
+    return chart_svg(chart.title, subtitle, [group for group in groups if group.bars])

@@ -1,0 +1,47 @@
+"""How figures are written, in one place for the terminal, the Markdown page and the charts."""
+
+from benchmarks.bars import Verdict
+from benchmarks.results import Sample
+
+WORDS = {True: "pass", False: "FAIL", None: "not measured"}
+
+
+def rate(value: float) -> str:
+    """Write requests per second."""
+    return f"{value:,.0f}"
+
+
+def micros(value: float) -> str:
+    """Write microseconds with three significant digits where they are small."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def millis(value: float) -> str:
+    """Write milliseconds."""
+    return f"{value:.2f}"
+
+
+def mebibytes(value: float) -> str:
+    """Write MiB."""
+    return f"{value:.0f}"
+
+
+def cell_line(sample: Sample) -> str:
+    """Return one measurement as a line of the terminal."""
+    p99 = "" if sample.latency_p99_ms is None else millis(sample.latency_p99_ms)
+    return (
+        f"{rate(sample.requests_per_second):>9} req/s {micros(sample.cpu_us):>7} µs CPU"
+        f"  p99 {p99:>6} ms {mebibytes(sample.resident_mib):>5} MiB"
+    )
+
+
+def bar_line(verdict: Verdict) -> str:
+    """Return one bar as a line of the terminal."""
+    bar = verdict.bar
+    line = f"{WORDS[verdict.passed]:<13}{bar.case:<11}{bar.server} / {bar.peer} <= {bar.limit:.2f}"
+    if verdict.ratio is None or verdict.server_cpu_us is None or verdict.peer_cpu_us is None:
+        return line
+    return (
+        f"{line}: {verdict.ratio.median:.2f}"
+        f" ({micros(verdict.server_cpu_us)} / {micros(verdict.peer_cpu_us)} µs)"
+    )

@@ -1,0 +1,1 @@
+"""The servers that are measured: the registry and the launcher of *the limit*."""

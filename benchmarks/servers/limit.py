@@ -1,0 +1,104 @@
+"""*The limit*: a bare uvloop protocol that writes a canned answer and parses nothing.
+
+No server that is written in Python on asyncio can be faster than this one. It is not an HTTP
+server: it counts bytes just well enough to answer the cases, one canned answer for each request.
+Run by the harness as ``python -m benchmarks.servers.limit --port 8000 --case plaintext``.
+"""
+
+import asyncio
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import cast
+
+import click
+import uvloop
+
+from benchmarks.cases import CASES, Answer, Case
+
+HOST = "127.0.0.1"
+HEAD_END = b"\r\n\r\n"
+
+
+def serialize_answer(answer: Answer) -> bytes:
+    """Serialize the canned answer, with the headers that every server sends."""
+    head = (
+        f"HTTP/1.1 {answer.status} OK\r\ncontent-type: {answer.content_type}\r\n"
+        f"content-length: {len(answer.body)}\r\ndate: {formatdate(usegmt=True)}\r\n\r\n"
+    )
+    return head.encode("ascii") + answer.body
+
+
+class CannedProtocol(asyncio.Protocol):
+    """Takes each chunk that arrives for one request."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what is called for each request."""
+        self.write = cast("asyncio.Transport", transport).write
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002  it is not even looked at
+        """Answer one request."""
+        self.write(self.answer)
+
+
+class PipeliningProtocol(CannedProtocol):
+    """Counts the empty lines that end a head; a chunk may end within one."""
+
+    rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each complete head of the chunk, all in one write."""
+        data = self.rest + data
+        heads = data.count(HEAD_END)
+        self.rest = b"" if data.endswith(HEAD_END) else data[-3:]
+        if heads:
+            self.write(self.answer * heads)
+
+
+class BodyProtocol(CannedProtocol):
+    """Counts bytes: every request of a case with a body has the same length."""
+
+    def __init__(self, answer: bytes, length: int) -> None:
+        super().__init__(answer)
+        self.length = length
+        self.received = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request of which all bytes are there."""
+        self.received += len(data)
+        while self.received >= self.length:
+            self.received -= self.length
+            self.write(self.answer)
+
+
+def protocol_factory(case: Case, port: int) -> Callable[[], CannedProtocol]:
+    """Return the factory of the cheapest protocol that answers the case."""
+    answer = serialize_answer(case.answer)
+    message = case.messages(f"{HOST}:{port}")[0]
+    if not message.endswith(HEAD_END):
+        return lambda: BodyProtocol(answer, len(message))
+    if case.depth > 1:
+        return lambda: PipeliningProtocol(answer)
+    return lambda: CannedProtocol(answer)
+
+
+async def serve(case: Case, port: int) -> None:
+    """Serve until the process is killed."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(protocol_factory(case, port), HOST, port, backlog=2048)
+    async with server:
+        await server.serve_forever()
+
+
+@click.command()
+@click.option("--port", type=int, required=True)
+@click.option("--case", "case_name", type=click.Choice(list(CASES)), required=True)
+def main(port: int, case_name: str) -> None:
+    """Run the limit for one case."""
+    uvloop.run(serve(CASES[case_name], port))
+
+
+if __name__ == "__main__":
+    main()

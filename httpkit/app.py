@@ -1,0 +1,183 @@
+"""`App`: the outermost router, and what a server serves.
+
+Owns the contract with the server (`httpkit.types.Application`): freezing, the lifespan, and the
+first step of each request. Registration is `Router`'s, composition `httpkit.routing`'s. Imports
+no server; `App.run` is the one door to it.
+
+    app = App()
+
+    @app.get("/users/{id:int}", name="user")
+    async def user(request: Request, id: int) -> dict[str, int]:
+        return {"id": id}
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from httpkit.errors import ConfigurationError
+from httpkit.request import Request, State
+from httpkit.response import Response
+from httpkit.routing.compile import Compiled, compile_app
+from httpkit.routing.definitions import HostDefinition, Lifespan
+from httpkit.routing.hosts import HostPattern
+from httpkit.routing.route import Route, RouteInfo
+from httpkit.routing.router import Router
+from httpkit.threads import ThreadPool
+from httpkit.types import Middleware
+from httpkit.watchdog import Watchdog
+
+__all__ = ["App"]
+
+
+class App(Router):
+    """A web application.
+
+    Args:
+        debug: answer unexpected exceptions with a traceback, and log handlers that hold the event
+            loop for more than 100 ms. Shows internals: never where strangers reach it.
+        middleware: wraps every route and every 404 and 405; the first is the outermost.
+        lifespan: called with the app; an async context manager that is entered before the first
+            request and left after the last one. Those of routers and mounted apps are entered
+            too, after this one.
+        threads: how many handlers with `thread=True` run at once.
+        redirect_slashes: answer `/users/` with a redirect (307) where only `/users` is routed,
+            and the other way round.
+
+    Attributes:
+        state: a place for what the app shares, e.g. a pool of connections made by the lifespan.
+        debug: as given; read when the app is frozen. Of mounted apps the outermost one's holds.
+        threads: the pool of this app.
+
+    Raises:
+        ConfigurationError: middleware that cannot be called, or no threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        debug: bool = False,
+        middleware: Iterable[Middleware] = (),
+        lifespan: Lifespan | None = None,
+        threads: int = 40,
+        redirect_slashes: bool = True,
+    ) -> None:
+        super().__init__(middleware=middleware, lifespan=lifespan)
+        self.definitions.app = self
+        self.debug = debug
+        self.state = State()
+        self.threads = ThreadPool(threads)
+        self._redirect_slashes = redirect_slashes
+        self._compiled: Compiled | None = None
+        self._watchdog: Watchdog | None = None
+        # Both are replaced by `on_freeze`: nothing is found here before.
+        self._static: dict[str, dict[bytes, Route]] = {}
+        self._dispatch = self._freeze_and_dispatch
+
+    def host(self, pattern: str, router: Router, *, name: str | None = None) -> None:
+        """Serve another router or app for the hosts that match.
+
+        Matching hosts get its routes only, inside this app's middleware; all others the routes of
+        this app.
+
+        Args:
+            pattern: `api.example.com`; `{tenant}.example.com` passes the label to the handlers;
+                `*.example.com` does not. A wildcard stands for one label.
+            router: a Router or App.
+            name: puts its route names into a namespace: `url_for("name:user")`.
+
+        Raises:
+            ConfigurationError: a malformed pattern, not a Router, or the app is frozen.
+        """
+        self._check_open()
+        HostPattern(pattern)
+        if not isinstance(router, Router):
+            raise ConfigurationError(f"{router!r} is not an httpkit Router or App")
+        self.definitions.hosts.append(HostDefinition(pattern, router, name))
+
+    # --- what a server needs -----------------------------------------------------------------
+
+    def __call__(self, request: Request, /) -> Response | Awaitable[Response]:
+        """Answer a request: a Response, or an awaitable of one where something has to wait.
+
+        Never raises for anything that a client or a handler does.
+        """
+        static = self._static.get(request.method)
+        if static is not None:
+            route = static.get(request.target)
+            if route is not None:
+                request.route = route
+                return route.endpoint(request)
+        return self._dispatch(request)
+
+    def on_freeze(self) -> None:
+        """Check and compose everything that was registered; again does nothing.
+
+        Raises:
+            ConfigurationError: a mistake in the app, with its place and what to change.
+        """
+        self._freeze()
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Freeze the app, enter the lifespans from the outside in, leave them in reverse."""
+        compiled = self._freeze()
+        async with AsyncExitStack() as stack:
+            if self._watchdog is not None:
+                stack.callback(self._watchdog.close)
+            for enter, app in compiled.lifespans:
+                await stack.enter_async_context(enter(app))
+            for app in compiled.apps:
+                # Left first: a handler in a thread may still need what a lifespan has opened.
+                stack.push_async_callback(app.threads.close)
+            yield
+
+    def _freeze(self) -> Compiled:
+        if self._compiled is None:
+            watch = None
+            if self.debug:
+                self._watchdog = Watchdog()
+                watch = self._watchdog.watch
+            compiled = compile_app(self, redirect_slashes=self._redirect_slashes, watch=watch)
+            self._static = compiled.static
+            self._dispatch = compiled.dispatcher.dispatch
+            self._compiled = compiled
+        return self._compiled
+
+    def _freeze_and_dispatch(self, request: Request) -> Response | Awaitable[Response]:
+        self._freeze()
+        return self(request)
+
+    # --- what an application asks ------------------------------------------------------------
+
+    def url_for(self, name: str, /, **params: Any) -> str:
+        """The URL of a named route, encoded: `url_for("user", id=3)` is `/users/3`.
+
+        A path, or `//host/path` for a route of a host. An app that is mounted elsewhere does not
+        know where: its handlers use `request.url_for`. Freezes the app.
+
+        Args:
+            name: with the namespaces of `include`, `mount` and `host`: `admin:user`.
+            **params: the parameters of the route; those that it lacks become the query.
+
+        Raises:
+            LookupError: no such name, or a parameter is missing.
+            ValueError: a value that the route would not match.
+        """
+        return self._freeze().dispatcher.url_for(name, params)
+
+    def routes(self) -> list[RouteInfo]:
+        """Every route, in the order of registration. Freezes the app."""
+        return list(self._freeze().routes)
+
+    def run(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+        """Serve this app until a signal ends it.
+
+        Args:
+            host: address or name to listen on.
+            port: TCP port.
+            **options: those of the command line, see `httpkit.cli.run.run_app`.
+        """
+        from httpkit.cli.run import run_app  # noqa: PLC0415 - the door to layer 4
+
+        run_app(self, host=host, port=port, **options)

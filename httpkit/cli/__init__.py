@@ -1,0 +1,26 @@
+"""The command line: `httpkit run`, `httpkit routes`; `python -m httpkit` is the same program.
+
+Owns what a person sees in a terminal. What a server does stands in `httpkit.server`.
+
+Exit codes: 0 after a graceful stop; 1 for a mistake in the options, the module or the application;
+2 for a wrong command line; 3 if the application failed to start; 128 and the number of the signal
+if a second one ended the process.
+"""
+
+import click
+
+from httpkit import __version__
+from httpkit.cli.routes import routes_command
+from httpkit.cli.run import run_command
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="httpkit %(version)s")
+def main() -> None:
+    """An asyncio HTTP server and web framework."""
+
+
+main.add_command(run_command)
+main.add_command(routes_command)

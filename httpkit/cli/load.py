@@ -1,0 +1,101 @@
+"""From `module:app` to an application, with a sentence for everything that can go wrong.
+
+What fails inside the user's module is theirs to see: their traceback is shown without the frames
+of the import system and of this package.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from types import TracebackType
+from typing import NoReturn
+
+import click
+
+from httpkit.cli.terminal import exit_with_error
+from httpkit.types import Application
+
+__all__ = ["importing", "load_application"]
+
+#: Names of modules that are being imported; `App.run` refuses to run inside one.
+importing: list[str] = []
+
+
+def load_application(target: str, directory: str) -> Application:
+    """Import a module and take an application from it, or exit with code 1.
+
+    Args:
+        target: `module:attribute`; both may have dots.
+        directory: put in front of the import path.
+    """
+    name, colon, attribute = target.partition(":")
+    if name.endswith(".py") or os.sep in name:
+        module = name.removesuffix(".py").strip("./").replace(os.sep, ".")
+        exit_with_error(f"give a module, not a file: httpkit run {module}:{attribute or 'app'}")
+    if not colon or not attribute:
+        exit_with_error(f"{target!r} names no application: write {name}:app")
+    sys.path.insert(0, os.path.abspath(directory))
+    found: object = _import(name, directory)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            exit_with_error(f"{name} has no {attribute!r}{_suggest(name)}")
+        found = getattr(found, part)
+    if problem := _problem(target, found):
+        exit_with_error(problem)
+    assert isinstance(found, Application)
+    return found
+
+
+def _import(name: str, directory: str) -> object:
+    importing.append(name)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            _fail_with_traceback(name, error)  # a module that the user's module imports
+        exit_with_error(
+            f"there is no module {error.name!r} in {os.path.abspath(directory)} or among the "
+            "installed packages; check the name, or point --app-dir at its directory"
+        )
+    except Exception as error:  # noqa: BLE001 - whatever the user's module does
+        _fail_with_traceback(name, error)
+    finally:
+        importing.pop()
+
+
+def _fail_with_traceback(name: str, error: Exception) -> NoReturn:
+    lines = traceback.format_exception(type(error), error, _skip_own(error.__traceback__))
+    click.echo("".join(lines), err=True, nl=False)
+    exit_with_error(f"{name} cannot be imported, see above")
+
+
+def _skip_own(entry: TracebackType | None) -> TracebackType | None:
+    """The traceback from the first frame on that is not ours or importlib's."""
+    while entry is not None:
+        file = entry.tb_frame.f_code.co_filename
+        if file not in (__file__, importlib.__file__) and not file.startswith("<frozen importlib"):
+            break
+        entry = entry.tb_next
+    return entry
+
+
+def _suggest(name: str) -> str:
+    module = vars(sys.modules[name])
+    names = [key for key, value in module.items() if _problem(key, value) is None]
+    return f"; it has the application {', '.join(names)}" if names else " and no other application"
+
+
+def _problem(target: str, found: object) -> str | None:
+    """Why this cannot be served."""
+    if isinstance(found, type):
+        return f"{target} is a class: make an instance of it and name that"
+    if isinstance(found, Application):
+        return None
+    problem = f"{target} is a {type(found).__name__}, not an httpkit App"
+    if callable(found):
+        problem += (
+            "; functions become handlers of an App, and applications of other frameworks cannot "
+            "be served"
+        )
+    return problem

@@ -1,0 +1,65 @@
+"""`httpkit routes`: the route table of an application, to be read or searched."""
+
+import os
+
+import click
+
+from httpkit.app import App
+from httpkit.cli.load import load_application
+from httpkit.cli.terminal import exit_with_error
+from httpkit.errors import ConfigurationError
+from httpkit.routing import RouteInfo
+
+__all__ = ["routes_command"]
+
+_HEADINGS = ("METHODS", "HOST", "PATTERN", "NAME", "HANDLER", "WHERE")
+
+
+@click.command("routes")
+@click.argument("target", metavar="MODULE:APP")
+@click.option(
+    "--app-dir",
+    default=os.curdir,
+    type=click.Path(exists=True, file_okay=False),
+    help="Directory that modules are imported from.  [default: the current one]",
+)
+def routes_command(target: str, app_dir: str) -> None:
+    """List the routes of MODULE:APP by host and pattern."""
+    application = load_application(target, app_dir)
+    if not isinstance(application, App):
+        exit_with_error(f"{target} has no routes: it is not an httpkit App")
+    try:
+        infos = application.routes()
+    except ConfigurationError as error:
+        exit_with_error(str(error))
+    for line in format_table([_HEADINGS, *map(_row, sorted(infos, key=_order))]):
+        click.echo(line)
+
+
+def _order(info: RouteInfo) -> tuple[str, str, tuple[str, ...]]:
+    return info.host or "", info.pattern, info.methods
+
+
+def _row(info: RouteInfo) -> tuple[str, ...]:
+    file, colon, line = info.source.rpartition(":")
+    where = os.path.relpath(file) + colon + line if os.path.isabs(file) else info.source
+    # A path that climbs out of the project is longer than it is helpful.
+    where = info.source if where.startswith(os.pardir) else where
+    return (
+        ",".join(info.methods),
+        info.host or "*",
+        info.pattern,
+        info.name or "-",
+        info.handler,
+        where,
+    )
+
+
+def format_table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Lines with aligned columns; a column that says nothing but `*` or `-` is left out."""
+    columns = [column for column in zip(*rows, strict=True) if not set(column[1:]) <= {"*", "-"}]
+    widths = [max(map(len, column)) for column in columns]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in zip(*columns, strict=True)
+    ]

@@ -1,0 +1,90 @@
+"""What is written to the terminal: logs, the banner, errors. All of it goes to standard error.
+
+Standard output belongs to the access log, so that the two can be redirected apart.
+"""
+
+import logging
+import os
+import sys
+from typing import NoReturn, TextIO
+
+import click
+
+from httpkit import __version__
+from httpkit.server.server import Server
+from httpkit.types import Address
+
+__all__ = ["configure_logging", "exit_with_error", "show_banner"]
+
+_COLORS = {
+    logging.DEBUG: "bright_black",
+    logging.WARNING: "yellow",
+    logging.ERROR: "red",
+    logging.CRITICAL: "red",
+}
+#: Addresses that stand for every interface, and the name by which this machine reaches them.
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "localhost"}  # noqa: S104 - compared, not bound
+
+
+def is_colored(stream: TextIO) -> bool:
+    """Whether color is wanted: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+class Formatter(logging.Formatter):
+    """Time, level, message; color for the level where it is wanted."""
+
+    def __init__(self, *, colored: bool) -> None:
+        super().__init__("%(asctime)s %(label)s %(message)s", "%Y-%m-%d %H:%M:%S")
+        self._colored = colored
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record; a traceback follows on lines of its own."""
+        label = record.levelname.ljust(7)
+        color = _COLORS.get(record.levelno)
+        record.label = click.style(label, fg=color) if self._colored and color else label
+        return super().format(record)
+
+
+def configure_logging(level: str) -> None:
+    """Send the `httpkit` logger to standard error; the root logger stays the user's.
+
+    An application that has given that logger a handler keeps it, and its level applies to both.
+    """
+    logger = logging.getLogger("httpkit")
+    logger.setLevel(level.upper())
+    if logger.handlers:
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter(colored=is_colored(sys.stderr)))
+    logger.addHandler(handler)
+    # The root logger may have a handler too, and every line would come twice.
+    logger.propagate = False
+
+
+def show_banner(server: Server) -> None:
+    """Say where the server listens and what it runs on, unless the log level is above info."""
+    if not logging.getLogger("httpkit").isEnabledFor(logging.INFO):
+        return
+    title = click.style(f"httpkit {__version__}", bold=True)
+    loop = type(server.loop).__module__.partition(".")[0]
+    lines = [f"{title} · HTTP/1.1 ({server.parser_name}) · {loop} · pid {os.getpid()}"]
+    lines += [f"  {_link(address)}" for address in server.addresses]
+    click.echo("\n".join(lines), err=True, color=is_colored(sys.stderr))
+
+
+def _link(address: Address) -> str:
+    """A URL that terminals make clickable, for TCP; what curl needs, for a Unix socket."""
+    if not address.port:
+        url = click.style(f"unix:{address.host}", fg="cyan")
+        return f"{url}  (curl --unix-socket {address.host} http://localhost/)"
+    host = _WILDCARDS.get(address.host, address.host)
+    url = click.style(f"http://{Address(host, address.port)}", fg="cyan", underline=True)
+    return f"{url}  (all addresses)" if host != address.host else url
+
+
+def exit_with_error(message: str) -> NoReturn:
+    """Print `httpkit: error: …` and end with code 1."""
+    label = click.style("error:", fg="red", bold=True)
+    click.echo(f"httpkit: {label} {message}", err=True, color=is_colored(sys.stderr))
+    raise SystemExit(1)

@@ -1,0 +1,92 @@
+"""What has been registered, as plain data: written by `router.py`, read once by `compile.py`.
+
+A definition is never changed by compiling it, so the same router can be included several times.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any
+
+from httpkit.request import Request
+from httpkit.routing.converters import Converter
+from httpkit.routing.handlers import Source
+from httpkit.types import Handler, Middleware
+
+if TYPE_CHECKING:
+    from httpkit.app import App
+    from httpkit.routing.router import Router
+
+__all__ = [
+    "Definitions",
+    "ExceptionHandler",
+    "HostDefinition",
+    "Inclusion",
+    "Lifespan",
+    "RouteDefinition",
+]
+
+#: Called with the app; what it gives is entered before the first request.
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+#: `(request, exception)` to anything that `to_response` takes, or an awaitable of it.
+ExceptionHandler = Callable[[Request, Any], Awaitable[Any] | Any]
+
+
+@dataclass(slots=True, frozen=True)
+class RouteDefinition:
+    """One call of `Router.route`.
+
+    Attributes:
+        max_body: bytes, `None` for no limit, `...` for the server's.
+        thread: run the handler in the thread pool.
+    """
+
+    pattern: str
+    methods: tuple[str, ...]
+    handler: Handler
+    source: Source
+    name: str | None
+    middleware: tuple[Middleware, ...]
+    max_body: int | EllipsisType | None
+    thread: bool
+
+
+@dataclass(slots=True, frozen=True)
+class Inclusion:
+    """One call of `Router.include`, or of `Router.mount` where `mounted`."""
+
+    prefix: str
+    router: "Router"
+    name: str | None
+    mounted: bool
+
+
+@dataclass(slots=True, frozen=True)
+class HostDefinition:
+    """One call of `App.host`."""
+
+    pattern: str
+    router: "Router"
+    name: str | None
+
+
+@dataclass(slots=True)
+class Definitions:
+    """Everything registered with one router.
+
+    Attributes:
+        app: the App that this router is, or `None` for a plain router.
+        frozen: set by the first compilation; nothing may be registered afterwards.
+    """
+
+    prefix: str
+    lifespan: Lifespan | None
+    app: "App | None" = None
+    frozen: bool = False
+    routes: list[RouteDefinition] = field(default_factory=list)
+    inclusions: list[Inclusion] = field(default_factory=list)
+    hosts: list[HostDefinition] = field(default_factory=list)
+    middleware: list[Middleware] = field(default_factory=list)
+    converters: dict[str, Converter] = field(default_factory=dict)
+    exception_handlers: dict[type[Exception] | int, ExceptionHandler] = field(default_factory=dict)

@@ -1,0 +1,138 @@
+"""What can be known of a handler before the first request: its place, its kind, its parameters.
+
+Owns the introspection, so that a mistake is found at start-up with the handler's file and line
+instead of as a 500 at night. Refuses with `ConfigurationError`. Called by `compile.py` and
+`router.py`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from httpkit.errors import ConfigurationError
+
+__all__ = [
+    "Source",
+    "check_middleware",
+    "check_parameters",
+    "describe",
+    "is_asynchronous",
+    "is_stream",
+]
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Source(NamedTuple):
+    """Where a callable comes from; an unknown place (a builtin) has line 0."""
+
+    name: str
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """`file:line`."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.place})"
+
+
+def describe(function: Callable[..., Any]) -> Source:
+    """The qualified name and the place of a function, method, partial or callable object."""
+    function = _unwrap(function)
+    if not hasattr(function, "__qualname__"):
+        function = type(function)
+    name = f"{function.__module__}.{function.__qualname__}"
+    if inspect.isclass(function):
+        function = function.__dict__.get("__call__", function)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return Source(name, "<unknown>", 0)
+    return Source(name, code.co_filename, code.co_firstlineno)
+
+
+def is_asynchronous(handler: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine, as far as can be seen without calling it."""
+    function = _unwrap(handler)
+    if inspect.isclass(function):
+        return False
+    if inspect.isroutine(function):
+        return inspect.iscoroutinefunction(function)
+    return inspect.iscoroutinefunction(type(function).__call__)
+
+
+def is_stream(handler: Callable[..., Any]) -> bool:
+    """Whether it is an `async def` with `yield`: calling it gives an async iterator."""
+    return inspect.isasyncgenfunction(_unwrap(handler))
+
+
+def check_parameters(handler: Callable[..., Any], pattern: str, names: Sequence[str]) -> None:
+    """Check that `handler(request, **parameters)` is a valid call.
+
+    Args:
+        handler: the handler.
+        pattern: the whole pattern, for the message.
+        names: parameters of the path and the host.
+
+    Raises:
+        ConfigurationError: says which parameter to add, rename or give a default.
+    """
+    try:
+        signature = inspect.signature(handler)
+    except (TypeError, ValueError):
+        return  # a builtin without a signature: the first call will tell
+    parameters = list(signature.parameters.values())
+    kinds = [parameter.kind for parameter in parameters]
+    first = parameters[0] if parameters else None
+    if first is None or first.kind not in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL):
+        raise ConfigurationError("the handler takes no request: make it the first parameter")
+    takes_any = inspect.Parameter.VAR_KEYWORD in kinds
+    for name in names:
+        if name not in signature.parameters and not takes_any:
+            raise ConfigurationError(
+                f"pattern {pattern!r} has the parameter {name!r}, which the handler does not take: "
+                f"add a parameter {name!r} to it, or **parameters"
+            )
+    try:
+        signature.bind(None, **dict.fromkeys(names))
+    except TypeError as error:
+        raise ConfigurationError(
+            f"the handler cannot be called as handler(request{', ' if names else ''}"
+            f"{', '.join(f'{name}=...' for name in names)}): {error}; add the parameter to the "
+            f"pattern {pattern!r}, give it a default, or rename it"
+        ) from None
+
+
+def check_middleware(middleware: object) -> None:
+    """Check that `await middleware(request, next)` can be written.
+
+    Raises:
+        ConfigurationError: it is a class, not callable, or takes other arguments.
+    """
+    if inspect.isclass(middleware):
+        raise ConfigurationError(
+            f"middleware {middleware.__qualname__} is a class: add an instance, "
+            f"{middleware.__name__}(...)"
+        )
+    if not callable(middleware):
+        raise ConfigurationError(
+            f"middleware {middleware!r} is not callable: write async def middleware(request, next)"
+        )
+    try:
+        inspect.signature(middleware).bind(None, None)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"middleware {describe(middleware)} must take (request, next): {error}"
+        ) from None
+    except ValueError:
+        return  # a builtin without a signature
+
+
+def _unwrap(function: Callable[..., Any]) -> Any:
+    """Look through partials; a method stays a method, it has its function's attributes."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function

@@ -1,0 +1,327 @@
+"""`Router`: where handlers, middleware, converters and exception handlers are registered.
+
+Owns registration and the checks that one call allows; whatever needs the whole application
+(prefixes, converters, conflicts) is checked when the app is frozen, in `compile.py`. A router
+answers no request itself. `httpkit.App` is the outermost router.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from types import EllipsisType
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from httpkit.errors import ConfigurationError
+from httpkit.routing.converters import BUILT_IN, Converter
+from httpkit.routing.definitions import (
+    Definitions,
+    ExceptionHandler,
+    Inclusion,
+    Lifespan,
+    RouteDefinition,
+)
+from httpkit.routing.handlers import (
+    check_middleware,
+    describe,
+    is_asynchronous,
+    is_stream,
+)
+from httpkit.routing.pattern import parse_pattern
+from httpkit.status import METHODS
+from httpkit.types import Handler, Middleware
+
+__all__ = ["RouteOptions", "Router"]
+
+H = TypeVar("H", bound=Handler)
+M = TypeVar("M", bound=Middleware)
+E = TypeVar("E", bound=ExceptionHandler)
+
+
+class RouteOptions(TypedDict, total=False):
+    """What every route takes besides its pattern; see `Router.route`."""
+
+    name: str | None
+    middleware: Iterable[Middleware]
+    max_body: int | EllipsisType | None
+    thread: bool
+
+
+class Router:
+    """A group of routes with a prefix, middleware, converters and exception handlers of its own.
+
+    Args:
+        prefix: stands in front of every pattern, e.g. `/api`; may have parameters.
+        middleware: wraps every route of this router; the first is the outermost.
+        lifespan: called with the app around; an async context manager entered at start.
+
+    Raises:
+        ConfigurationError: a malformed prefix, or middleware that cannot be called.
+    """
+
+    def __init__(
+        self,
+        prefix: str = "",
+        *,
+        middleware: Iterable[Middleware] = (),
+        lifespan: Lifespan | None = None,
+    ) -> None:
+        if inspect.isasyncgenfunction(lifespan):
+            raise ConfigurationError(
+                f"lifespan {describe(lifespan)} is a bare generator: decorate it with "
+                "@contextlib.asynccontextmanager"
+            )
+        #: What has been registered here; for the compiler.
+        self.definitions = Definitions(_check_prefix(prefix), lifespan)
+        for each in middleware:
+            self.add_middleware(each)
+
+    # --- routes ------------------------------------------------------------------------------
+
+    def route(
+        self,
+        pattern: str,
+        methods: Iterable[str] = ("GET",),
+        *,
+        name: str | None = None,
+        middleware: Iterable[Middleware] = (),
+        max_body: int | EllipsisType | None = ...,
+        thread: bool = False,
+    ) -> Callable[[H], H]:
+        """Decorate a handler: `handler(request, **parameters)` answers `pattern`.
+
+        `def` handlers run on the event loop and must not block; `thread=True` runs one in the
+        app's bounded pool, with the context variables of the request. A GET route answers HEAD
+        too; OPTIONS is answered from the routes. Both can be routed explicitly.
+
+        Args:
+            pattern: `/users/{id:int}`; converters are `str` (the default), `int`, `float`,
+                `uuid`, `path` and those of `converter`. May be empty behind a prefix.
+            methods: names of methods, in upper case.
+            name: for `url_for`; unique, except for one pattern with several methods.
+            middleware: for this route only, inside that of the router.
+            max_body: limit for the request body in bytes, `None` for none; by default the
+                server's limit holds.
+            thread: run a `def` handler in a thread.
+
+        Raises:
+            ConfigurationError: at once or when the app is frozen; says what to change.
+        """
+        self._check_open()
+        parse_pattern(pattern)
+        checked = _check_methods(methods)
+        wrappers = tuple(middleware)
+        for each in wrappers:
+            check_middleware(each)
+        if max_body is not None and max_body is not ... and max_body < 0:
+            raise ConfigurationError(f"max_body of {pattern!r} is {max_body}: give bytes or None")
+
+        def register(handler: H) -> H:
+            self._check_open()
+            _check_handler(pattern, handler, thread=thread)
+            definition = RouteDefinition(
+                pattern, checked, handler, describe(handler), name, wrappers, max_body, thread
+            )
+            self.definitions.routes.append(definition)
+            return handler
+
+        return register
+
+    def get(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """`route` with GET (RFC 9110 §9.3.1), and HEAD with it."""
+        return self.route(pattern, ("GET",), **options)
+
+    def head(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """`route` with HEAD (RFC 9110 §9.3.2); takes precedence over the one that GET brings."""
+        return self.route(pattern, ("HEAD",), **options)
+
+    def post(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """`route` with POST (RFC 9110 §9.3.3)."""
+        return self.route(pattern, ("POST",), **options)
+
+    def put(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """`route` with PUT (RFC 9110 §9.3.4)."""
+        return self.route(pattern, ("PUT",), **options)
+
+    def delete(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """`route` with DELETE (RFC 9110 §9.3.5)."""
+        return self.route(pattern, ("DELETE",), **options)
+
+    def options(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """`route` with OPTIONS (RFC 9110 §9.3.7); replaces the automatic answer."""
+        return self.route(pattern, ("OPTIONS",), **options)
+
+    def patch(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """`route` with PATCH (RFC 5789)."""
+        return self.route(pattern, ("PATCH",), **options)
+
+    def query(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
+        """`route` with QUERY (a safe method with a body, draft-ietf-httpbis-safe-method-w-body)."""
+        return self.route(pattern, ("QUERY",), **options)
+
+    # --- other routers -----------------------------------------------------------------------
+
+    def include(self, router: "Router", *, prefix: str = "", name: str | None = None) -> None:
+        """Take in the routes of another router, behind `prefix` and the router's own prefix.
+
+        Its routes stand beside the ones here, with equal rights; its middleware wraps only them.
+
+        Args:
+            router: a Router or App; the same one may be included again elsewhere.
+            prefix: stands in front of the router's prefix.
+            name: puts its route names into a namespace: `url_for("name:user")`.
+
+        Raises:
+            ConfigurationError: a malformed prefix, or not a Router.
+        """
+        self._add(Inclusion(_check_prefix(prefix), _check_router(router), name, mounted=False))
+
+    def mount(self, prefix: str, router: "Router", *, name: str | None = None) -> None:
+        """Hand everything below `prefix` to another router or app.
+
+        As `include`, but the prefix belongs to the mounted router: what is not found below it is
+        answered 404 or 405 through its middleware and exception handlers, and no parameter of a
+        route outside reaches into it. The longest prefix wins; `/` takes all that is left.
+
+        Args:
+            prefix: where it begins, e.g. `/admin`, or `/`.
+            router: a Router or App.
+            name: puts its route names into a namespace: `url_for("name:user")`.
+
+        Raises:
+            ConfigurationError: a malformed prefix, or not a Router.
+        """
+        if not prefix:
+            raise ConfigurationError('mount needs a prefix: write "/" to mount at the root')
+        checked = _check_prefix("" if prefix == "/" else prefix)
+        self._add(Inclusion(checked, _check_router(router), name, mounted=True))
+
+    def _add(self, inclusion: Inclusion) -> None:
+        self._check_open()
+        self.definitions.inclusions.append(inclusion)
+
+    # --- what wraps routes -------------------------------------------------------------------
+
+    def middleware(self, function: M) -> M:
+        """Decorate a middleware: `async def name(request, next)` around every route of this router.
+
+        The first one added is the outermost. It must return a Response: that of
+        `await next(request)`, changed or not, or one of its own. A handler that is cancelled
+        because its client went away raises `asyncio.CancelledError` through it.
+
+        Raises:
+            ConfigurationError: it does not take `(request, next)`, or the app is frozen.
+        """
+        self.add_middleware(function)
+        return function
+
+    def add_middleware(self, function: Middleware) -> None:
+        """`middleware`, not as a decorator."""
+        self._check_open()
+        check_middleware(function)
+        self.definitions.middleware.append(function)
+
+    def exception_handler(self, kind: type[Exception] | int) -> Callable[[E], E]:
+        """Decorate `handler(request, exception)`: answers an exception of this router's routes.
+
+        Handlers are `def` or `async def` and return what a route's handler may; a value that is
+        not a Response gets the status of the error. The closest class wins, then a status (404),
+        then `HTTPError`. The handlers of the inner router come before those around it. `Exception`
+        and 500 stand for everything unexpected: logged first, and in debug mode answered with a
+        traceback instead.
+
+        Args:
+            kind: a class of exceptions, or a status from 400 to 599.
+
+        Raises:
+            ConfigurationError: not such a kind, it has a handler already, or the app is frozen.
+        """
+        self._check_open()
+        if isinstance(kind, int):
+            valid = 400 <= kind <= 599
+        else:
+            valid = isinstance(kind, type) and issubclass(kind, Exception)
+        if not valid:
+            raise ConfigurationError(
+                f"exception_handler({kind!r}): give a subclass of Exception or a status from 400 "
+                "to 599"
+            )
+
+        def register(handler: E) -> E:
+            self._check_open()
+            present = self.definitions.exception_handlers.setdefault(kind, handler)
+            if present is not handler:
+                raise ConfigurationError(
+                    f"{kind!r} has two exception handlers: {describe(present)} and "
+                    f"{describe(handler)}; remove one"
+                )
+            return handler
+
+        return register
+
+    def converter(self, name: str, converter: Converter | type[Converter]) -> None:
+        """Register a converter for `{parameter:name}` in the patterns of this router and below.
+
+        Args:
+            name: an identifier, not that of a built-in converter.
+            converter: an object with `convert(text) -> value`, where `ValueError` means that it
+                does not match, and `to_string(value) -> str`; or a class of such objects.
+
+        Raises:
+            ConfigurationError: the name is taken or malformed, or a method is missing.
+        """
+        self._check_open()
+        if name in BUILT_IN or name in self.definitions.converters or not name.isidentifier():
+            raise ConfigurationError(
+                f"converter {name!r}: the name must be an identifier that is not taken"
+            )
+        instance: Any = converter() if isinstance(converter, type) else converter
+        if not isinstance(instance, Converter):
+            raise ConfigurationError(
+                f"converter {name!r} needs the methods convert(text) and to_string(value)"
+            )
+        self.definitions.converters[name] = instance
+
+    def _check_open(self) -> None:
+        if self.definitions.frozen:
+            raise ConfigurationError(
+                "the app is frozen: register routes, middleware and handlers before it serves"
+            )
+
+
+def _check_prefix(prefix: str) -> str:
+    if prefix == "":
+        return prefix
+    parse_pattern(prefix)
+    if prefix.endswith("/"):
+        raise ConfigurationError(f"prefix {prefix!r} must not end with a slash")
+    if prefix.endswith(":path}"):
+        raise ConfigurationError(f"prefix {prefix!r} cannot end with a path parameter")
+    return prefix
+
+
+def _check_router(router: object) -> "Router":
+    if not isinstance(router, Router):
+        raise ConfigurationError(f"{router!r} is not an httpkit Router or App")
+    return router
+
+
+def _check_methods(methods: Iterable[str]) -> tuple[str, ...]:
+    names = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
+    if not names:
+        raise ConfigurationError('a route needs a method: methods=["GET"]')
+    for name in names:
+        if name == "CONNECT":
+            raise ConfigurationError("CONNECT cannot be routed: the server always refuses it")
+        if not isinstance(name, str) or name not in METHODS.values():
+            known = isinstance(name, str) and name.upper() in METHODS.values()
+            advice = f"write {name.upper()!r}" if known else "see httpkit.status.METHODS"
+            raise ConfigurationError(f"{name!r} is not a method this server implements: {advice}")
+    return names
+
+
+def _check_handler(pattern: str, handler: object, *, thread: bool) -> None:
+    if not callable(handler):
+        raise ConfigurationError(f"the handler of {pattern!r} is {handler!r}, not a callable")
+    if thread and (is_asynchronous(handler) or is_stream(handler)):
+        raise ConfigurationError(
+            f"{describe(handler)} is async and runs on the event loop: remove thread=True or async"
+        )

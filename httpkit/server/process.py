@@ -1,0 +1,175 @@
+"""Running a server in the foreground of a process: signals, the way out, exit codes.
+
+Theory of operation:
+
+1. The first SIGINT or SIGTERM asks the loop to stop gracefully. A start that is still going on is
+   cancelled; the lifespan sees the cancellation and cleans up.
+2. The second one ends the process from inside the signal handler, so that it works while a
+   request handler blocks the loop: what was logged is written, then `os._exit`. If even that
+   hangs, the kernel ends the process a second later.
+3. Start, waiting and stop are one task, since what a lifespan holds (task groups, timeouts) must
+   be left by the task that entered it.
+
+Called by `httpkit.cli`; an embedded `Server` uses nothing of this.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from enum import IntEnum
+from functools import partial
+from types import FrameType
+from typing import Any
+
+from httpkit.errors import ConfigurationError
+from httpkit.server.config import Config
+from httpkit.server.descriptors import raise_descriptor_limit
+from httpkit.server.server import Server
+from httpkit.transport.loop import new_event_loop
+from httpkit.types import Application
+
+__all__ = ["ExitCode", "run"]
+
+logger = logging.getLogger("httpkit")
+
+#: Seconds in which the second signal may still write logs.
+_LAST_WORDS = 1.0
+
+
+class ExitCode(IntEnum):
+    """What the process says when it ends; by a second signal it is 128 and the signal's number."""
+
+    #: A graceful stop.
+    STOPPED = 0
+    #: A wrong option, an address in use, an application that failed while it was stopping.
+    FAILED = 1
+    #: The application failed to start.
+    NOT_STARTED = 3
+
+
+class Foreground:
+    """One run of one server, from start to exit code.
+
+    Args:
+        server: not started yet.
+        loop: where it will run.
+        started: called when it accepts connections.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        loop: asyncio.AbstractEventLoop,
+        started: Callable[[Server], object],
+    ) -> None:
+        self._server = server
+        self._loop = loop
+        self._started = started
+        self._task: asyncio.Task[Any] | None = None
+        self._asked: signal.Signals | None = None
+        self._wakeup = asyncio.Event()
+
+    async def serve(self) -> ExitCode:
+        """Start, wait to be asked, stop.
+
+        Raises:
+            ConfigurationError: the application or the address cannot be used.
+        """
+        self._task = asyncio.current_task()
+        if not self._wakeup.is_set():
+            try:
+                await self._server.start()
+            except ConfigurationError:
+                raise
+            except asyncio.CancelledError:
+                if self._asked is None:
+                    raise
+                return ExitCode.STOPPED
+            except Exception:
+                logger.exception("the application failed to start")
+                return ExitCode.NOT_STARTED
+            self._task = None
+            self._started(self._server)
+        return await self._wait_and_stop()
+
+    async def _wait_and_stop(self) -> ExitCode:
+        code = ExitCode.STOPPED
+        try:
+            await self._wakeup.wait()
+        except asyncio.CancelledError:
+            # A task group of the lifespan cancels the task that entered it when a child fails;
+            # the failure itself comes out of stop().
+            logger.error("the application has cancelled the server")  # noqa: TRY400
+            code = ExitCode.FAILED
+        try:
+            await self._server.stop()
+        except Exception:
+            logger.exception("the application failed while it was stopping")
+            code = ExitCode.FAILED
+        return code
+
+    def receive_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Handler of `signal.signal`; runs between any two bytecodes of the main thread."""
+        if self._asked is not None:
+            self._exit_now(number)
+        self._asked = signal.Signals(number)
+        try:
+            self._loop.call_soon_threadsafe(self._begin_stop)
+        except RuntimeError:
+            return  # the loop is closed: everything has ended already
+
+    def _begin_stop(self) -> None:
+        assert self._asked is not None
+        logger.info("%s: stopping; a second one ends at once", self._asked.name)
+        self._wakeup.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _exit_now(self, number: int) -> None:
+        # The handler may have interrupted code that holds a lock which is needed below.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, _LAST_WORDS)
+        try:
+            logger.warning("%s again: ended at once", signal.Signals(number).name)
+            if self._server.access_log is not None:
+                self._server.access_log.close()
+        finally:
+            os._exit(128 + number)
+
+
+def run(
+    application: Application,
+    config: Config,
+    started: Callable[[Server], object] = lambda server: None,  # noqa: ARG005
+) -> ExitCode:
+    """Serve until SIGINT or SIGTERM; call it in the main thread, outside any loop.
+
+    Args:
+        application: what is served.
+        config: checked options.
+        started: called with the server when it accepts connections.
+
+    Raises:
+        ConfigurationError: the application or the address cannot be used, or the thread is not
+            the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise ConfigurationError(
+            "only the main thread gets signals: run the server there, or use httpkit.serve"
+        )
+    raise_descriptor_limit()
+    server = Server(application, config)
+    runner = asyncio.Runner(loop_factory=partial(new_event_loop, config.loop))
+    loop = runner.get_loop()
+    foreground = Foreground(server, loop, started)
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous = signal.signal(number, foreground.receive_signal)
+            stack.callback(signal.signal, number, previous)
+        # Closing the loop waits for its threads: the second signal must work there too.
+        stack.enter_context(runner)
+        return runner.run(foreground.serve())

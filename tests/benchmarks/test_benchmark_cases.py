@@ -1,0 +1,123 @@
+"""The cases send what their names say, and the verification lets nothing else pass."""
+
+import io
+
+import pytest
+
+from benchmarks import verify
+from benchmarks.cases import CASES, Answer
+from benchmarks.messages import BROWSER_VARIANTS, serialize_request
+from benchmarks.runner import Settings, estimate_seconds, plan
+from benchmarks.servers.limit import protocol_factory, serialize_answer
+from benchmarks.servers.registry import SERVERS
+
+HOST = "127.0.0.1:8000"
+HELLO = Answer("text/plain; charset=utf-8", b"Hello")
+GOOD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/plain;charset=UTF-8\r\n"
+    b"Date: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Length: 5\r\n\r\nHello"
+)
+
+
+class Transport:
+    """Keeps what is written."""
+
+    def __init__(self):
+        self.written = b""
+
+    def write(self, data):
+        self.written += data
+
+
+def heads(message):
+    """Return the header lines of the first request of a message."""
+    return message.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+
+
+def test_requests_are_serialized_by_the_grammar():
+    assert serialize_request("GET", "/", HOST) == b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"
+    assert serialize_request("POST", "/e", HOST, [("A", "b")], b"xyz") == (
+        b"POST /e HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nA: b\r\nContent-Length: 3\r\n\r\nxyz"
+    )
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_every_message_holds_as_many_requests_as_it_says(case):
+    for message in case.messages(HOST):
+        assert message.count(b" HTTP/1.1\r\n") == case.depth
+        assert message.count(b"Host: 127.0.0.1:8000\r\n") == case.depth
+
+
+def test_browser_requests_have_15_headers_that_vary():
+    messages = CASES["browser"].messages(HOST)
+    assert messages == CASES["browser"].messages(HOST)
+    assert len(set(messages)) == BROWSER_VARIANTS
+    assert {len(heads(message)) for message in messages} == {15}
+    for name in (b"Cookie", b"Referer", b"User-Agent"):
+        lines = {line for message in messages for line in heads(message) if line.startswith(name)}
+        assert len(lines) > BROWSER_VARIANTS / 2
+
+
+def test_post_sends_one_kibibyte():
+    (message,) = CASES["post"].messages(HOST)
+    assert len(message.partition(b"\r\n\r\n")[2]) == 1024
+
+
+def test_plan_interleaves_servers_within_cases_within_rounds():
+    cells = plan(["plaintext", "json"], ["limit", "httpkit-access-log", "httpkit"], 2)
+    order = [(cell.round, cell.case.name, cell.server.name) for cell in cells]
+    plaintext = ["limit", "httpkit-access-log", "httpkit"]
+    assert order == [
+        (number, case, server)
+        for number in (1, 2)
+        for case, servers in (("plaintext", plaintext), ("json", ["limit", "httpkit"]))
+        for server in servers
+    ]
+    assert estimate_seconds(cells, Settings(duration=5, rounds=2, warmup=1)) == 75
+
+
+def test_every_command_takes_the_port():
+    for server in SERVERS.values():
+        assert "8123" in server.arguments(8123, "plaintext")
+        assert not any("{" in argument for argument in server.arguments(8123, "plaintext"))
+
+
+def test_verification_accepts_the_right_answer():
+    verify.check(verify.receive_response(io.BytesIO(GOOD)), HELLO)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b"200 OK", b"500 No", "status is 500"),
+        (b"Hello", b"hello", "body is"),
+        (b"text/plain", b"text/html", "Content-Type is"),
+        (b"Date", b"Data", "without Date"),
+        (b"Content-Length: 5", b"Connection: close", "without Content-Length"),
+        (b"Content-Length: 5", b"Content-Length: 4", "body is"),
+        (b"HTTP/1.1", b"HTTP/1.0", "no HTTP/1.1 status line"),
+        (GOOD, b"", "no HTTP/1.1 status line"),
+    ],
+)
+def test_verification_refuses_every_other_answer(old, new, reason):
+    with pytest.raises(verify.VerificationError, match=reason):
+        verify.check(verify.receive_response(io.BytesIO(GOOD.replace(old, new))), HELLO)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("plaintext", 1000), *((name, n) for name in ("pipelining", "post") for n in (1, 7, 100_000))],
+)
+def test_the_limit_answers_each_request_once(name, size):
+    case = CASES[name]
+    protocol = protocol_factory(case, 8000)()
+    transport = Transport()
+    protocol.connection_made(transport)
+    for data in case.messages(HOST) * 2:
+        for start in range(0, len(data), size):
+            protocol.data_received(data[start : start + size])
+    stream = io.BytesIO(transport.written)
+    for _ in range(2 * case.depth):
+        verify.check(verify.receive_response(stream), case.answer)
+    assert stream.read() == b""
+    assert transport.written.startswith(serialize_answer(case.answer)[:40])

@@ -1,0 +1,86 @@
+"""Medians, spreads and bars."""
+
+import json
+
+import pytest
+from benchmark_samples import make_results, make_sample
+
+from benchmarks.bars import BARS, Bar, judge, judge_all
+from benchmarks.cases import CASES
+from benchmarks.report import to_json
+from benchmarks.results import Spread
+from benchmarks.servers.registry import SERVERS
+
+BAR = Bar("plaintext", "httpkit", 0.70, "granian-rsgi")
+
+
+@pytest.mark.parametrize(
+    ("values", "spread"),
+    [
+        ([3.0], Spread(3.0, 3.0, 3.0)),
+        ([9.0, 1.0, 2.0], Spread(2.0, 1.0, 9.0)),
+        ([4.0, 1.0, 2.0, 8.0], Spread(3.0, 1.0, 8.0)),
+    ],
+)
+def test_spread(values, spread):
+    assert Spread.of(values) == spread
+
+
+def test_a_cell_with_one_failed_round_has_no_figure():
+    results = make_results({"httpkit": [10, 12]}, failures=[("httpkit", "timeouts")])
+    assert results.spread("plaintext", "httpkit", "cpu_us") is None
+    assert [failure.reason for failure in results.failed("plaintext", "httpkit")] == ["timeouts"]
+
+
+def test_a_figure_that_was_never_measured_is_none():
+    results = make_results({"httpkit": [10]})
+    assert results.spread("plaintext", "limit", "cpu_us") is None
+    assert results.spread("json", "httpkit", "cpu_us") is None
+
+
+def test_a_latency_that_is_unknown_is_none():
+    results = make_results({})
+    results.samples.append(make_sample(latency_p99_ms=None))
+    assert results.spread("plaintext", "httpkit", "latency_p99_ms") is None
+    assert results.spread("plaintext", "httpkit", "latency_p50_ms") == Spread(0.5, 0.5, 0.5)
+
+
+def test_bar_is_the_ratio_of_the_medians():
+    results = make_results({"httpkit": [10, 30, 14], "granian-rsgi": [20, 24, 10]})
+    verdict = judge(BAR, results)
+    assert (verdict.server_cpu_us, verdict.peer_cpu_us) == (14, 20)
+    assert verdict.ratio == Spread(0.70, 0.5, 1.4)
+    assert verdict.passed is True
+
+
+@pytest.mark.parametrize(("cpu", "passed"), [(13.9, True), (14.0, True), (14.1, False)])
+def test_bar_is_met_up_to_its_limit(cpu, passed):
+    results = make_results({"httpkit": [cpu], "granian-rsgi": [20]})
+    assert judge(BAR, results).passed is passed
+
+
+def test_bar_without_a_figure_is_neither_met_nor_missed():
+    for results in (
+        make_results({"httpkit": [10]}),
+        make_results({"httpkit": [1], "granian-rsgi": [2]}, failures=[("granian-rsgi", "dead")]),
+    ):
+        verdict = judge(BAR, results)
+        assert verdict.passed is None
+        assert verdict.ratio is None
+
+
+def test_every_bar_names_a_case_and_servers_that_are_measured_in_it():
+    for bar in BARS:
+        assert bar.case in CASES
+        assert bar.case in SERVERS[bar.server].only
+        assert bar.case in SERVERS[bar.peer].only
+
+
+def test_json_holds_every_round_and_every_bar():
+    results = make_results({"httpkit": [10, 11, 12], "granian-rsgi": [20, 20, 20]})
+    written = json.loads(to_json(results, judge_all(results)))
+    assert [sample["cpu_us"] for sample in written["samples"][:3]] == [10, 11, 12]
+    assert written["facts"] == {"CPU": "a processor"}
+    first, *others = written["bars"]
+    assert (first["ratio"], first["passed"]) == (0.55, True)
+    assert len(others) == len(BARS) - 1

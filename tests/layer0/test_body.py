@@ -1,0 +1,175 @@
+"""File bodies: what may be opened, spans, and who closes the descriptor."""
+
+import errno
+import gc
+import os
+import socket
+
+import pytest
+
+from httpkit import body as body_module
+from httpkit.body import FileBody
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+def is_open(descriptor):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def test_a_whole_file(path):
+    body = FileBody(path)
+    assert (body.offset, body.length, body.size) == (0, 10, 10)
+    assert body.mtime == path.stat().st_mtime
+    assert body.read(4) == b"0123"
+    assert (body.offset, body.length) == (4, 6)
+    assert body.read(100) == b"456789"
+    assert body.read(100) == b""
+    assert body.length == 0
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "content"),
+    [
+        (3, None, b"3456789"),
+        (3, 4, b"3456"),
+        (0, 0, b""),
+        (10, None, b""),
+        (11, None, b""),
+        (11, 5, b""),
+        (8, 100, b"89"),  # never more than there is: a Content-Length must come true
+    ],
+)
+def test_a_span(path, offset, length, content):
+    body = FileBody(path, offset, length)
+    assert body.length == len(content)
+    assert body.read(100) == content
+    assert body.size == 10
+
+
+@pytest.mark.parametrize(("offset", "length"), [(-1, None), (0, -1)])
+def test_a_negative_span_is_refused(path, offset, length):
+    with pytest.raises(ValueError, match="negative"):
+        FileBody(path, offset, length)
+
+
+def test_a_file_that_shrinks_gives_less_than_its_length(path):
+    body = FileBody(path)
+    path.write_bytes(b"01")
+    assert body.read(10) == b"01"
+    assert body.read(10) == b""
+    assert body.length == 8
+
+
+def preadv_that(outcome):
+    """Stands for the system call: bytes that are in memory, or the error that says they are not."""
+
+    def preadv(descriptor, buffers, offset, flags):
+        assert flags == os.RWF_NOWAIT
+        if isinstance(outcome, OSError):
+            raise outcome
+        data = os.pread(descriptor, min(outcome, len(buffers[0])), offset)
+        buffers[0][: len(data)] = data
+        return len(data)
+
+    return preadv
+
+
+def test_what_is_in_memory_is_read_without_waiting(path, monkeypatch):
+    monkeypatch.setattr(body_module.os, "preadv", preadv_that(4))
+    body = FileBody(path)
+    assert body.read_cached(100) == b"0123"
+    assert (body.offset, body.length) == (4, 6)
+    assert body.read_cached(2) == b"45"
+    assert body.read(100) == b"6789"
+    assert body.read_cached(100) == b""
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP])
+def test_what_is_not_in_memory_is_left_to_read(path, monkeypatch, number):
+    monkeypatch.setattr(body_module.os, "preadv", preadv_that(OSError(number, "")))
+    body = FileBody(path)
+    assert body.read_cached(100) is None
+    assert body.read(100) == b"0123456789"
+
+
+def test_a_system_that_cannot_tell_always_waits(path, monkeypatch):
+    monkeypatch.delattr(body_module.os, "RWF_NOWAIT")
+    assert FileBody(path).read_cached(100) is None
+
+
+def test_a_symbolic_link_is_followed(path, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert FileBody(link).size == 10
+
+
+def test_closing(path):
+    body = FileBody(str(path))
+    descriptor = body.fd
+    assert not os.get_inheritable(descriptor)
+    body.close()
+    assert not is_open(descriptor)
+    body.close()
+    assert body.fd == -1
+
+
+def test_a_body_that_nobody_sends_gives_its_descriptor_back(path):
+    body = FileBody(path)
+    descriptor = body.fd
+    del body
+    gc.collect()
+    assert not is_open(descriptor)
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+@pytest.mark.parametrize("make", [os.mkdir, make_fifo, make_socket])
+def test_directories_fifos_and_sockets_are_not_files(tmp_path, make):
+    path = tmp_path / "x"
+    make(path)
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(FileNotFoundError):
+        FileBody(path)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_devices_are_not_files():
+    with pytest.raises(FileNotFoundError):
+        FileBody(os.devnull)
+
+
+def test_a_device_without_a_driver_is_no_file_either(monkeypatch):
+    def refuse(path, flags):
+        raise OSError(errno.ENODEV, "no such device")
+
+    monkeypatch.setattr(body_module.os, "open", refuse)
+    with pytest.raises(FileNotFoundError):
+        FileBody("/dev/imagined")
+
+
+def test_other_failures_are_themselves(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        FileBody(tmp_path / "nope")
+    assert caught.value.errno == errno.ENOENT
+    with pytest.raises(OSError) as caught:
+        FileBody("x" * 5000)
+    assert caught.value.errno == errno.ENAMETOOLONG
+    with pytest.raises(ValueError):
+        FileBody("a\0b")
