@@ -14,7 +14,8 @@ Called by endpoints and by the links between middleware; nothing here sees `Canc
 """
 
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from inspect import isawaitable
 
 from httpkit.error_pages import error_page, internal_error_page, plain_error_page, traceback_page
@@ -25,9 +26,12 @@ from httpkit.response import Response, to_response
 from httpkit.routing.definitions import ExceptionHandler
 from httpkit.urls import split_target
 
-__all__ = ["ErrorHandlers"]
+__all__ = ["ErrorHandlers", "observer"]
 
 logger = logging.getLogger("httpkit")
+
+#: Told of every unexpected exception in its context: a test client raises them in the test.
+observer: ContextVar[Callable[[Exception], object] | None] = ContextVar("observer", default=None)
 
 Registered = Mapping[type[Exception] | int, ExceptionHandler]
 
@@ -91,6 +95,9 @@ class ErrorHandlers:
 
     def fail(self, request: Request, error: Exception) -> Response | Awaitable[Response]:
         """Log an unexpected exception and answer 500 (RFC 9110 §15.6.1)."""
+        observe = observer.get()
+        if observe is not None:
+            observe(error)
         path = split_target(request.target)[0].decode("latin-1")
         logger.error("%s %s failed (request %s)", request.method, path, request.id, exc_info=error)
         try:

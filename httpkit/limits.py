@@ -16,7 +16,8 @@ __all__ = ["FormLimits", "Limits"]
 
 Count = Annotated[int, Meta(ge=1)]
 Size = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(gt=0)]
+#: Finite: a limit that may be switched off says so by its type.
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +73,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_body: Size | None = 16 * 1024 * 1024
     """Body of a request: 413; each route may override it (nginx: 1 MiB, Kestrel: 30 MB)."""
 
-    body_buffer: Size = 131_072
+    body_buffer: Count = 131_072
     """Body bytes that wait for the handler; beyond it reading pauses."""
 
     body_grace: Seconds = 5.0
@@ -89,7 +90,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     write_stall: Seconds = 60.0
     """A peer that takes no byte for so long is cut off (nginx: send_timeout 60)."""
 
-    write_buffer: Size = 65_536
+    write_buffer: Count = 65_536
     """Bytes that wait for the socket before a handler has to wait (asyncio's default)."""
 
     request_timeout: Seconds | None = None

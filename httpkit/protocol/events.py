@@ -33,42 +33,21 @@ class RequestReceived:
         content_length: the announced length of the body, or `None`.
     """
 
-    __slots__ = (
-        "authority",
-        "content_length",
-        "end_stream",
-        "headers",
-        "method",
-        "scheme",
-        "stream_id",
-        "target",
-        "upgrade",
-        "version",
-    )
+    # No slots: most requests leave most of these at their defaults, which cost nothing here.
+    scheme = ""
+    end_stream = True
+    upgrade: bytes | None = None
+    version = "1.1"
+    content_length: int | None = None
 
-    def __init__(  # noqa: PLR0917 - positional for speed, one caller for each engine
-        self,
-        stream_id: int,
-        method: str,
-        scheme: str,
-        authority: bytes,
-        target: bytes,
-        headers: RawHeaders,
-        end_stream: bool,  # noqa: FBT001 - as above
-        upgrade: bytes | None,
-        version: str,
-        content_length: int | None,
+    def __init__(
+        self, stream_id: int, method: str, target: bytes, authority: bytes, headers: RawHeaders
     ) -> None:
         self.stream_id = stream_id
         self.method = method
-        self.scheme = scheme
-        self.authority = authority
         self.target = target
+        self.authority = authority
         self.headers = headers
-        self.end_stream = end_stream
-        self.upgrade = upgrade
-        self.version = version
-        self.content_length = content_length
 
 
 class DataReceived:

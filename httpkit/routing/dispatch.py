@@ -18,6 +18,7 @@ from httpkit.routing.pattern import quote_segments
 from httpkit.routing.route import Names, Route, Unmatched
 from httpkit.routing.scope import Scope
 from httpkit.routing.table import RouteTable
+from httpkit.routing.tree import find
 from httpkit.urls import split_target
 
 __all__ = ["Dispatcher"]
@@ -72,11 +73,11 @@ class Dispatcher:
         if tree is not None and segments is not None:
             values: list[Any] = []
             try:
-                found = tree.find(segments, values)
+                found = find(tree, segments, values)
             except Exception as error:  # noqa: BLE001 - a converter of the application failed
                 return self._fail(request, table.owner, error)
             if type(found) is Route:
-                request.path_params = dict(zip(found.names, values, strict=False))
+                request.path_params = dict(zip(found.names, values))  # noqa: B905 - the tree pairs them
                 if host_params:
                     request.path_params |= host_params
                 request.route = found
@@ -127,7 +128,7 @@ class Dispatcher:
         if not self._redirect_slashes or (tree := table.trees.get(request.method)) is None:
             return None
         other = segments[:-1] if segments[-1] == "" else [*segments, ""]
-        if not other or type(tree.find(other, [])) is not Route:
+        if not other or type(find(tree, other, [])) is not Route:
             return None
         path = quote_segments(other)
         if path.startswith("//"):

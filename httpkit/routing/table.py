@@ -11,7 +11,7 @@ from httpkit.errors import ConfigurationError
 from httpkit.routing.pattern import BoundParameter
 from httpkit.routing.route import Route
 from httpkit.routing.scope import Scope
-from httpkit.routing.tree import Mount, Node
+from httpkit.routing.tree import Mount, Node, find
 
 __all__ = ["RouteTable"]
 
@@ -100,16 +100,17 @@ class RouteTable:
 
     def allowed(self, segments: list[str]) -> list[str]:
         """The methods that this path is routed for, without the automatic OPTIONS."""
-        return [
-            method
-            for method, tree in self.trees.items()
-            if isinstance(tree.find(segments, []), Route)
-        ]
+        methods = []
+        for method, tree in self.trees.items():
+            found = find(tree, segments, [])
+            if isinstance(found, Route):
+                methods.append(method)
+        return methods
 
     def scope_of(self, segments: list[str]) -> tuple[Scope, bool]:
         """What answers for a path that its method does not have, and whether others have it."""
         values: list[Any] = []
-        found = self.any_method.find(segments, values)
+        found = find(self.any_method, segments, values)
         if isinstance(found, _Leaf):
             return found.scope, True
         return (self.owner if found is None else found.owner), False

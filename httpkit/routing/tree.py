@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from httpkit.routing.converters import BUILT_IN, Converter, PathConverter, join_path
 from httpkit.routing.pattern import BoundParameter
 
-__all__ = ["Mount", "Node"]
+__all__ = ["Mount", "Node", "find"]
 
 Leaf = TypeVar("Leaf")
 
@@ -58,8 +58,6 @@ class Node(Generic[Leaf]):
         self.rest: Leaf | None = None
         self.mount: Mount | None = None
 
-    # --- building ----------------------------------------------------------------------------
-
     def insert(self, segments: Sequence[str | BoundParameter], leaf: Leaf) -> Leaf:
         """Put a leaf at the end of these segments, or return the one that is there already."""
         if segments and _takes_rest(segments[-1]):
@@ -91,28 +89,27 @@ class Node(Generic[Leaf]):
         self.converters.sort(key=lambda entry: _rank(entry[1]))
         return node
 
-    # --- matching ----------------------------------------------------------------------------
 
-    def find(self, segments: list[str], values: list[Any]) -> Leaf | Mount | None:
-        """Find what these segments lead to.
+def find(
+    node: Node[Leaf], segments: list[str], values: list[Any], start: int = 0
+) -> Leaf | Mount | None:
+    """Find what a path leads to.
 
-        Args:
-            segments: the decoded path, as `Request.segments` gives it.
-            values: gets the converted parameters, in the order of the path.
+    Walks down while there is one way to go and leaves it to `_choose` where there are several.
 
-        Returns:
-            The leaf; the innermost mount that was entered, if nothing is found there; or `None`.
-        """
-        found: Leaf | Mount | None = _find(self, segments, 0, values)
-        return found
+    Args:
+        node: where to begin, the root of a tree.
+        segments: the decoded path, as `Request.segments` gives it.
+        values: gets the converted parameters, in the order of the path.
+        start: index of the first segment below the node.
 
-
-def _find(node: Node[Leaf], segments: list[str], start: int, values: list[Any]) -> Any:
-    """Walk down while there is one way to go; hand over to `_choose` where there are several."""
+    Returns:
+        The leaf; the innermost mount that was entered, if nothing is found there; or `None`.
+    """
     missed = node.mount
     for index in range(start, len(segments)):
         if node.converters or node.rest is not None:
-            found = _choose(node, segments, index, values)
+            found = _choose(node, segments, values, index)
             return missed if found is None else found
         child = node.children.get(segments[index])
         if child is None:
@@ -123,12 +120,14 @@ def _find(node: Node[Leaf], segments: list[str], start: int, values: list[Any]) 
     return missed if node.leaf is None else node.leaf
 
 
-def _choose(node: Node[Leaf], segments: list[str], index: int, values: list[Any]) -> Any:
+def _choose(
+    node: Node[Leaf], segments: list[str], values: list[Any], index: int
+) -> Leaf | Mount | None:
     """Try the literal child, then each converter, then the rest; the first that leads somewhere."""
     segment = segments[index]
     child = node.children.get(segment)
     if child is not None:
-        found = _find(child, segments, index + 1, values)
+        found = find(child, segments, values, index + 1)
         if found is not None:
             return found
     if segment:  # an empty segment is a slash too many, never a value
@@ -137,7 +136,7 @@ def _choose(node: Node[Leaf], segments: list[str], index: int, values: list[Any]
                 values.append(convert(segment))
             except ValueError:
                 continue
-            found = _find(behind, segments, index + 1, values)
+            found = find(behind, segments, values, index + 1)
             if found is not None:
                 return found
             values.pop()

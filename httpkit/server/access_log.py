@@ -5,17 +5,24 @@ writes them, since a pipe or a disk may block. If it cannot keep up, lines are d
 rather than kept without end.
 """
 
+import logging
 import queue
 import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
+from httpkit.protocol.outgoing import has_no_body
+from httpkit.request import Request
+
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
+
+logger = logging.getLogger("httpkit")
 
 __all__ = ["AccessLog", "Entry", "format_combined", "format_common", "format_json"]
 
@@ -23,10 +30,18 @@ __all__ = ["AccessLog", "Entry", "format_combined", "format_common", "format_jso
 _BATCH = 128
 #: Batches that may wait for the writer.
 _MAX_WAITING = 256
+#: Seconds that a writer which cannot go on gets at the end, twice.
+_LAST_WORDS = 1.0
 #: What the log calls an answer that nobody waited for (nginx).
 CLIENT_CLOSED_REQUEST = 499
 
 _UNSAFE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+#: Month names of the log's format, whatever the locale of the process is.
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+
+#: What is kept of a request until its line is written: the exchange, its request (which it
+#: forgets), the status, the end on the server's clock.
+_Note = tuple["Exchange", Request, int, float]
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -71,18 +86,23 @@ def escape(text: str) -> str:
 
 def format_common(entry: Entry, stamp: str) -> str:
     """Apache's common log format, then milliseconds and request id."""
-    return (
-        f'{entry.client} - - [{stamp}] "{entry.method} {escape(entry.target)} {entry.protocol}" '
-        f"{entry.status} {entry.bytes} {entry.ms:.1f} {entry.id}\n"
-    )
+    return f"{_common_fields(entry, stamp)} {entry.ms:.1f} {entry.id}\n"
 
 
 def format_combined(entry: Entry, stamp: str) -> str:
     """Apache's combined log format, then milliseconds and request id."""
     return (
-        f'{entry.client} - - [{stamp}] "{entry.method} {escape(entry.target)} {entry.protocol}" '
-        f'{entry.status} {entry.bytes} "{escape(entry.referer or "-")}" '
+        f'{_common_fields(entry, stamp)} "{escape(entry.referer or "-")}" '
         f'"{escape(entry.user_agent or "-")}" {entry.ms:.1f} {entry.id}\n'
+    )
+
+
+def _common_fields(entry: Entry, stamp: str) -> str:
+    # On a Unix socket the client's name is a path of its choice; it must stay one field.
+    client = escape(entry.client).replace(" ", "\\x20")
+    return (
+        f'{client} - - [{stamp}] "{entry.method} {escape(entry.target)} {entry.protocol}" '
+        f"{entry.status} {entry.bytes}"
     )
 
 
@@ -109,6 +129,7 @@ class AccessLog:
         style: `common`, `combined` or `json`.
         clock: the clock of `Exchange.started`.
         wall: Unix time.
+        close_stream: close the stream at the end.
     """
 
     def __init__(
@@ -117,13 +138,16 @@ class AccessLog:
         style: str,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
+        *,
+        close_stream: bool = False,
     ) -> None:
         self._stream = stream
+        self._close_stream = close_stream
         self._format = _FORMATS[style]
         self._with_headers = style != "common"
         self._clock = clock
         self._wall = wall
-        self._notes: list[tuple[Exchange, float]] = []
+        self._notes: list[_Note] = []
         self._batches: queue.Queue[str | None] = queue.Queue(_MAX_WAITING)
         self.dropped = 0
         self._thread = threading.Thread(target=self._write, name="httpkit-access-log", daemon=True)
@@ -132,7 +156,9 @@ class AccessLog:
     def record(self, exchange: "Exchange") -> None:
         """Note that a request has ended."""
         notes = self._notes
-        notes.append((exchange, self._clock()))
+        response = exchange.response
+        status = CLIENT_CLOSED_REQUEST if response is None else response.status
+        notes.append((exchange, exchange.request, status, self._clock()))
         if len(notes) >= _BATCH:
             self.flush()
 
@@ -144,17 +170,18 @@ class AccessLog:
         self._notes = []
         wall = self._wall()
         offset = wall - self._clock()
-        stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(wall))
+        local = time.localtime(wall)
+        month = _MONTHS[local.tm_mon - 1]
+        stamp = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
         form, entry = self._format, self._entry
-        text = "".join([form(entry(exchange, end, offset), stamp) for exchange, end in notes])
+        text = "".join([form(entry(note, offset), stamp) for note in notes])
         try:
             self._batches.put_nowait(text)
         except queue.Full:
             self.dropped += len(notes)
 
-    def _entry(self, exchange: "Exchange", end: float, offset: float) -> Entry:
-        request = exchange.request
-        response = exchange.response
+    def _entry(self, note: _Note, offset: float) -> Entry:
+        exchange, request, status, end = note
         headers = request.headers if self._with_headers else None
         client = exchange.client
         return Entry(
@@ -163,8 +190,8 @@ class AccessLog:
             request.method,
             request.target.decode("latin-1"),
             "HTTP/" + request.http_version,
-            CLIENT_CLOSED_REQUEST if response is None else response.status,
-            exchange.body_sent,
+            status,
+            0 if has_no_body(request.method, status) else exchange.body_sent,
             round((end - exchange.started) * 1000, 3),
             exchange.request_id,
             None if headers is None else headers.get("referer"),
@@ -172,10 +199,13 @@ class AccessLog:
         )
 
     def close(self) -> None:
-        """Write what is left and end the thread."""
+        """Write what is left and end the thread; one that cannot go on is left behind."""
         self.flush()
-        self._batches.put(None)
-        self._thread.join()
+        with suppress(queue.Full):
+            self._batches.put(None, timeout=_LAST_WORDS)
+        self._thread.join(_LAST_WORDS)
+        if self.dropped:
+            logger.warning("the access log lost %d lines: they could not be written", self.dropped)
 
     def _write(self) -> None:
         while (text := self._batches.get()) is not None:
@@ -184,3 +214,6 @@ class AccessLog:
                 self._stream.flush()
             except (OSError, ValueError):  # the pipe's reader is gone, or the file is closed
                 self.dropped += text.count("\n")
+        if self._close_stream:
+            with suppress(OSError):
+                self._stream.close()

@@ -15,7 +15,7 @@ class BodyReader:
     the order of things: chunks, then the end or the failure.
     """
 
-    __slots__ = ("_chunks", "_ended", "_failed", "_loop", "_waiter")
+    __slots__ = ("_chunks", "_ended", "_failed", "_loop", "_waiter", "abandoned")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -23,6 +23,8 @@ class BodyReader:
         self._ended = False
         self._failed = False
         self._waiter: asyncio.Future[None] | None = None
+        #: The request was answered before its body was read to the end.
+        self.abandoned = False
 
     @property
     def waiting(self) -> bool:
@@ -41,6 +43,13 @@ class BodyReader:
         self._failed = True
         self._wake()
 
+    def abandon(self) -> None:
+        """The request is answered: what nobody has read will not be read."""
+        if self._chunks or not self._ended:
+            self.abandoned = True
+            self._chunks.clear()
+            self.fail()
+
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
@@ -51,7 +60,7 @@ class BodyReader:
 
         Raises:
             ClientDisconnected: the body ended before its end.
-            RuntimeError: somebody else is reading.
+            RuntimeError: somebody else is reading, or the request is answered already.
         """
         while self.waiting:
             if self._waiter is not None:
@@ -65,4 +74,6 @@ class BodyReader:
             return self._chunks.popleft()
         if self._ended:
             return b""
+        if self.abandoned:
+            raise RuntimeError("the body has to be read before the request is answered")
         raise ClientDisconnected("the client went away before the end of its request")

@@ -1,7 +1,7 @@
 """How a server is set up: one typed struct, checked when it is made."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -9,12 +9,15 @@ from msgspec import Meta
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Limits
 from httpkit.protocol.http1 import HTTP1Choice
-from httpkit.transport.listener import KeepAlive
 from httpkit.transport.loop import LoopChoice
 
 __all__ = ["AccessLogFormat", "Config"]
 
 AccessLogFormat = Literal["common", "combined", "json"]
+
+# What Linux accepts (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPCNT).
+_KeepAliveTime = Annotated[int, Meta(ge=1, le=32767)]
+_KeepAliveCount = Annotated[int, Meta(ge=1, le=127)]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +45,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backlog: Annotated[int, Meta(ge=1)] = 2048
     """Queue of connections that are not accepted yet (uvicorn: 2048; capped by somaxconn)."""
 
-    tcp_keep_alive: KeepAlive | None = (60, 10, 5)
+    tcp_keep_alive: tuple[_KeepAliveTime, _KeepAliveTime, _KeepAliveCount] | None = (60, 10, 5)
     """SO_KEEPALIVE: idle seconds before the first probe, seconds between probes, lost probes
     until the peer counts as dead: 110 seconds in all, where the kernel's default is two hours."""
 
@@ -84,23 +87,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ConfigurationError(f"there is no option {name!r}; see httpkit run --help")
         if limits:
             given = options.get("limits", Limits())
-            assert isinstance(given, Limits)
+            if not isinstance(given, Limits):
+                raise ConfigurationError("limits: expected Limits beside options that belong there")
             options["limits"] = msgspec.structs.replace(given, **limits)
         return cls(**options).checked()  # type: ignore[arg-type]
 
     def checked(self) -> "Config":
-        """Return self if every value is possible."""
-        try:
-            msgspec.convert(msgspec.to_builtins(self), Config)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(_explain(str(error))) from None
+        """The same options, if every value is possible.
+
+        Raises:
+            ConfigurationError: a wrong value, by the name of its option.
+        """
+        checked: dict[str, Any] = {}
+        for field in msgspec.structs.fields(self):
+            try:
+                checked[field.name] = msgspec.convert(getattr(self, field.name), field.type)
+            except msgspec.ValidationError as error:
+                reason = str(error)
+                raise ConfigurationError(
+                    f"{field.name}: {reason[:1].lower()}{reason[1:]}"
+                ) from None
         if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|", self.server_header):
             raise ConfigurationError("server_header must be visible ASCII text")
-        return self
-
-
-def _explain(message: str) -> str:
-    """Turn `Expected int - at $.port` into `port: expected int`."""
-    reason, _, path = message.partition(" - at `$.")
-    name = path.rstrip("`").removeprefix("limits.")
-    return f"{name}: {reason[:1].lower()}{reason[1:]}" if name else message
+        return Config(**checked)

@@ -11,7 +11,7 @@ It never sees the kind of connection; it asks for a flush.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,10 @@ from httpkit.errors import (
     BodyTooLarge,
     ClientDisconnected,
     HTTPError,
-    HTTPKitError,
     LocalProtocolError,
     ProtocolError,
 )
-from httpkit.headers import Headers, RawHeaders
+from httpkit.headers import HeaderFields, Headers, RawHeaders
 from httpkit.protocol.events import RequestReceived
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade
@@ -65,7 +64,7 @@ class Exchange:
     _task: asyncio.Task[Any] | None = None
     _timed_out = False
     _trailers: RawHeaders | None = None
-    _writable: asyncio.Future[None] | None = None
+    _writers: tuple[asyncio.Future[None], ...] = ()
 
     def __init__(self, server: "Server", connection: Connection, event: RequestReceived) -> None:
         self._server = server
@@ -119,7 +118,11 @@ class Exchange:
         then: Callable[[asyncio.Task[Any]], None],
     ) -> None:
         """Run a coroutine as a task in the context of this request."""
-        task = self._server.starter.start(coroutine, self._context)
+        starter = self._server.starter
+        try:
+            task = starter.start(coroutine, self._context)
+        except TypeError:  # another kind of awaitable, or a mistake, which awaiting it will tell
+            task = starter.start(_wait_for(coroutine), self._context)
         if task.done():
             then(task)
         else:
@@ -144,16 +147,19 @@ class Exchange:
         self.response = response
         try:
             body = response.body
-            if type(body) is bytes and response.trailers is None and type(response) is not Upgrade:
+            whole = type(body) is bytes and response.trailers is None
+            if whole and not isinstance(response, Upgrade):
                 self._connection.engine.send_response(self.stream_id, response)
-                self.body_sent = len(body)
+                self.body_sent = len(body)  # type: ignore[arg-type]
             else:
-                self._run(send_stream(self, response), self._streamed)
-                return
+                whole = False
         except (LocalProtocolError, AttributeError) as error:
             self.fail(error)
             return
-        self.finish()
+        if whole:
+            self.finish()
+        else:
+            self._run(send_stream(self, response), self._streamed)
 
     def _streamed(self, task: asyncio.Task[None]) -> None:
         self._task = None
@@ -171,33 +177,52 @@ class Exchange:
         (a forbidden header, a wrong Content-Length), streams that break, and applications that
         are no `App`.
         """
+        late = self._timed_out and isinstance(error, asyncio.CancelledError)
+        if late:
+            error = HTTPError(503, "The request took too long.")
         if self.gone:
+            # Its end was expected, unless the handler failed while it was being cancelled.
+            if not isinstance(error, asyncio.CancelledError | ClientDisconnected):
+                self._log(error)
             self.finish()
             return
-        if self._timed_out:
-            error = HTTPError(503, "The request took too long.")
-        status = getattr(error, "status", 500) if isinstance(error, HTTPKitError) else 500
-        if status >= 500 and not self._timed_out:
-            request = self.request
-            what = "answering" if self.response is None else "sending the answer to"
-            logger.error(
-                "request %s: %s %s %s failed",
-                self.request_id,
-                what,
-                request.method,
-                request.target.decode("latin-1"),
-                exc_info=error,
-            )
-        engine = self._connection.engine
-        if self.head_sent:
-            engine.send_reset(self.stream_id)
+        headers: HeaderFields | None = None
+        if isinstance(error, HTTPError):
+            status, text, headers = error.status, error.detail, error.headers
         else:
+            status = error.status if isinstance(error, ProtocolError) else 500
             text = str(error) if status < 500 else f"request id {self.request_id}"
-            content = f"{status} {text}\n"
-            self.response = Response(content, status)
-            self.body_sent = len(content)
-            engine.send_response(self.stream_id, self.response)
+        deliberate = status < 500 or isinstance(error, HTTPError)
+        if not deliberate or (self.head_sent and not late):
+            self._log(error)
+        if self.head_sent:
+            self._connection.engine.send_reset(self.stream_id)
+        else:
+            self._send_error(status, text, headers)
         self.finish()
+
+    def _send_error(self, status: int, text: str, headers: HeaderFields | None = None) -> None:
+        engine = self._connection.engine
+        try:
+            response = Response(f"{status} {text}\n", status, headers)
+            engine.send_response(self.stream_id, response)
+        except LocalProtocolError as error:  # the headers of an HTTPError are an application's
+            self._log(error)
+            response = Response(f"500 request id {self.request_id}\n", 500)
+            engine.send_response(self.stream_id, response)
+        self.response = response
+        self.body_sent = len(response.body)  # type: ignore[arg-type]
+
+    def _log(self, error: BaseException) -> None:
+        """Log an error of the application, with the id that the client sees, too."""
+        logger.error(
+            "request %s: %s %s %s failed",
+            self.request_id,
+            "answering" if self.response is None else "sending the answer to",
+            self.request.method,
+            self.request.target.decode("latin-1"),
+            exc_info=error,
+        )
 
     def finish(self) -> None:
         """The exchange is over; the connection may go on with the next."""
@@ -210,6 +235,13 @@ class Exchange:
         response = self.response
         if response is not None and response.background is not None:
             server.run_background(response.background, self._context)
+        if self._body is not None:
+            self._body.abandon()
+        # A request knows its exchange, and either may be held by its answer or by its context:
+        # without these they would live until the garbage collector finds the circle.
+        self.response = None
+        self._context = _NO_CONTEXT
+        del self.request
         if server.stopping:
             server.exchange_finished()
         if not connection.busy:
@@ -226,10 +258,13 @@ class Exchange:
         """The trailer section."""
         self._trailers = headers
 
-    def reset(self, error: ProtocolError | None) -> None:  # noqa: ARG002 - the owner logs it
+    def reset(self, error: ProtocolError | None) -> None:
         """The stream is lost: cancel what runs."""
         self.gone = True
+        if error is not None and not self.head_sent:
+            self.response = Response(b"", error.status)  # the engine's answer, for the access log
         self._connection.blocked.discard(self)
+        self._wake_writers()
         if self._body is not None:
             self._body.fail()
         if self._task is not None:
@@ -239,12 +274,18 @@ class Exchange:
         """There may be capacity again."""
         if self._connection.engine.capacity(self.stream_id) > 0:
             self._connection.blocked.discard(self)
-            if self._writable is not None and not self._writable.done():
-                self._writable.set_result(None)
+            self._wake_writers()
+
+    def _wake_writers(self) -> None:
+        for writer in self._writers:
+            if not writer.done():
+                writer.set_result(None)
 
     def check_deadline(self, now: float, timeout: float) -> None:
-        """Cancel a request that has taken longer than `timeout` seconds."""
-        if now - self.started > timeout and self._task is not None and not self._timed_out:
+        """Cancel a request that has taken longer than `timeout` seconds; upgraded ones may."""
+        if self._timed_out or self._task is None or isinstance(self.response, Upgrade):
+            return
+        if now - self.started > timeout:
             self._timed_out = True
             logger.warning("request %s took longer than %g s, cancelled", self.request_id, timeout)
             self._task.cancel("request_timeout")
@@ -268,14 +309,23 @@ class Exchange:
         connection.engine.send_data(self.stream_id, data)
         self.body_sent += len(data)
         connection.flush()
-        while connection.engine.capacity(self.stream_id) <= 0 and not self.gone:
-            self._writable = self._server.loop.create_future()
-            connection.blocked.add(self)
-            try:
-                await self._writable
-            finally:
-                connection.blocked.discard(self)
-                self._writable = None
+        while connection.engine.capacity(self.stream_id) <= 0:
+            await self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
+        """Wait until the engine may take more; several tasks of one session may do so at once."""
+        writer = self._server.loop.create_future()
+        self._writers = (*self._writers, writer)
+        blocked = self._connection.blocked
+        blocked.add(self)
+        try:
+            await writer
+        finally:
+            self._writers = tuple(other for other in self._writers if other is not writer)
+            if not self._writers:
+                blocked.discard(self)
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
 
     def begin_raw(self) -> BodyReader:
         """Turn to raw bytes after an accepted upgrade; what came with the head comes first."""
@@ -314,6 +364,8 @@ class Exchange:
         body = self._body
         if body is None:
             return b""
+        if body.abandoned:
+            return await body.read()  # raises: there is no request to ask for its limit any more
         limit = self.request.max_body
         if limit is not None and (self._content_length or 0) > limit:
             raise BodyTooLarge(f"The body is larger than {limit} bytes.")
@@ -338,4 +390,9 @@ class Exchange:
         self._connection.flush()
 
 
+async def _wait_for(awaitable: Awaitable[Response]) -> Response:
+    return await awaitable
+
+
 _RETRY = {"retry-after": "1"}
+_NO_CONTEXT = Context()

@@ -62,18 +62,25 @@ async def _send_chunks(exchange: "Exchange", body: AsyncIterable[bytes | str]) -
     iterator = aiter(body)
     try:
         async for chunk in iterator:
-            await exchange.send(chunk.encode() if isinstance(chunk, str) else chunk)
+            await exchange.send(chunk if type(chunk) is bytes else _encode_chunk(chunk))
     finally:
         # An abandoned generator must not linger, with what it holds, until it is collected.
         if isinstance(iterator, AsyncGenerator):
             await iterator.aclose()
 
 
+def _encode_chunk(chunk: bytes | str) -> bytes:
+    if isinstance(chunk, str):
+        return chunk.encode()
+    # A copy of what may be mutable; memoryview refuses a number, which bytes would make zeros of.
+    return bytes(memoryview(chunk))
+
+
 async def _send_file(exchange: "Exchange", body: FileBody) -> None:
     loop = asyncio.get_running_loop()
     while body.length > 0:
         data = body.read_cached(_FILE_CHUNK)
-        if data is None:
+        if not data:  # not in memory, or the end that only a real read can tell
             data = await loop.run_in_executor(None, body.read, _FILE_CHUNK)
         if not data:
             break  # the file shrank: send_end finds the answer too short and says so

@@ -9,17 +9,19 @@ Theory of operation of a stop:
    their answer. `request.shutting_down` is true from here on.
 2. When the last connection is closed, or `shutdown_timeout` is over and the rest is aborted (their
    handlers are cancelled), background calls are awaited and the lifespan ends.
+3. Whoever calls `stop` while another call of it is at work, or while `start` is, waits for it.
 """
 
 import asyncio
 import itertools
 import logging
+import os
 import secrets
 import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from contextvars import Context
 from functools import partial
 from types import TracebackType
@@ -62,11 +64,12 @@ class Server:
         addresses: what it listens on, once started.
         counters: what happened so far.
         stopping: a graceful stop has begun.
+        clock: monotonic seconds, for every deadline and the access log; replaced before `start`,
+            if at all.
     """
 
     loop: asyncio.AbstractEventLoop
     starter: TaskStarter
-    clock: Callable[[], float]
     make_stream: Callable[..., Exchange]
 
     def __init__(self, application: Application, config: Config) -> None:
@@ -79,6 +82,8 @@ class Server:
         self.addresses: list[Address] = []
         self.stopping = False
         self.access_log: AccessLog | None = None
+        # Not loop.time: uvloop's stands still within a turn of the loop.
+        self.clock: Callable[[], float] = time.monotonic
         #: Tells the request ids of this process from those of others.
         self.instance = secrets.token_hex(2)
         self._parser = choose_parser(config.http1)
@@ -91,7 +96,10 @@ class Server:
         self._background: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._acceptor: Acceptor | None = None
+        self._unix_path: str | None = None
         self._idle = asyncio.Event()
+        self._starting: asyncio.Event | None = None
+        self._stopped = asyncio.Event()
 
     @property
     def parser_name(self) -> str:
@@ -112,10 +120,9 @@ class Server:
         """
         self.application.on_freeze()
         self.loop = asyncio.get_running_loop()
-        # Not loop.time: uvloop's stands still within a turn of the loop.
-        self.clock = time.monotonic
         self.starter = TaskStarter(self.loop)
         self.make_stream = partial(Exchange, self)
+        self._starting = asyncio.Event()
         try:
             if listen:
                 self._listen()
@@ -133,26 +140,28 @@ class Server:
         except BaseException:
             await self._stack.aclose()
             raise
+        finally:
+            self._starting.set()
         if self._acceptor is not None:
-            self._acceptor.resume()
+            self._acceptor.resume()  # after a stop that has begun meanwhile there is nothing to
 
     def _listen(self) -> None:
         listeners = self._open_listeners()
         self._acceptor = Acceptor(self.loop, listeners, self.make_connection, self._room)
-        self._stack.callback(self._acceptor.close)
+        self._stack.push_async_callback(self._close_listeners)
         self.addresses = [_listening_address(listener) for listener in listeners]
 
     def _open_listeners(self) -> list[socket.socket]:
         config = self.config
         if config.unix is not None:
-            return [
-                open_unix_listener(
-                    config.unix,
-                    mode=config.unix_mode,
-                    owner=config.unix_owner,
-                    backlog=config.backlog,
-                )
-            ]
+            listener = open_unix_listener(
+                config.unix,
+                mode=config.unix_mode,
+                owner=config.unix_owner,
+                backlog=config.backlog,
+            )
+            self._unix_path = config.unix
+            return [listener]
         return open_tcp_listeners(
             config.host,
             config.port,
@@ -160,32 +169,53 @@ class Server:
             keep_alive=config.tcp_keep_alive,
         )
 
+    async def _close_listeners(self) -> None:
+        if self._unix_path is not None:
+            # First the file: as long as somebody listens, nobody else has taken its place.
+            with suppress(OSError):
+                os.unlink(self._unix_path)
+            self._unix_path = None
+        if self._acceptor is not None:
+            await self._acceptor.wait_closed()
+
     def _open_access_log(self) -> None:
         if not self.config.access_log:
             return
         stream: TextIO = sys.stdout
-        if self.config.access_log_file is not None:
+        path = self.config.access_log_file
+        if path is not None:
             try:
-                stream = open(self.config.access_log_file, "a", encoding="utf-8")  # noqa: SIM115
-            except OSError as error:
-                raise ConfigurationError(
-                    f"access_log_file {self.config.access_log_file}: {error.strerror}"
-                ) from error
-            self._stack.callback(stream.close)
-        self.access_log = AccessLog(stream, self.config.access_log_format, self.clock)
+                stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - the log closes it
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise ConfigurationError(f"access_log_file {path}: {reason}") from error
+        self.access_log = AccessLog(
+            stream, self.config.access_log_format, self.clock, close_stream=path is not None
+        )
         self._stack.callback(self.access_log.close)
 
     async def stop(self) -> None:
-        """Stop gracefully; returns when everything is closed. Further calls do nothing."""
+        """Stop gracefully; returns when everything is closed. Further calls only wait for that.
+
+        Cancelled, it stops at once.
+        """
         if self.stopping:
+            await self._stopped.wait()
             return
         self.stopping = True
-        if self._acceptor is not None:
-            self._acceptor.close()
-        for connection in list(self._connections):
-            connection.begin_shutdown()
-        await self._drain()
-        await self._stack.aclose()
+        try:
+            await self._close_listeners()
+            if self._starting is not None:
+                await self._starting.wait()
+            for connection in list(self._connections):
+                connection.begin_shutdown()
+            await self._drain()
+        finally:
+            self.abort()  # there is nothing left, unless this call was cancelled
+            try:
+                await self._stack.aclose()
+            finally:
+                self._stopped.set()
 
     async def _drain(self) -> None:
         """Wait for connections and background calls, abort what takes too long."""

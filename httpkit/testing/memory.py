@@ -7,7 +7,7 @@ bytes are lost when a side closes, as with a kernel's buffers. Called by `wire.p
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from functools import partial
 
 from httpkit.types import Address
 
@@ -38,14 +38,14 @@ class MemoryTransport(asyncio.Transport):
         self._protocol = protocol
         self._context = context
         self._written = bytearray()
-        self._high = self._low = 0
+        self._high = 0
         self._writing_paused = False
         self._write_ended = False
         self._closing = False
-        self._lost = False
-        # One client task waits for each of these.
+        # The client's tasks wait for these.
         self._readable = asyncio.Event()
         self._accepting = asyncio.Event()
+        self._lost = asyncio.Event()
         self._accepting.set()
 
     # --- the client's side -------------------------------------------------------------------
@@ -77,8 +77,7 @@ class MemoryTransport(asyncio.Transport):
     async def disconnect(self) -> None:
         """Close the client's side for good; the server is told."""
         self.abort()
-        while not self._lost:
-            await asyncio.sleep(0)
+        await self._lost.wait()
 
     async def _call(self, function: Callable[..., object], *args: object) -> None:
         """Run a callback of the protocol from the loop; what it raises is raised here."""
@@ -87,10 +86,12 @@ class MemoryTransport(asyncio.Transport):
         def step() -> None:
             try:
                 function(*args)
-            except BaseException as error:  # noqa: BLE001 - handed to who waits
-                done.set_exception(error)
+            except BaseException as error:  # noqa: BLE001 - handed to the one who waits
+                result = partial(done.set_exception, error)
             else:
-                done.set_result(None)
+                result = partial(done.set_result, None)
+            if not done.done():  # the client was cancelled meanwhile
+                result()
 
         self._loop.call_soon(step, context=self._context)
         await done
@@ -115,7 +116,7 @@ class MemoryTransport(asyncio.Transport):
         self.close()
 
     def _lose(self) -> None:
-        self._lost = True
+        self._lost.set()
         self._protocol.connection_lost(None)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -145,15 +146,11 @@ class MemoryTransport(asyncio.Transport):
         """Let the client go on."""
         self._accepting.set()
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """When the protocol is told to pause and to resume."""
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
+        """When the protocol is told to pause."""
+        # The client takes everything at once, so it never stops at a low-water mark.
         self._high = high or 0
-        self._low = low or 0
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the client has not received."""
         return len(self._written)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """The two addresses; there is no socket."""
-        return super().get_extra_info(name, default)

@@ -6,6 +6,7 @@ out is read by h11 as a client, so that answers are checked as messages and not 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import h11
@@ -62,10 +63,13 @@ class NormalStream(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The requests, and how the connection stands after them."""
+    """The requests, and how the connection stands after them.
+
+    Whether a closed one lingers is left out: it depends on what has come until then.
+    """
 
     streams: tuple[NormalStream, ...]
-    close: str
+    closed: bool
     status: int | None
     output: bytes
 
@@ -184,7 +188,7 @@ class Driver:
             output = output[: output.rindex(b"HTTP/1.1 %d " % status)]
         return Verdict(
             tuple(_normal(stream) for stream in self.streams),
-            self.engine.close.name,
+            self.engine.close is not Close.OPEN,
             status,
             output,
         )
@@ -300,4 +304,4 @@ def all_splits(data: bytes, behind: bytes = b"", *, short: int = 160) -> Iterato
 def cut(data: bytes, marks: Iterable[int]) -> list[bytes]:
     """Cut at these places; those outside the data are ignored."""
     places = [0, *sorted({mark for mark in marks if 0 < mark < len(data)}), len(data)]
-    return [data[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(places)]

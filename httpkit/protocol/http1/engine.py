@@ -44,6 +44,7 @@ from httpkit.protocol.http1.head import (
     check_size,
     classify_fields,
 )
+from httpkit.protocol.http1.memo import HeadMemo
 from httpkit.protocol.http1.serialize import (
     CLOSE,
     PLAIN,
@@ -69,6 +70,8 @@ class MessageParser(Protocol):
     """What a parsing library has to do for the engine. Raises only `RemoteProtocolError`."""
 
     name: str
+    #: The fast lane in front of it, if it has one.
+    memo: HeadMemo | None
 
     def parse_head(self, head: bytes) -> RawHeaders:
         """The fields of the next request's head: lower case names, trimmed values."""
@@ -142,6 +145,7 @@ class HTTP1Engine:
         "_cut",
         "_drain_left",
         "_eof",
+        "_fast_limit",
         "_framing",
         "_last_answer",
         "_limits",
@@ -166,6 +170,8 @@ class HTTP1Engine:
     def __init__(self, parser: MessageParser, limits: Limits, preamble: Preamble) -> None:
         self._parser = parser
         self._limits = limits
+        # Heads up to this size exceed none of the limits of size.
+        self._fast_limit = min(limits.max_target, limits.max_header_bytes)
         self._preamble = preamble
         self.close = Close.OPEN
         self.last_stream_id = 0
@@ -333,6 +339,12 @@ class HTTP1Engine:
             if end < 4:
                 return self._receive_partial_head(buffer, start)
             head = buffer[start:end]
+            memo = self._parser.memo
+            if memo is not None and end - start <= self._fast_limit:
+                known = memo.recall(head)
+                if known is not None and len(known[3]) <= self._limits.max_headers:
+                    self._position = end
+                    return self._begin_request(*known)
             method, target, minor = check_request_line(head, self._limits)
             check_size(head, target, self._limits)
             check_lines(head)
@@ -344,7 +356,11 @@ class HTTP1Engine:
         except RemoteProtocolError as error:
             return self._refuse(error)
         self._position = end
-        return self._begin_request(method, target, minor, headers, framing)
+        if minor == b"0":
+            self._version = "1.0"  # such a connection is closed after its first answer
+        elif memo is not None:
+            memo.learn(head, method, target, headers, framing)
+        return self._begin_request(method, target, framing.authority, headers, framing)
 
     def _receive_partial_head(self, buffer: bytes, start: int) -> list[Event]:
         line_checked = check_partial_head(
@@ -362,39 +378,31 @@ class HTTP1Engine:
         return []
 
     def _begin_request(
-        self, method: str, target: bytes, minor: bytes, headers: RawHeaders, framing: Framing
+        self, method: str, target: bytes, authority: bytes, headers: RawHeaders, framing: Framing
     ) -> list[Event]:
-        self.last_stream_id += 1
+        self.last_stream_id = stream_id = self.last_stream_id + 1
         self._looked_at = _NOTHING
         self._method = method
-        self._version = "1.1" if minor == b"1" else "1.0"
         self._framing = framing
         self._send = _WAITING
-        has_body = framing.chunked or bool(framing.content_length)
-        if has_body:
-            self._receive = _BODY
-            self._body_left = framing.content_length or 0
-            self._chunks = ChunkGuard(self._limits) if framing.chunked else None
-            self._continued = False
-        else:
+        event = RequestReceived(stream_id, method, target, authority, headers)
+        if not framing.keep_alive or stream_id == self._limits.max_requests_per_connection:
+            self._last_answer = True
+            event.version = self._version
+        if framing.upgrade is not None:
+            event.upgrade = framing.upgrade
+        if not framing.chunked and not framing.content_length:
             self._receive = _COMPLETE
-        events: list[Event] = [
-            RequestReceived(
-                self.last_stream_id,
-                method,
-                "",
-                framing.authority,
-                target,
-                headers,
-                not has_body,
-                framing.upgrade,
-                self._version,
-                framing.content_length,
-            )
-        ]
-        if has_body and self._position < len(self._buffer):
-            events += self._receive_body()
-        return events
+            return [event]
+        event.end_stream = False
+        event.content_length = framing.content_length
+        self._receive = _BODY
+        self._body_left = framing.content_length or 0
+        self._chunks = ChunkGuard(self._limits) if framing.chunked else None
+        self._continued = False
+        if self._position < len(self._buffer):
+            return [event, *self._receive_body()]
+        return [event]
 
     def _receive_body(self) -> list[Event]:
         """Find how much of the body is here, let the parser decode it."""
@@ -572,13 +580,23 @@ class HTTP1Engine:
             and self._method != "HEAD"
             and response.status not in NO_CONTENT
         ):
-            connection = self._connection_line()
-            head = self._preamble.sized_head(response, connection)
+            preamble = self._preamble
+            if self._last_answer or self._eof or self._receive is not _COMPLETE:
+                connection = self._connection_line()
+            else:
+                connection = preamble.keep_alive if self._framing.said_keep_alive else PLAIN
+            key = (response.status, response.raw_headers, connection)
+            head = preamble.memo.get(key) or preamble.sized_head(response, connection)
             if head:
                 data = b"%b%d\r\n\r\n%b" % (head, len(body), body)
                 self._out.append(data)
                 self._queued += len(data)
-                self._finish_answer(close=connection is CLOSE)
+                if self._receive is _COMPLETE and connection is not CLOSE and not self._eof:
+                    self._send = _DONE
+                    self._receive = _IDLE
+                    self._unconsumed = 0
+                else:
+                    self._finish_answer(close=connection is CLOSE)
                 return
         self.send_headers(stream_id, response, len(body))
         self.send_data(stream_id, body)
@@ -638,16 +656,13 @@ class HTTP1Engine:
 
     def _connection_line(self) -> bytes:
         """What the answer says about the connection; see rule 3."""
-        framing = self._framing
         if (
-            not framing.keep_alive
-            or self._last_answer
+            self._last_answer
             or (self._eof and self._position == len(self._buffer))
             or (self._receive is _BODY and self._cannot_drain())
-            or self.last_stream_id == self._limits.max_requests_per_connection
         ):
             return CLOSE
-        return self._preamble.keep_alive if framing.said_keep_alive else PLAIN
+        return self._preamble.keep_alive if self._framing.said_keep_alive else PLAIN
 
     def _cannot_drain(self) -> bool:
         """Whether reading the rest of the body would cost more than a new connection.

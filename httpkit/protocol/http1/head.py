@@ -30,6 +30,7 @@ from httpkit.status import METHODS
 
 __all__ = [
     "FIELD_LINE",
+    "FRAMING_FIELDS",
     "Framing",
     "check_fields",
     "check_lines",
@@ -62,7 +63,7 @@ _LINE_BYTES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 #: Fields that decide how a message is framed or routed; all others just pass.
-_FRAMING_FIELDS = frozenset(
+FRAMING_FIELDS = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"}
 )
 #: Methods that reach an application: CONNECT is for proxies, whatever its target.
@@ -231,7 +232,7 @@ def check_fields(headers: RawHeaders, target: bytes, minor: bytes, limits: Limit
     host: bytes | None = None
     has_rare = False
     for name, value in headers:
-        if name in _FRAMING_FIELDS:
+        if name in FRAMING_FIELDS:
             if name == b"host":
                 if host is not None:
                     raise RemoteProtocolError("There is more than one Host field.")

@@ -4,6 +4,7 @@ import h11
 
 from httpkit.errors import RemoteProtocolError
 from httpkit.headers import RawHeaders
+from httpkit.protocol.http1.memo import HeadMemo
 from httpkit.protocol.http1.head import split_fields
 
 __all__ = ["H11Parser"]
@@ -21,6 +22,8 @@ class H11Parser:
     __slots__ = ("_connection", "_trailers")
 
     name = "reference"
+    #: The reference has no fast lane: it is what the fast lane is compared with.
+    memo: HeadMemo | None = None
 
     def __init__(self) -> None:
         self._trailers: RawHeaders = []

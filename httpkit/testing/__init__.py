@@ -1,0 +1,34 @@
+"""Testing applications: clients that need no network and no process.
+
+    from httpkit.testing import Client
+
+    def test_index() -> None:
+        with Client(app) as client:
+            assert client.get("/").text == "Hello, world!"
+
+`Client` is for plain functions, `AsyncClient` for coroutines; otherwise they are alike.
+"""
+
+from httpkit.testing.async_client import AsyncClient
+from httpkit.testing.client import Client, Stream, UpgradedStream
+from httpkit.testing.cookies import Cookies
+from httpkit.testing.driver import Informational
+from httpkit.testing.response import (
+    AsyncStream,
+    AsyncUpgradedStream,
+    Response,
+    UnexpectedStatusError,
+)
+
+__all__ = [
+    "AsyncClient",
+    "AsyncStream",
+    "AsyncUpgradedStream",
+    "Client",
+    "Cookies",
+    "Informational",
+    "Response",
+    "Stream",
+    "UnexpectedStatusError",
+    "UpgradedStream",
+]

@@ -1,0 +1,237 @@
+"""`Client`: `AsyncClient` for tests that are plain functions.
+
+The application runs in a thread of its own, in one task from start to stop, as in a server; each
+call here waits for a call of the `AsyncClient` there.
+"""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from httpkit.headers import HeaderFields, Headers, MutableHeaders
+from httpkit.testing.async_client import AsyncClient, ClientOptions, RequestOptions
+from httpkit.testing.cookies import Cookies
+from httpkit.testing.response import AsyncStream, AsyncUpgradedStream, Head, Response
+from httpkit.transport.loop import new_event_loop
+from httpkit.types import Application
+
+__all__ = ["Client", "Stream", "UpgradedStream"]
+
+T = TypeVar("T")
+
+
+class Portal:
+    """A thread with a loop, in which a context manager is entered and left by one task."""
+
+    def __init__(self, manager: AbstractAsyncContextManager[object]) -> None:
+        self._manager = manager
+        self._entered: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._left: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=self._run, name="httpkit-test-client", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._closing: asyncio.Event
+
+    def open(self) -> None:
+        """Start the thread; raises what entering raises."""
+        self._thread.start()
+        self._entered.result()
+
+    def close(self) -> None:
+        """End the thread; raises what leaving raises."""
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+        self._left.result()
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(self._main())
+        except BaseException as error:  # noqa: BLE001 - raised in the thread of the test
+            result = self._left if self._entered.done() else self._entered
+            result.set_exception(error)
+        else:
+            self._left.set_result(None)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._closing = asyncio.Event()
+        async with self._manager:
+            self._entered.set_result(None)
+            await self._closing.wait()
+
+
+class Client:
+    """Sends requests to an application without a network and without `await`.
+
+        with Client(app) as client:
+            response = client.get("/")
+            assert response.text == "Hello, world!"
+
+    Args:
+        application: an App.
+        **options: as for `AsyncClient`.
+    """
+
+    def __init__(self, application: Application, **options: Unpack[ClientOptions]) -> None:
+        self._client = AsyncClient(application, **options)
+        self._portal: Portal | None = None
+
+    def __enter__(self) -> Self:
+        self._portal = Portal(self._client)
+        self._portal.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        portal, self._portal = self._portal, None
+        assert portal is not None
+        portal.close()
+
+    @property
+    def base_url(self) -> str:
+        """What relative URLs are resolved against."""
+        return self._client.base_url
+
+    @property
+    def headers(self) -> MutableHeaders:
+        """Sent with every request."""
+        return self._client.headers
+
+    @property
+    def cookies(self) -> Cookies:
+        """Kept between requests."""
+        return self._client.cookies
+
+    @property
+    def portal(self) -> Portal:
+        """The way into the thread of the application.
+
+        Raises:
+            RuntimeError: the client is not entered.
+        """
+        if self._portal is None:
+            raise RuntimeError("enter the client first: with Client(app) as client:")
+        return self._portal
+
+    def get(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request` with GET."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request` with HEAD."""
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request` with OPTIONS."""
+        return self.request("OPTIONS", url, **options)
+
+    def post(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request` with POST."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request` with PUT."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request` with PATCH."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request` with DELETE."""
+        return self.request("DELETE", url, **options)
+
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a request, read the whole answer; see `AsyncClient.request`."""
+        return self.portal.call(self._client.request(method, url, **options))
+
+    @contextmanager
+    def stream(
+        self, method: str, url: str, **options: Unpack[RequestOptions]
+    ) -> Iterator["Stream"]:
+        """Send a request and read the answer as it comes; see `AsyncClient.stream`."""
+        with self._entered(self._client.stream(method, url, **options)) as stream:
+            yield Stream(stream, self.portal)
+
+    @contextmanager
+    def upgrade(
+        self, url: str, protocol: str, headers: HeaderFields | None = None
+    ) -> Iterator["UpgradedStream"]:
+        """Offer to upgrade to a protocol; see `AsyncClient.upgrade`."""
+        with self._entered(self._client.upgrade(url, protocol, headers)) as stream:
+            yield UpgradedStream(stream, self.portal)
+
+    @contextmanager
+    def _entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
+        """Enter and leave in the loop; the body of the `with` runs here."""
+        entered = self.portal.call(manager.__aenter__())
+        try:
+            yield entered
+        finally:
+            self.portal.call(manager.__aexit__(None, None, None))
+
+
+class Stream(Head):
+    """An answer whose body is read as it comes; from `Client.stream`."""
+
+    def __init__(self, stream: AsyncStream, portal: Portal) -> None:
+        super().__init__(stream.reply, stream.request, stream.history)
+        self._stream = stream
+        self._portal = portal
+
+    @property
+    def trailers(self) -> Headers:
+        """Fields after the body, once it is read."""
+        return self._stream.trailers
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """The pieces of the body as the server sends them; see `AsyncStream.aiter_bytes`."""
+        return self._iterate(self._stream.aiter_bytes())
+
+    def iter_text(self) -> Iterator[str]:
+        """The pieces as text; a character that is cut in two comes with the second piece."""
+        return self._iterate(self._stream.aiter_text())
+
+    def iter_lines(self) -> Iterator[str]:
+        """The lines as they are complete, without their ends."""
+        return self._iterate(self._stream.aiter_lines())
+
+    def read(self) -> bytes:
+        """All that is left of the body."""
+        return self._portal.call(self._stream.aread())
+
+    def _iterate(self, pieces: AsyncGenerator[T, None]) -> Iterator[T]:
+        async def take() -> T | None:
+            return await anext(pieces, None)
+
+        while (piece := self._portal.call(take())) is not None:
+            yield piece
+
+
+class UpgradedStream(Head):
+    """The bytes of an accepted upgrade; from `Client.upgrade`."""
+
+    def __init__(self, stream: AsyncUpgradedStream, portal: Portal) -> None:
+        super().__init__(stream.reply, stream.request)
+        self._stream = stream
+        self._portal = portal
+
+    def send(self, data: bytes) -> None:
+        """Write bytes."""
+        self._portal.call(self._stream.send(data))
+
+    def receive(self) -> bytes:
+        """The next bytes; `b""` once the server has closed."""
+        return self._portal.call(self._stream.receive())

@@ -1,0 +1,312 @@
+"""The short road: no protocol, no server; the application is called with a `Request`.
+
+Faster than the wire, and blind to what an engine would say: framing, forbidden fields, deadlines.
+Of the limits only that of bodies holds.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack, suppress
+from contextvars import Context, copy_context
+from inspect import isawaitable
+from typing import Any, TypeVar
+
+from httpkit.body import FileBody
+from httpkit.errors import BodyTooLarge, ClientDisconnected, LocalProtocolError, RemoteProtocolError
+from httpkit.headers import Headers, RawHeaders, encode_fields
+from httpkit.limits import Limits
+from httpkit.protocol.outgoing import has_no_body
+from httpkit.request import Request
+from httpkit.response import Response, Upgrade
+from httpkit.status import BODILESS
+from httpkit.testing.driver import Informational
+from httpkit.testing.messages import Body, PreparedRequest
+from httpkit.testing.observe import BackgroundCall, ObservedApplication, Record
+from httpkit.types import Address, Application
+
+__all__ = ["DirectDriver"]
+
+T = TypeVar("T")
+#: Where the bytes after the head come from.
+Source = bytes | FileBody | AsyncIterable[bytes | str] | Upgrade
+
+_FILE_CHUNK = 65_536
+_SERVER = Address("127.0.0.1", 80)
+
+
+class DirectDriver:
+    """Calls the application; implements `driver.Driver`.
+
+    Args:
+        application: what is tested.
+        limits: of them, `max_body`.
+    """
+
+    def __init__(self, application: Application, limits: Limits) -> None:
+        self._application = ObservedApplication(application)
+        self._max_body = limits.max_body
+        self._stack = AsyncExitStack()
+        self._context = Context()
+        self._replies: set[DirectReply] = set()
+        self._numbers = 0
+
+    async def start(self) -> None:
+        """Enter the lifespan; what it puts into context variables, handlers see."""
+        self._application.on_freeze()
+        await self._stack.enter_async_context(self._application.lifespan())
+        self._context = copy_context()
+
+    async def stop(self) -> None:
+        """Cancel what still runs, leave the lifespan."""
+        for reply in list(self._replies):
+            await reply.close()
+        await self._stack.aclose()
+
+    async def request(self, request: PreparedRequest) -> "DirectReply":
+        """Call the application and wait for its answer."""
+        # As on the wire, the client's address tells the requests apart.
+        self._numbers += 1
+        client = Address("127.0.0.1", self._numbers)
+        record = self._application.expect(client)
+        reply = DirectReply(self._application, record, self._context, self._replies.discard)
+        self._replies.add(reply)
+        try:
+            await reply.start(request, client, self._max_body)
+        except BaseException:
+            await reply.close()
+            raise
+        return reply
+
+
+class Channel:
+    """The client's side of a request; implements `types.RequestChannel`."""
+
+    shutting_down = False
+
+    def __init__(self, client: Address, body: Body) -> None:
+        self.client: Address | None = client
+        self.server: Address | None = _SERVER
+        self.request_id = f"test-{client.port:x}"
+        self.informational: list[Informational] = []
+        self.disconnected = False
+        self.request: Request
+        self._body = _iterate(body)
+        self._received = 0
+
+    async def receive_body(self) -> bytes:
+        """The next piece of the body."""
+        if self.disconnected:
+            raise ClientDisconnected("the client has gone")
+        piece = await anext(self._body, b"")
+        self._received += len(piece)
+        limit = self.request.max_body
+        if limit is not None and self._received > limit:
+            raise BodyTooLarge(f"The body is larger than {limit} bytes.")
+        return piece
+
+    def trailers(self) -> Headers:
+        """None: a test client sends no trailers."""
+        return Headers()
+
+    async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep an interim response for the test."""
+        self.informational.append(Informational(status, Headers(headers)))
+
+    def is_disconnected(self) -> bool:
+        """Whether the test has given up the answer."""
+        return self.disconnected
+
+
+async def _iterate(body: Body) -> AsyncIterator[bytes]:
+    if isinstance(body, bytes):
+        yield body
+    elif isinstance(body, Iterable):
+        for piece in body:
+            yield piece
+    else:
+        async for piece in body:
+            yield piece
+
+
+class DirectReply:
+    """The answer to one request; implements `driver.Reply`.
+
+    Handler, body and session run in tasks of their own and in the context of the request, so that
+    what they hold across an await (timeouts, task groups) works as on a server.
+    """
+
+    status = 0
+    http_version = "1.1"
+    _channel: Channel | None = None
+    _response: Response
+
+    def __init__(
+        self,
+        application: ObservedApplication,
+        record: Record,
+        context: Context,
+        on_close: Callable[["DirectReply"], None],
+    ) -> None:
+        self.headers = Headers()
+        self.trailers = Headers()
+        self.informational: list[Informational] = []
+        self._application = application
+        self._record = record
+        self._context = context.copy()
+        self._on_close = on_close
+        self._task: asyncio.Task[Any] | None = None
+        # Pieces of the body, or of an upgraded stream; `None` where it is cut short. One waits,
+        # as in the buffer of a socket.
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+        self._sent: asyncio.Queue[bytes] = asyncio.Queue()
+        self._ended = False
+
+    async def start(self, request: PreparedRequest, client: Address, max_body: int | None) -> None:
+        """Run the handler; the body is left for `receive`."""
+        self._channel = channel = Channel(client, request.body)
+        self.informational = channel.informational
+        channel.request = Request(
+            channel,
+            request.method,
+            request.target,
+            request.headers,
+            request.url.scheme,
+            request.header(b"host") or b"",
+            "1.1",
+            max_body,
+        )
+        response = await self._begin(self._answer(channel.request))
+        self._response = response
+        self.status = response.status
+        fields, body = self._prepare(response, request)
+        self.headers = Headers(fields)
+        self._begin(self._produce(body))
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        loop = asyncio.get_running_loop()
+        task = self._task = loop.create_task(coroutine, context=self._context)
+        return task
+
+    async def _answer(self, request: Request) -> Response:
+        answer = self._application(request)
+        return answer if isinstance(answer, Response) else await answer
+
+    def _prepare(self, response: Response, request: PreparedRequest) -> tuple[RawHeaders, Source]:
+        """The fields that an engine would send, and where the body comes from."""
+        fields = list(response.raw_headers)
+        if isinstance(response, Upgrade):
+            self._check_offer(response, request)
+            fields += [(b"connection", b"upgrade"), (b"upgrade", response.protocol)]
+            return fields, response
+        body = response.body
+        length = body.length if isinstance(body, FileBody) else None
+        if isinstance(body, bytes):
+            length = len(body)
+        names = {name for name, _ in fields}
+        if (
+            length is not None
+            and response.status not in BODILESS
+            and b"content-length" not in names
+        ):
+            fields.append((b"content-length", b"%d" % length))
+        if has_no_body(request.method, response.status):
+            if isinstance(body, FileBody):
+                body.close()
+            body = b""
+        return fields, body
+
+    def _check_offer(self, response: Upgrade, request: PreparedRequest) -> None:
+        offers = (request.header(b"upgrade") or b"").lower().split(b",")
+        if response.protocol.lower() not in [offer.strip() for offer in offers]:
+            error = LocalProtocolError(f"the client did not offer {response.protocol!r}")
+            self._record.note(error)
+            raise error
+
+    async def _produce(self, source: Source) -> None:
+        """Put every piece of the body where `receive` finds it."""
+        try:
+            if isinstance(source, bytes):
+                await self._put(source)
+            elif isinstance(source, FileBody):
+                while data := source.read(_FILE_CHUNK):
+                    await self._put(data)
+            elif isinstance(source, Upgrade):
+                await source.session(RawEnd(self._sent, self._pieces))
+            else:
+                async for piece in source:
+                    await self._put(piece.encode() if isinstance(piece, str) else piece)
+            trailers = self._response.trailers
+            fields = encode_fields(trailers() if callable(trailers) else trailers)
+            self.trailers = Headers(fields)
+            self._ended = True
+            await self._pieces.put(b"")
+        except Exception as error:  # noqa: BLE001 - the record tells it to the test
+            self._record.note(error)
+            await self._pieces.put(None)
+        finally:
+            if isinstance(source, FileBody):
+                source.close()
+
+    async def _put(self, piece: bytes) -> None:
+        if piece:
+            await self._pieces.put(piece)
+
+    # --- what the client asks ----------------------------------------------------------------
+
+    async def receive(self) -> bytes:
+        """The next piece of the body, or of the upgraded stream."""
+        if self._ended and self._pieces.empty():
+            return b""
+        piece = await self._pieces.get()
+        if piece is None:
+            raise RemoteProtocolError("The answer is cut short.")
+        return piece
+
+    async def send(self, data: bytes) -> None:
+        """Write to an upgraded stream."""
+        self._sent.put_nowait(data)
+
+    @property
+    def error(self) -> BaseException | None:
+        """The unexpected exception of this request."""
+        return self._record.error
+
+    async def finish(self) -> None:
+        """Run the background calls."""
+        background, self._response.background = self._response.background, None
+        if background:
+            await self._begin(_run_calls(background))
+
+    async def close(self) -> None:
+        """Cancel what runs."""
+        if self._channel is not None:
+            self._channel.disconnected = True
+        if self._task is not None and not self._task.done():
+            self._task.cancel("the client has gone")
+            await asyncio.wait([self._task])
+        self._on_close(self)
+
+
+class RawEnd:
+    """The application's end of an upgraded stream; implements `types.RawStream`."""
+
+    def __init__(self, received: asyncio.Queue[bytes], sent: asyncio.Queue[bytes | None]) -> None:
+        self._received = received
+        self._sent = sent
+
+    async def receive(self) -> bytes:
+        """What the client has sent."""
+        return await self._received.get()
+
+    async def send(self, data: bytes) -> None:
+        """To the client."""
+        if data:
+            await self._sent.put(data)
+
+
+async def _run_calls(calls: Iterable[BackgroundCall]) -> None:
+    for call in calls:
+        with suppress(Exception):  # the record has it
+            result = call()
+            if isawaitable(result):
+                await result

@@ -1,0 +1,178 @@
+"""Requests of a test client: from httpx's vocabulary to a target, fields and a body.
+
+Owns the encoding of query, JSON, forms and uploads. Everything here is checked as little as
+possible: a test may want to send what no good client would.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import IO, Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+import msgspec
+
+from httpkit.headers import HeaderFields, RawHeaders, encode_fields
+from httpkit.semantics.media_types import guess_media_type
+from httpkit.urls import URL
+
+__all__ = ["Body", "Content", "FileContent", "Files", "Form", "Params", "PreparedRequest"]
+
+Content = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
+#: A body ready to be sent.
+Body = bytes | Iterable[bytes] | AsyncIterable[bytes]
+Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | str
+Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
+#: Bytes, text or a binary file; or a tuple of file name, that, and perhaps a media type.
+FileContent = (
+    str
+    | bytes
+    | IO[bytes]
+    | tuple[str, str | bytes | IO[bytes]]
+    | tuple[str, str | bytes | IO[bytes], str]
+)
+Files = Mapping[str, FileContent] | Iterable[tuple[str, FileContent]]
+
+#: Characters that need no encoding in a target; the percent sign: what is encoded stays as it is.
+_TARGET_SAFE = "/?!$&'()*+,;=:@~%[]"
+#: RFC 9110 §8.6: these should have a Content-Length even if there is no content.
+_WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
+
+
+class PreparedRequest:
+    """One request as it will be sent.
+
+    Attributes:
+        method: in upper case.
+        url: absolute.
+        headers: fields as sent, except for the framing.
+        body: bytes or an iterable of bytes.
+    """
+
+    __slots__ = ("body", "headers", "method", "url")
+
+    def __init__(self, method: str, url: URL, headers: RawHeaders, body: Body = b"") -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+
+    @property
+    def target(self) -> bytes:
+        """The request target in origin form, or `*`."""
+        if self.url.path == "/*" and self.method == "OPTIONS":
+            return b"*"
+        query = f"?{self.url.query}" if self.url.query else ""
+        return f"{self.url.path}{query}".encode()
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a field."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.url}>"
+
+
+def build_request(
+    method: str,
+    url: URL,
+    headers: HeaderFields | None = None,
+    *,
+    content: Content | None = None,
+    data: Form | None = None,
+    files: Files | None = None,
+    json: Any = ...,
+) -> PreparedRequest:
+    """Encode the body and the fields that describe it.
+
+    Raises:
+        TypeError: more than one kind of body.
+    """
+    given = [content is not None, data is not None or files is not None, json is not ...]
+    if sum(given) > 1:
+        raise TypeError("give one of content, json, or data and files")
+    fields = encode_fields(headers)
+    body: Body = b""
+    media_type = ""
+    if content is not None:
+        body = content.encode() if isinstance(content, str) else content
+    elif json is not ...:
+        body, media_type = msgspec.json.encode(json), "application/json"
+    elif files is not None:
+        body, media_type = encode_multipart(data or (), files)
+    elif data is not None:
+        body = urlencode(_pairs(data), doseq=True).encode()
+        media_type = "application/x-www-form-urlencoded"
+    names = {name for name, _ in fields}
+    if media_type and b"content-type" not in names:
+        fields.append((b"content-type", media_type.encode()))
+    if b"content-length" not in names and b"transfer-encoding" not in names:
+        if not isinstance(body, bytes):
+            fields.append((b"transfer-encoding", b"chunked"))
+        elif body or media_type or method.upper() in _WITH_BODY:
+            fields.append((b"content-length", b"%d" % len(body)))
+    if b"host" not in names:
+        fields.insert(0, (b"host", url.authority.encode()))
+    return PreparedRequest(method.upper(), url, fields, body)
+
+
+def resolve_url(base: str, reference: str, params: Params | None = None) -> URL:
+    """An absolute URL from a reference, with more query parameters; unsafe characters encoded.
+
+    An absolute path is sent as it stands, dot segments included.
+    """
+    if reference[:1] == "/" and reference[:2] != "//":
+        root = urlsplit(base)
+        reference = f"{root.scheme}://{root.netloc}{reference}"
+    elif "://" not in reference:
+        reference = urljoin(base, reference)
+    split = urlsplit(reference)
+    query = quote(split.query, safe=_TARGET_SAFE)
+    if params is not None:
+        more = params if isinstance(params, str) else urlencode(_pairs(params), doseq=True)
+        query = "&".join(part for part in (query, more) if part)
+    return URL(split.scheme, split.netloc, quote(split.path, safe=_TARGET_SAFE) or "/", query)
+
+
+def encode_multipart(data: Form, files: Files) -> tuple[bytes, str]:
+    """A multipart/form-data body (RFC 7578) and its media type."""
+    boundary = secrets.token_hex(16)
+    parts: list[bytes] = []
+    for name, value in _pairs(data):
+        for each in value if isinstance(value, list | tuple) else [value]:
+            parts.append(_part(boundary, f'name="{_quote(name)}"', "", str(each).encode()))
+    for name, file in _pairs(files):
+        filename, content, media_type = _describe_file(name, file)
+        parameters = f'name="{_quote(name)}"; filename="{_quote(filename)}"'
+        parts.append(_part(boundary, parameters, f"Content-Type: {media_type}\r\n", content))
+    parts.append(f"--{boundary}--\r\n".encode())
+    return b"".join(parts), f"multipart/form-data; boundary={boundary}"
+
+
+def _part(boundary: str, parameters: str, more: str, content: bytes) -> bytes:
+    head = f"--{boundary}\r\nContent-Disposition: form-data; {parameters}\r\n{more}\r\n"
+    return head.encode() + content + b"\r\n"
+
+
+def _describe_file(name: str, file: FileContent) -> tuple[str, bytes, str]:
+    filename, media_type = name, ""
+    if isinstance(file, tuple):
+        filename, content, *rest = file
+        media_type = str(rest[0]) if rest else ""
+    else:
+        content = file
+        filename = os.path.basename(str(getattr(file, "name", name)))
+    if not isinstance(content, str | bytes):
+        content = content.read()
+    if isinstance(content, str):
+        content = content.encode()
+    return filename, content, media_type or guess_media_type(filename)
+
+
+def _quote(text: str) -> str:
+    """As browsers do it (WHATWG HTML, multipart/form-data encoding algorithm)."""
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _pairs(values: Any) -> list[tuple[str, Any]]:
+    return list(values.items() if isinstance(values, Mapping) else values)

@@ -1,0 +1,221 @@
+"""What a test gets: `Response`, and the answers that are read as they come."""
+
+import codecs
+from collections.abc import AsyncGenerator
+from typing import Any, Self, TypeVar, overload
+
+import msgspec
+
+from httpkit.errors import RemoteProtocolError, reason_phrase
+from httpkit.headers import Headers
+from httpkit.semantics.media_types import find_codec, parse_media_type
+from httpkit.testing.cookies import Cookies
+from httpkit.testing.driver import Informational, Reply
+from httpkit.testing.messages import PreparedRequest
+from httpkit.urls import URL
+
+__all__ = [
+    "AsyncStream",
+    "AsyncUpgradedStream",
+    "Head",
+    "Response",
+    "UnexpectedStatusError",
+    "receive_or_raise",
+]
+
+T = TypeVar("T")
+
+
+class UnexpectedStatusError(AssertionError):
+    """`raise_for_status` has found a status of 4xx or 5xx."""
+
+
+class Head:
+    """What every answer has, read or not.
+
+    Attributes:
+        status_code: of the answer.
+        headers: case-insensitive; `getlist` for the lines of a repeated field.
+        request: what was answered, with its `method`, `url` and `headers`.
+        http_version: as the server says, e.g. `1.1`.
+        informational: interim responses before this one, with `status` and `headers`.
+        history: the redirects that were followed, in order.
+        cookies: those that this answer has set.
+    """
+
+    def __init__(
+        self, reply: Reply, request: PreparedRequest, history: "list[Response] | None" = None
+    ) -> None:
+        self.status_code = reply.status
+        self.headers = reply.headers
+        self.request = request
+        self.http_version = reply.http_version
+        self.informational: list[Informational] = reply.informational
+        self.history: list[Response] = history or []
+        self.cookies = Cookies()
+        self.cookies.store(request.url, reply.headers)
+
+    @property
+    def status(self) -> int:
+        """The same as `status_code`, as handlers call it."""
+        return self.status_code
+
+    @property
+    def url(self) -> URL:
+        """Absolute, of the request that was answered."""
+        return self.request.url
+
+    @property
+    def reason_phrase(self) -> str:
+        """The registered phrase of the status."""
+        return reason_phrase(self.status_code)
+
+    @property
+    def is_success(self) -> bool:
+        """2xx."""
+        return 200 <= self.status_code <= 299
+
+    @property
+    def is_redirect(self) -> bool:
+        """3xx with a Location."""
+        return 300 <= self.status_code <= 399 and "location" in self.headers
+
+    @property
+    def is_error(self) -> bool:
+        """4xx or 5xx."""
+        return self.status_code >= 400
+
+    def raise_for_status(self) -> Self:
+        """Return self, or fail the test.
+
+        Raises:
+            UnexpectedStatusError: 4xx or 5xx.
+        """
+        if self.is_error:
+            raise UnexpectedStatusError(
+                f"{self.request.method} {self.url} was answered {self.status_code}"
+            )
+        return self
+
+    @property
+    def _codec(self) -> str:
+        media_type = parse_media_type(self.headers.get("content-type", ""))
+        charset = media_type.parameters.get("charset") if media_type is not None else None
+        return find_codec(charset or "utf-8") or "utf-8"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status_code} {self.request.method} {self.url}>"
+
+
+class Response(Head):
+    """A whole answer.
+
+    Attributes:
+        content: the body.
+        trailers: fields after it (RFC 9110 §6.5).
+    """
+
+    def __init__(
+        self,
+        reply: Reply,
+        request: PreparedRequest,
+        content: bytes,
+        history: "list[Response] | None" = None,
+    ) -> None:
+        super().__init__(reply, request, history)
+        self.content = content
+        self.trailers = reply.trailers
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the charset of its Content-Type or UTF-8."""
+        return self.content.decode(self._codec, "replace")
+
+    @overload
+    def json(self) -> Any: ...
+    @overload
+    def json(self, type: type[T]) -> T: ...
+    def json(self, type: type[T] | None = None) -> Any:
+        """The body as JSON, validated into `type` where one is given (msgspec).
+
+        Raises:
+            msgspec.DecodeError: it is not JSON, or not of that type.
+        """
+        if type is None:
+            return msgspec.json.decode(self.content)
+        return msgspec.json.decode(self.content, type=type)
+
+
+class AsyncStream(Head):
+    """An answer whose body is read as it comes; from `AsyncClient.stream`."""
+
+    def __init__(
+        self, reply: Reply, request: PreparedRequest, history: list[Response], *, strict: bool
+    ) -> None:
+        super().__init__(reply, request, history)
+        self.reply = reply
+        self._strict = strict
+
+    @property
+    def trailers(self) -> Headers:
+        """Fields after the body, once it is read."""
+        return self.reply.trailers
+
+    async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
+        """The pieces of the body as the server sends them.
+
+        Raises:
+            RemoteProtocolError: the answer is cut short.
+            Exception: what the application raised, with `raise_server_exceptions`.
+        """
+        while piece := await receive_or_raise(self.reply, strict=self._strict):
+            yield piece
+
+    async def aiter_text(self) -> AsyncGenerator[str, None]:
+        """The pieces as text; a character that is cut in two comes with the second piece."""
+        decoder = codecs.getincrementaldecoder(self._codec)("replace")
+        async for piece in self.aiter_bytes():
+            if text := decoder.decode(piece):
+                yield text
+        if text := decoder.decode(b"", final=True):
+            yield text
+
+    async def aiter_lines(self) -> AsyncGenerator[str, None]:
+        """The lines as they are complete, without their ends."""
+        rest = ""
+        async for text in self.aiter_text():
+            *lines, rest = (rest + text).split("\n")
+            for line in lines:
+                yield line.removesuffix("\r")
+        if rest:
+            yield rest
+
+    async def aread(self) -> bytes:
+        """All that is left of the body."""
+        return b"".join([piece async for piece in self.aiter_bytes()])
+
+
+class AsyncUpgradedStream(Head):
+    """The bytes of an accepted upgrade; from `AsyncClient.upgrade`."""
+
+    def __init__(self, reply: Reply, request: PreparedRequest) -> None:
+        super().__init__(reply, request)
+        self.reply = reply
+
+    async def send(self, data: bytes) -> None:
+        """Write bytes."""
+        await self.reply.send(data)
+
+    async def receive(self) -> bytes:
+        """The next bytes; `b""` once the server has closed."""
+        return await self.reply.receive()
+
+
+async def receive_or_raise(reply: Reply, *, strict: bool) -> bytes:
+    """`Reply.receive`; if `strict`, what failed in the application rather than its symptom."""
+    try:
+        return await reply.receive()
+    except RemoteProtocolError:
+        if strict and reply.error is not None:
+            raise reply.error from None
+        raise

@@ -1,0 +1,82 @@
+"""An app's side of the contract without a server: a fake channel and a way to ask."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import settings
+
+from httpkit.app import App
+from httpkit.headers import Headers
+from httpkit.request import Request
+from httpkit.response import Response
+from httpkit.types import Address, RequestChannel
+
+#: For property tests: no wall clock.
+fuzz = settings(max_examples=200, deadline=None)
+
+BROWSER = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+
+
+class FakeChannel:
+    """A `RequestChannel` over a list of chunks; an exception among them is raised in its turn."""
+
+    request_id = "r-1"
+    client: Address | None = Address("192.0.2.1", 1234)
+    server: Address | None = Address("192.0.2.2", 80)
+    shutting_down = False
+
+    def __init__(self, chunks: Iterable[bytes | BaseException] = ()) -> None:
+        self.chunks = list(chunks)
+
+    async def receive_body(self) -> bytes:
+        if not self.chunks:
+            return b""
+        chunk = self.chunks.pop(0)
+        if isinstance(chunk, BaseException):
+            raise chunk
+        return chunk
+
+    def trailers(self) -> Headers:
+        return Headers()
+
+    async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        raise AssertionError("not in these tests")
+
+    def is_disconnected(self) -> bool:
+        return False
+
+
+_conforms: RequestChannel = FakeChannel()
+
+
+def make_request(
+    method: str = "GET",
+    target: str | bytes = "/",
+    *headers: tuple[str, str],
+    chunks: Iterable[bytes | BaseException] = (),
+    authority: bytes = b"example.com",
+) -> Request:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    target = target.encode() if isinstance(target, str) else target
+    return Request(FakeChannel(chunks), method, target, raw, authority=authority)
+
+
+def ask(app: App, method: str = "GET", target: str | bytes = "/", *headers: Any, **options: Any):
+    """The app's answer, as the server gets it: in a task where there is something to await."""
+    return ask_with(app, make_request(method, target, *headers, **options))
+
+
+def ask_with(app: App, request: Request) -> Response:
+    async def serve() -> Response:
+        answer = app(request)
+        return answer if isinstance(answer, Response) else await answer
+
+    response = asyncio.run(serve())
+    assert isinstance(response, Response)
+    return response
+
+
+def text(response: Response) -> str:
+    assert isinstance(response.body, bytes)
+    return response.body.decode()

@@ -1,0 +1,195 @@
+"""A server in a thread with a loop of its own, a scripted application, and a clock to turn."""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from httpkit.request import Request
+from httpkit.response import Response
+from httpkit.server.server import Server, serve
+from httpkit.transport.loop import new_event_loop
+from httpkit.types import Address
+
+from .wire import PATIENCE, Client, eventually
+
+T = TypeVar("T")
+
+
+class Clock:
+    """Monotonic time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Script:
+    """An application that is one function; notes what happens to it.
+
+    Attributes:
+        requests: `METHOD target` of every request that reached it.
+        events: `freeze`, `enter`, `leave`, and whatever a test adds.
+    """
+
+    def __init__(self, handler: Callable[[Request], Any] | None = None) -> None:
+        self.handler = handler or (lambda request: Response("Hello"))
+        self.requests: list[str] = []
+        self.events: list[str] = []
+
+    def __call__(self, request: Request) -> Any:
+        self.requests.append(f"{request.method} {request.target.decode()}")
+        return self.handler(request)
+
+    def on_freeze(self) -> None:
+        self.events.append("freeze")
+
+    @asynccontextmanager
+    async def lifespan(self):
+        self.events.append("enter")
+        yield
+        self.events.append("leave")
+
+
+class LiveServer:
+    """Runs a server until the `with` block ends, and then looks for what is left behind.
+
+    Args:
+        application: a `Script`, a handler for one, or any application.
+        loop: `uvloop` or `asyncio`.
+        options: of `serve`.
+    """
+
+    def __init__(self, application: Any = None, *, loop: str = "uvloop", **options: Any) -> None:
+        if application is None or (callable(application) and not hasattr(application, "lifespan")):
+            application = Script(application)
+        self.application = application
+        self.clock = Clock()
+        options = {"port": 0, "access_log": False, "shutdown_timeout": 5.0, **options}
+        self.server: Server = serve(application, **options)
+        self.server.clock = self.clock
+        self.loop: asyncio.AbstractEventLoop
+        #: What the loop would have logged: nobody handled it.
+        self.unhandled: list[dict[str, Any]] = []
+        self._loop_name = loop
+        self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=self._run, name="server")
+        self._clients: list[Client] = []
+
+    # --- the thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: new_event_loop(self._loop_name)) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(lambda _, context: self.unhandled.append(context))
+        self._end = asyncio.Event()
+        try:
+            await self.server.start()
+        except BaseException as error:  # noqa: BLE001 - raised in the test
+            self._ready.set_exception(error)
+            return
+        self._ready.set_result(None)
+        await self._end.wait()
+        if not self.server.stopping:
+            self.server.abort()
+        await self.server.stop()
+        self.left_behind = asyncio.all_tasks() - {asyncio.current_task()}
+
+    def __enter__(self) -> "LiveServer":
+        self._thread.start()
+        try:
+            self._ready.result(PATIENCE)
+        except BaseException:
+            self._thread.join(PATIENCE)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        for client in self._clients:
+            client.close()
+        self.loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the server does not stop"
+        if kind is None:
+            assert not self.unhandled
+            assert not self.left_behind
+            assert self.server.counters.connections_open == 0
+            assert self.server.counters.requests_in_flight == 0
+
+    # --- for tests ---------------------------------------------------------------------------
+
+    @property
+    def address(self) -> Address:
+        return self.server.addresses[0]
+
+    @property
+    def requests(self) -> list[str]:
+        """What reached the application."""
+        return self.application.requests
+
+    def connect(self, **options: Any) -> Client:
+        """A new connection; closed at the end of the test."""
+        client = Client(self.address, **options)
+        self._clients.append(client)
+        return client
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Call something in the server's thread."""
+        result: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def step() -> None:
+            try:
+                result.set_result(function(*args))
+            except BaseException as error:  # noqa: BLE001 - raised in the test
+                result.set_exception(error)
+
+        self.loop.call_soon_threadsafe(step)
+        return result.result(PATIENCE)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await something in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
+
+    def begin_stop(self) -> "concurrent.futures.Future[None]":
+        """Stop gracefully; the future tells when that is done."""
+        future = asyncio.run_coroutine_threadsafe(self.server.stop(), self.loop)
+        eventually(lambda: self.server.stopping, "the stop")
+        return future
+
+    def until(self, condition: Callable[[], Any], what: str = "the server") -> None:
+        """Wait until something is true, looked at in the server's thread."""
+        eventually(lambda: self.call(condition), what)
+
+    def connection(self):
+        """The only open connection; `None` if there is none."""
+        connections = list(self.server._connections)
+        assert len(connections) < 2
+        return connections[0] if connections else None
+
+    def until_receiving(self, kind: Any) -> None:
+        """Wait until the only connection waits for `kind`."""
+
+        def waits() -> bool:
+            connection = self.connection()
+            return connection is not None and connection.engine.deadline_kind is kind
+
+        self.until(waits, f"{kind}")
+
+    def pass_time(self, *seconds: float) -> None:
+        """Let time pass in steps; the reaper scans before the first and after each."""
+
+        def scan() -> None:
+            for connection in list(self.server._connections):
+                connection.check_deadlines(self.clock.now)
+
+        self.call(scan)
+        for step in seconds:
+            self.clock.now += step
+            self.call(scan)

@@ -1,0 +1,1 @@
+"""Tests of listeners, connections, deadlines and loops."""
