@@ -124,6 +124,7 @@ class App(Router):
         compiled = self._freeze()
         async with AsyncExitStack() as stack:
             if self._watchdog is not None:
+                self._watchdog.start()
                 stack.callback(self._watchdog.close)
             for enter, app in compiled.lifespans:
                 await stack.enter_async_context(enter(app))

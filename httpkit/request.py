@@ -52,27 +52,11 @@ class Request:
         max_body: the limit for this request's body in bytes, `None` for none.
     """
 
-    __slots__ = (
-        "_authority",
-        "_body",
-        "_channel",
-        "_cookies",
-        "_form",
-        "_headers",
-        "_query",
-        "_segments",
-        "_state",
-        "_streamed",
-        "http_version",
-        "max_body",
-        "method",
-        "path_params",
-        "raw_headers",
-        "route",
-        "scheme",
-        "target",
-    )
-
+    # No slots: most requests leave most of these at the defaults of the class, which cost nothing.
+    # What is parsed on first use has no default.
+    path_params: dict[str, Any] = {}  # noqa: RUF012 - replaced as a whole, never changed
+    route: MatchedRoute | None = None
+    _segments: list[str] | EllipsisType | None = ...
     _body: bytes
     _cookies: dict[str, str]
     _form: FormData
@@ -80,7 +64,6 @@ class Request:
     _query: Query
     _state: State
     _streamed: bool
-    path_params: dict[str, Any]
 
     def __init__(
         self,
@@ -98,13 +81,9 @@ class Request:
         self.method = method
         self.target = target
         self.raw_headers = raw_headers
+        self.max_body = max_body
         self.scheme = scheme
         self.http_version = http_version
-        self.max_body = max_body
-        self.path_params = _NO_PARAMS
-        # Not left unset as the other parts that are parsed on first use: most requests need it.
-        self._segments: list[str] | EllipsisType | None = ...
-        self.route: MatchedRoute | None = None
 
     # --- the target --------------------------------------------------------------------------
 
@@ -380,6 +359,3 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target.decode('latin-1')}>"
-
-
-_NO_PARAMS: dict[str, Any] = {}

@@ -87,8 +87,14 @@ class Watchdog:
                 "".join(_stack(frame)),
             )
 
+    def start(self) -> None:
+        """Start the thread that calls `check`."""
+        self._stopped.clear()
+        self._thread = threading.Thread(target=self._run, name="httpkit-watchdog", daemon=True)
+        self._thread.start()
+
     def close(self) -> None:
-        """End the thread; the next request would start it again."""
+        """End the thread."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._stopped.set()
@@ -96,10 +102,6 @@ class Watchdog:
 
     def begin(self, request: Request) -> None:
         """A step begins in this thread."""
-        if self._thread is None:
-            self._stopped.clear()
-            self._thread = threading.Thread(target=self._run, name="httpkit-watchdog", daemon=True)
-            self._thread.start()
         self._steps[threading.get_ident()] = _Step(request, self._clock())
 
     def finish(self) -> None:

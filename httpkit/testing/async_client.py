@@ -286,7 +286,7 @@ def follow_redirect(request: PreparedRequest, response: Response) -> PreparedReq
     """The next request (RFC 9110 §15.4): 303 makes it a GET, and so do 301 and 302 of a POST.
 
     Raises:
-        RuntimeError: the body would have to be sent again, and was an iterable.
+        TypeError: the body would have to be sent again, and was an iterable.
     """
     url = resolve_url(str(request.url), response.headers["location"])
     method, body = request.method, request.body
@@ -296,7 +296,7 @@ def follow_redirect(request: PreparedRequest, response: Response) -> PreparedReq
         method, body = "GET", b""
         headers = [field for field in headers if field[0] not in _BODY_FIELDS]
     if not isinstance(body, bytes):
-        raise RuntimeError(f"{status} asks for the body again, which was an iterable")
+        raise TypeError(f"{status} asks for the body again: give bytes instead of an iterable")
     if url.authority != request.url.authority:
         headers = [field for field in headers if field[0] != b"authorization"]
     headers.insert(0, (b"host", url.authority.encode()))

@@ -1,6 +1,6 @@
 """The cookies a client keeps, by the rules of the standard library's cookie jar."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from email.message import Message
 from http.client import HTTPResponse
 from http.cookiejar import Cookie, CookieJar
@@ -19,7 +19,7 @@ class Cookies(MutableMapping[str, str]):
     Setting one here makes a cookie that is sent with every request.
     """
 
-    def __init__(self, cookies: "MutableMapping[str, str] | dict[str, str] | None" = None) -> None:
+    def __init__(self, cookies: Mapping[str, str] | None = None) -> None:
         self._jar = CookieJar()
         for name, value in (cookies or {}).items():
             self[name] = value

@@ -89,13 +89,14 @@ class Channel:
         self.request_id = f"test-{client.port:x}"
         self.informational: list[Informational] = []
         self.disconnected = False
-        self.request: Request
+        #: Set while the handler may run; not for longer, a request knows its channel.
+        self.request: Request | None = None
         self._body = _iterate(body)
         self._received = 0
 
     async def receive_body(self) -> bytes:
         """The next piece of the body."""
-        if self.disconnected:
+        if self.disconnected or self.request is None:
             raise ClientDisconnected("the client has gone")
         piece = await anext(self._body, b"")
         self._received += len(piece)
@@ -170,10 +171,9 @@ class DirectReply:
             request.method,
             request.target,
             request.headers,
-            request.url.scheme,
-            request.header(b"host") or b"",
-            "1.1",
-            max_body,
+            scheme=request.url.scheme,
+            authority=request.header(b"host") or b"",
+            max_body=max_body,
         )
         response = await self._begin(self._answer(channel.request))
         self._response = response
@@ -202,12 +202,8 @@ class DirectReply:
         length = body.length if isinstance(body, FileBody) else None
         if isinstance(body, bytes):
             length = len(body)
-        names = {name for name, _ in fields}
-        if (
-            length is not None
-            and response.status not in BODILESS
-            and b"content-length" not in names
-        ):
+        announced = any(name == b"content-length" for name, _ in fields)
+        if length is not None and not announced and response.status not in BODILESS:
             fields.append((b"content-length", b"%d" % length))
         if has_no_body(request.method, response.status):
             if isinstance(body, FileBody):
@@ -281,6 +277,7 @@ class DirectReply:
         """Cancel what runs."""
         if self._channel is not None:
             self._channel.disconnected = True
+            self._channel.request = None
         if self._task is not None and not self._task.done():
             self._task.cancel("the client has gone")
             await asyncio.wait([self._task])

@@ -1,4 +1,4 @@
-"""What a client asks of the road to the application; `wire.py` and `direct.py` are the two roads."""
+"""What a client asks of the road to the application; `wire.py` and `direct.py` are two."""
 
 from typing import NamedTuple, Protocol
 

@@ -139,8 +139,8 @@ def encode_multipart(data: Form, files: Files) -> tuple[bytes, str]:
     boundary = secrets.token_hex(16)
     parts: list[bytes] = []
     for name, value in _pairs(data):
-        for each in value if isinstance(value, list | tuple) else [value]:
-            parts.append(_part(boundary, f'name="{_quote(name)}"', "", str(each).encode()))
+        values = value if isinstance(value, list | tuple) else [value]
+        parts += [_part(boundary, f'name="{_quote(name)}"', "", str(v).encode()) for v in values]
     for name, file in _pairs(files):
         filename, content, media_type = _describe_file(name, file)
         parameters = f'name="{_quote(name)}"; filename="{_quote(filename)}"'

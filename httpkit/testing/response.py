@@ -92,9 +92,7 @@ class Head:
             UnexpectedStatusError: 4xx or 5xx.
         """
         if self.is_error:
-            raise UnexpectedStatusError(
-                f"{self.request.method} {self.url} was answered {self.status_code}"
-            )
+            raise UnexpectedStatusError(f"{self.request} was answered {self.status_code}")
         return self
 
     @property

@@ -69,6 +69,8 @@ class Client:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         if bind is not None:
             self.socket.bind(bind)
+        if not unix:  # each `send` is a segment of its own
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address.host if unix else (address.host, address.port))
         self.leftover = b""
@@ -91,7 +93,6 @@ class Client:
 
     def send_slowly(self, data: bytes) -> None:
         """One byte a segment; the server reads most of them one by one."""
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for i in range(len(data)):
             self.socket.sendall(data[i : i + 1])
 
@@ -185,12 +186,13 @@ class Client:
 
     def receive_exactly(self, size: int) -> bytes:
         """So many raw bytes."""
-        while len(self.leftover) < size:
-            data = self.socket.recv(min(1 << 18, size - len(self.leftover)))
-            assert data, f"the connection ended after {len(self.leftover)} bytes"
-            self.leftover += data
-        data, self.leftover = self.leftover[:size], self.leftover[size:]
-        return data
+        data = bytearray(self.leftover[:size])
+        self.leftover = self.leftover[size:]
+        while len(data) < size:
+            more = self.socket.recv(min(1 << 18, size - len(data)))
+            assert more, f"the connection ended after {len(data)} bytes"
+            data += more
+        return bytes(data)
 
     def receive_rest(self) -> bytes:
         """Everything up to the orderly end; a reset raises."""
@@ -207,12 +209,12 @@ class Client:
 
     def expect_reset(self) -> bytes:
         """The server has reset the connection; what came before."""
-        data = self.leftover
+        data = bytearray(self.leftover)
         try:
             while more := self.socket.recv(1 << 18):
                 data += more
         except ConnectionResetError:
-            return data
+            return bytes(data)
         raise AssertionError("the connection ended in order")
 
     def expect_silence(self) -> None:

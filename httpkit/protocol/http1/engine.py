@@ -263,6 +263,12 @@ class HTTP1Engine:
     def receive_data(self, data: bytes) -> list[Event]:
         """Take bytes; empty to go on with what was kept back."""
         if data:
+            if not self._buffer and self._receive is _IDLE and len(data) <= self._fast_limit:
+                # The fast lane: a read that is just one head, each line of which is known.
+                memo = self._parser.memo
+                known = None if memo is None else memo.recall(data)
+                if known is not None and len(known[3]) <= self._limits.max_headers:
+                    return self._begin_request(*known)
             if self._position < len(self._buffer):
                 data = self._buffer[self._position :] + data
                 self._scanned -= self._position

@@ -47,17 +47,21 @@ class HeadMemo:
         self._fields: dict[bytes, tuple[bytes, bytes]] = {}
 
     def recall(self, head: bytes) -> KnownHead | None:
-        """The parsed form of a head, if every line of it is known."""
+        """The parsed form of these bytes, if they are one whole head and every line is known.
+
+        No line that is known is empty, so an end of the head before the end of the bytes is not
+        missed.
+        """
         lines = head.split(b"\r\n")
-        known = self._fields
+        if lines[-1] or lines[-2]:
+            return None
         try:
             method, target = self._request_lines[lines[0]]
             host = self._hosts[lines[1]]
-            fields = [known[line] for line in lines[2:-2]]
+            fields = [host, *map(self._fields.__getitem__, lines[2:-2])]
         except KeyError:
             return None
         framing = _KEEP_ALIVE_FRAMING if _KEEP_ALIVE in lines else _PLAIN_FRAMING
-        fields.insert(0, host)
         return method, target, host[1], fields, framing
 
     def learn(

@@ -1,0 +1,65 @@
+# Needs Python 3.11 or newer, make, and a package index. Everything else is installed into .venv.
+#
+#   make demo       the showcase on http://127.0.0.1:8000
+#   make test       every test that needs Python packages only
+#   make test-all   the slow tests too, and those that need programs of the system (wrk, nghttp, curl)
+#   make coverage   test-all, measured, with the thresholds
+#   make lint       ruff, mypy, import-linter
+#   make bench      the benchmarks (wrk)
+#   make clean      remove what was installed and measured
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+.PHONY: demo test test-all coverage lint format bench clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/httpkit run examples.showcase.app:app --host $(HOST) --port $(PORT)
+
+test: $(VENV)/test.stamp
+	$(PYTEST) -n auto -m "not slow and not system"
+
+test-all: $(VENV)/test.stamp
+	$(PYTEST) -n auto
+
+coverage: $(VENV)/test.stamp
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=95
+	$(BIN)/coverage report --fail-under=100 --include="httpkit/protocol/*,httpkit/semantics/*"
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/lint.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) dist build .coverage .coverage.*
+
+# A stamp says what is installed; it is older than pyproject.toml when that has changed.
+# --group needs a pip of 2025, and the one that Python brings may be older.
+$(VENV)/pip.stamp:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[all]"
+	touch $@
+
+$(VENV)/%.stamp: $(VENV)/pip.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group $*
+	touch $@

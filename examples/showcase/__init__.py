@@ -1,0 +1,1 @@
+"""What httpkit can do, in a page: `make demo`."""
