@@ -55,15 +55,12 @@ class ErrorHandlers:
 
         `Exception` and the status of unexpected errors are not for this: see `fail`.
         """
-        status = _status_of(error)
-        for table in self.tables:
-            if not table:
-                continue
-            for kind in type(error).__mro__:
+        kinds = type(error).__mro__
+        kinds = kinds[: kinds.index(Exception)]
+        for table in filter(None, self.tables):
+            for kind in kinds:
                 if kind is HTTPError or kind is RemoteProtocolError:
-                    handler = table.get(status) or table.get(kind)
-                elif kind is Exception:
-                    break
+                    handler = table.get(_status_of(error)) or table.get(kind)
                 else:
                     handler = table.get(kind)
                 if handler is not None:

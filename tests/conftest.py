@@ -1,12 +1,12 @@
 """What every test may use: a rule about skipping, and servers as processes of their own."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from signal import SIGTERM, Signals
 from typing import Any
 
 import pytest
@@ -94,14 +94,14 @@ class Process:
 
         return str(self.wait_for(find, "the banner"))
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         self._process.send_signal(number)
 
     def wait(self) -> int:
         """The exit code."""
         return self._process.wait(_DEADLINE)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, number: Signals = SIGTERM) -> int:
         """Send a signal, wait for the end; the exit code."""
         self.signal(number)
         return self.wait()

@@ -17,7 +17,7 @@ from examples.showcase.notes import create_note, notes
 from httpkit import App, HTTPError, Next, Request, Response, __version__
 
 HERE = Path(__file__).parent
-STATIC = {"showcase.js", "style.css"}
+STATIC = {"icon.svg", "showcase.js", "style.css"}
 
 app = App()
 app.include(notes, prefix="/api/notes")

@@ -12,6 +12,7 @@ from httpkit.routing import RouteInfo
 
 __all__ = ["routes_command"]
 
+_EMPTY = ({"*"}, {"-"})
 _HEADINGS = ("METHODS", "HOST", "PATTERN", "NAME", "HANDLER", "WHERE")
 
 
@@ -57,7 +58,7 @@ def _row(info: RouteInfo) -> tuple[str, ...]:
 
 def format_table(rows: list[tuple[str, ...]]) -> list[str]:
     """Lines with aligned columns; a column that says nothing but `*` or `-` is left out."""
-    columns = [column for column in zip(*rows, strict=True) if not set(column[1:]) <= {"*", "-"}]
+    columns = [column for column in zip(*rows, strict=True) if set(column[1:]) not in _EMPTY]
     widths = [max(map(len, column)) for column in columns]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

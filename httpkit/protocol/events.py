@@ -30,7 +30,7 @@ class RequestReceived:
         end_stream: no body follows.
         upgrade: the protocols offered in `Upgrade`, or `None`.
         version: `1.0`, `1.1`, `2` or `3`.
-        content_length: the announced length of the body, or `None`.
+        content_length: the announced length of the body that follows, or `None`.
     """
 
     # No slots: most requests leave most of these at their defaults, which cost nothing here.

@@ -72,8 +72,8 @@ class BodyReader:
                 self._waiter = None
         if self._chunks:
             return self._chunks.popleft()
-        if self._ended:
-            return b""
         if self.abandoned:
             raise RuntimeError("the body has to be read before the request is answered")
+        if self._ended:
+            return b""
         raise ClientDisconnected("the client went away before the end of its request")

@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
         if self.blocked:
             for stream in list(self.blocked):
                 stream.resume_writing()
-        if self.streams or self._reading_paused or self._writing_paused:
+        if self.streams or self._reading_paused or self._writing_paused or self._pump_booked:
             self._update_reading()
         if engine.close is not Close.OPEN and not engine.has_more_to_send:
             self._close(engine.close)
@@ -244,7 +244,6 @@ class Connection(asyncio.Protocol):
         if not self._pump_booked:
             self._pump_booked = True
             self.owner.loop.call_soon(self._pump_as_booked)
-        self._update_reading()
 
     def _pump_as_booked(self) -> None:
         self._pump_booked = False

@@ -71,10 +71,12 @@ class TaskStarter:
             task = _Task(coroutine, loop=loop, name="httpkit", context=context)
         finally:
             del loop.call_soon
+        # Not kept: it would keep the last task, and what that returned.
+        step, self._step = self._step, None
         try:
-            context.run(self._step)
+            context.run(step)
         except RuntimeError:
             # Another task is in the middle of a step, so this one could not be entered; what its
             # own coroutine raises ends in the task.
-            loop.call_soon(self._step, context=context)
+            loop.call_soon(step, context=context)
         return task

@@ -226,7 +226,7 @@ def test_exceptions_of_threads_arrive(error, caplog):
 
 def test_no_more_threads_than_asked_for():
     app = App(threads=2)
-    running, most = 0, 0
+    running, most, workers = 0, 0, set()
     lock, full = threading.Lock(), threading.Barrier(2)
 
     @app.get("/", thread=True)
@@ -235,6 +235,7 @@ def test_no_more_threads_than_asked_for():
         with lock:
             running += 1
             most = max(most, running)
+            workers.add(threading.current_thread())
         full.wait(10)
         with lock:
             running -= 1
@@ -242,14 +243,12 @@ def test_no_more_threads_than_asked_for():
     async def serve():
         async with app.lifespan():
             answers = await asyncio.gather(*(app(make_request()) for _ in range(6)))
-            assert threading.active_count() > before
+            assert all(worker.is_alive() for worker in workers)
         return answers
 
-    before = threading.active_count()
     assert [response.status for response in asyncio.run(serve())] == [204] * 6
-    assert most == 2
-    # asyncio.run has ended its own pool, the lifespan that of the app.
-    assert threading.active_count() == before
+    assert most == len(workers) == 2
+    assert not any(worker.is_alive() for worker in workers)
 
 
 def test_the_pool_starts_again_after_the_lifespan():
@@ -318,5 +317,4 @@ def test_what_is_no_exception_is_never_swallowed(error, asynchronous):
 
     app.get("/")(coroutine if asynchronous else plain)
     with pytest.raises(error):
-        answer = app(make_request())
-        answer.send(None)
+        app(make_request()).send(None)

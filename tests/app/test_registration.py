@@ -264,6 +264,10 @@ class Controller:
         return {"id": id}
 
 
+def with_more(request, id, more=1):
+    return {"id": id}
+
+
 async def spare(request, prefix, id):
     return {"id": id}
 
@@ -278,7 +282,7 @@ async def spare(request, prefix, id):
         functools.partial(spare, prefix="x"),
         functools.partial(functools.partial(Controller().method)),
         lambda request, **parameters: parameters,
-        lambda request, id, more=1: {"id": id},
+        with_more,
         lambda *everything, **parameters: parameters,
     ],
 )
@@ -297,7 +301,7 @@ def test_a_handler_without_a_signature_is_taken():
 
 def test_parameters_of_prefix_and_pattern_are_one_call():
     app, router = App(), Router("/teams/{team}")
-    router.get("/users/{id:int}")(lambda request, team, id: [team, id])
+    router.get("/users/{user:int}")(lambda request, team, user: [team, user])
     router.get("/{team}")(handler)
     app.include(router)
     refused(app, "'team' twice")

@@ -168,10 +168,8 @@ def naive(texts, segments):
 )
 @fuzz
 def test_finds_what_trying_every_pattern_finds(texts, segments):
-    root, entered = Node(), []
-    for text in texts:
-        if root.insert(Pattern(text, CONVERTERS.get).segments, text) == text:
-            entered.append(text)
+    root = Node()
+    entered = [t for t in texts if root.insert(Pattern(t, CONVERTERS.get).segments, t) == t]
     values = []
     found = find(root, segments, values)
     expected, expected_values = naive(entered, segments)

@@ -5,11 +5,12 @@ The head of such a request is good, so a handler may run already: it is reset, a
 """
 
 import pytest
-from driver import DEFAULT, GET, Driver, all_splits, bytewise, read_answers, run
 
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Close
 from httpkit.protocol.http1.chunked import ChunkGuard
+
+from .driver import DEFAULT, GET, Driver, all_splits, bytewise, read_answers, run
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 SMALL = Limits(max_header_bytes=256, max_headers=5)

@@ -5,14 +5,15 @@ inserted, deleted, doubled, replaced and swapped. Both engines get them cut in d
 """
 
 import pytest
-from driver import DEFAULT, Driver, bytewise, cut, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from open_choices import OPEN_CHOICES
 
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Close
 from httpkit.response import Response
+
+from .driver import DEFAULT, Driver, bytewise, cut, run
+from .open_choices import OPEN_CHOICES
 
 EXAMPLES = 300
 

@@ -6,11 +6,12 @@ second request must not be seen (request smuggling, response splitting).
 """
 
 import pytest
-from driver import DEFAULT, GET, Driver, all_splits, bytewise, read_answers, run
 
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Close, Deadline
 from httpkit.status import METHODS
+
+from .driver import DEFAULT, GET, Driver, all_splits, bytewise, read_answers, run
 
 SMALL = Limits(max_target=64, max_header_bytes=256, max_headers=5)
 

@@ -173,6 +173,16 @@ class LiveServer:
         assert len(connections) < 2
         return connections[0] if connections else None
 
+    def the_connection(self):
+        """The only connection, once it is there."""
+        self.until(self.connection, "a connection")
+        return self.call(self.connection)
+
+    def reading_is_paused(self) -> bool:
+        """Whether the only connection takes no bytes from its socket."""
+        connection = self.call(self.connection)
+        return connection is not None and connection._reading_paused
+
     def until_receiving(self, kind: Any) -> None:
         """Wait until the only connection waits for `kind`."""
 

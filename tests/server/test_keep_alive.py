@@ -270,7 +270,7 @@ def test_lingering_waits_until_the_answer_is_taken(live) -> None:
 
 def take_slowly(server, client, seconds) -> None:
     """Take the body of an answer in three parts, with a pause behind each."""
-    transport = server.call(server.connection).transport
+    transport = server.the_connection().transport
     for _ in range(3):
         before = server.call(transport.get_write_buffer_size)
         assert before > 0

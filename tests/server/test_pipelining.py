@@ -212,8 +212,8 @@ def test_requests_ahead_are_read_within_bounds(live) -> None:
     client.request()
     server.until(lambda: server.requests)
     flood = make_request("/ahead") * 1_000_000
-    assert client.fill(flood) < len(flood)
-    engine = server.call(server.connection).engine
+    assert client.fill(flood, server.reading_is_paused) < len(flood)
+    engine = server.the_connection().engine
     # One read may go beyond the limit; uvloop reads 256 KiB at once.
     assert server.call(lambda: len(engine._buffer)) <= 10_000 + 262_144
     assert server.requests == ["GET /"]
@@ -225,8 +225,8 @@ def test_a_peer_that_reads_no_answers_gets_no_more(live) -> None:
     server = live(lambda request: Response(b"a" * 10_000), write_buffer=65_536)
     client = server.connect(send_buffer=65_536, receive_buffer=65_536)
     flood = make_request() * 1_000_000
-    assert client.fill(flood) < len(flood)
-    connection = server.call(server.connection)
+    assert client.fill(flood, server.reading_is_paused) < len(flood)
+    connection = server.the_connection()
 
     def buffered() -> int:
         waiting = connection.transport.get_write_buffer_size()
@@ -279,7 +279,7 @@ def test_a_refusal_behind_a_full_socket_is_written_too(live) -> None:
     client.send(make_request() + b"nonsense\r\n\r\n")
     client.half_close()
     server.until(lambda: server.requests)
-    connection = server.call(server.connection)
+    connection = server.the_connection()
     server.until(lambda: connection.transport.get_write_buffer_size() > 0)
     assert client.receive().body == big
     assert client.receive().status == 400

@@ -3,10 +3,11 @@
 Answers are read with h11, which knows nothing of this project and is strict about framing.
 """
 
+import contextlib
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import h11
@@ -96,24 +97,22 @@ class Client:
         for i in range(len(data)):
             self.socket.sendall(data[i : i + 1])
 
-    def try_to_send(self, data: bytes) -> int:
-        """Send until the server takes no more or is gone; the number of bytes that went."""
+    def fill(self, data: bytes, full: Callable[[], bool]) -> int:
+        """Send until nothing more goes out and the server is `full`; how many bytes went."""
         sent = 0
-        with memoryview(data) as view:
-            try:
-                while sent < len(data):
-                    sent += self.socket.send(view[sent:])
-            except OSError:
-                pass
-        return sent
+        self.socket.setblocking(False)
 
-    def fill(self, data: bytes, *, quiet: float = 0.2) -> int:
-        """Send until the server has taken nothing for `quiet` seconds."""
-        self.socket.settimeout(quiet)
-        try:
-            return self.try_to_send(data)
-        finally:
-            self.socket.settimeout(PATIENCE)
+        def stuck() -> bool:
+            nonlocal sent
+            is_full = full()
+            with contextlib.suppress(BlockingIOError), memoryview(data) as view:
+                while sent < len(data):
+                    sent += self.socket.send(view[sent : sent + (1 << 20)])
+            return is_full or sent == len(data)
+
+        eventually(stuck, "a server that takes no more")
+        self.socket.settimeout(PATIENCE)
+        return sent
 
     def request(
         self,

@@ -121,6 +121,7 @@ _DEADLINES = {
     _RAW: Deadline.NONE,
 }
 _NO_FRAMING = Framing(keep_alive=False)
+_CUT_OFF = "The request ended before it was complete."
 
 # How far the beginning of a head has been looked at.
 _NOTHING = 0
@@ -263,7 +264,12 @@ class HTTP1Engine:
     def receive_data(self, data: bytes) -> list[Event]:
         """Take bytes; empty to go on with what was kept back."""
         if data:
-            if not self._buffer and self._receive is _IDLE and len(data) <= self._fast_limit:
+            if (
+                not self._buffer
+                and self._receive is _IDLE
+                and len(data) <= self._fast_limit
+                and data.endswith(b"\r\n\r\n")
+            ):
                 # The fast lane: a read that is just one head, each line of which is known.
                 memo = self._parser.memo
                 known = None if memo is None else memo.recall(data)
@@ -300,7 +306,7 @@ class HTTP1Engine:
         if state is _RAW:
             return self._end_raw()
         if state is _HEAD or state is _BODY:
-            return self._refuse(RemoteProtocolError("The request ended before it was complete."))
+            return self._refuse(RemoteProtocolError(_CUT_OFF))
         if state is _CLOSED:
             self._end_linger()
             return []
@@ -380,7 +386,7 @@ class HTTP1Engine:
         self._receive = _HEAD
         self._scanned = len(buffer)
         if self._eof:
-            raise RemoteProtocolError("The request ended before it was complete.")
+            raise RemoteProtocolError(_CUT_OFF)
         return []
 
     def _begin_request(
@@ -406,9 +412,12 @@ class HTTP1Engine:
         self._body_left = framing.content_length or 0
         self._chunks = ChunkGuard(self._limits) if framing.chunked else None
         self._continued = False
+        events: list[Event] = [event]
         if self._position < len(self._buffer):
-            return [event, *self._receive_body()]
-        return [event]
+            events += self._receive_body()
+        if self._eof and self._receive is _BODY:  # pipelined before the end of input
+            events += self._refuse(RemoteProtocolError(_CUT_OFF))
+        return events
 
     def _receive_body(self) -> list[Event]:
         """Find how much of the body is here, let the parser decode it."""

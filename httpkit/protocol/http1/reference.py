@@ -4,8 +4,8 @@ import h11
 
 from httpkit.errors import RemoteProtocolError
 from httpkit.headers import RawHeaders
-from httpkit.protocol.http1.memo import HeadMemo
 from httpkit.protocol.http1.head import split_fields
+from httpkit.protocol.http1.memo import HeadMemo
 
 __all__ = ["H11Parser"]
 

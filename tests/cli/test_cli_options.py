@@ -1,0 +1,114 @@
+"""Options are the fields of Config and Limits: every one, with its default, range and help."""
+
+from typing import Any
+
+import click
+import msgspec
+import pytest
+
+from httpkit.cli import options
+from httpkit.cli.run import run_command
+from httpkit.limits import Limits
+from httpkit.server.config import Config
+
+FIELDS = [
+    *(field for field in msgspec.structs.fields(Config) if field.name != "limits"),
+    *msgspec.structs.fields(Limits),
+]
+
+
+def parse(*arguments: str) -> dict[str, object]:
+    """What the command would pass on."""
+    context = run_command.make_context("run", ["main:app", *arguments])
+    return options.given_options(context)
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_every_field_is_an_option_with_help(field: msgspec.structs.FieldInfo) -> None:
+    found = [param for param in run_command.params if param.name == field.name]
+    assert len(found) == 1
+    option = found[0]
+    assert isinstance(option, click.Option)
+    text, _, default = (option.help or "").partition("  [default: ")
+    assert len(text) > 10
+    assert "`" not in text
+    assert default != ""
+
+
+def test_only_what_is_given_is_passed_on() -> None:
+    assert parse() == {}
+    assert parse("--port", "9000", "--no-access-log") == {"port": 9000, "access_log": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--host", ""], {"host": ""}),
+        (
+            ["--unix", "/run/x.sock", "--unix-mode", "600"],
+            {"unix": "/run/x.sock", "unix_mode": 0o600},
+        ),
+        (["--unix-owner", "www:www"], {"unix_owner": "www:www"}),
+        (["--tcp-keep-alive", "30,5,3"], {"tcp_keep_alive": (30, 5, 3)}),
+        (["--tcp-keep-alive", "off"], {"tcp_keep_alive": None}),
+        (["--http1", "reference", "--loop", "asyncio"], {"http1": "reference", "loop": "asyncio"}),
+        (
+            ["--access-log", "--access-log-format", "json"],
+            {"access_log": True, "access_log_format": "json"},
+        ),
+        (["--max-body", "off"], {"max_body": None}),
+        (["--max-body", "1048576"], {"max_body": 1048576}),
+        (["--header-timeout", "2.5"], {"header_timeout": 2.5}),
+        (["--request-timeout", "30"], {"request_timeout": 30.0}),
+        (["--server-header", ""], {"server_header": ""}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_values(arguments: list[str], expected: dict[str, Any]) -> None:
+    given = parse(*arguments)
+    assert given == expected
+    Config.of(**given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--port", "70000"], "70000 must be <= 65535"),
+        (["--port", "http"], "'http' is not a whole number"),
+        (["--max-body", "-1"], "-1 must be >= 0"),
+        (["--max-body", "much"], "'much' is not a whole number, nor 'off'"),
+        (["--header-timeout", "0"], "0 must be > 0"),
+        (["--header-timeout", "soon"], "'soon' is not a number of seconds"),
+        (["--unix-mode", "999"], "'999' is not an octal number up to 777"),
+        (["--unix-mode", "7777"], "'7777' is not an octal number up to 777"),
+        (
+            ["--tcp-keep-alive", "1,2"],
+            "'1,2' is not three whole numbers with commas between, nor 'off'",
+        ),
+        (["--http1", "fast"], "'fast' is not one of 'auto', 'native', 'reference'."),
+        (["--prot", "1"], "No such option"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_values(arguments: list[str], message: str) -> None:
+    with pytest.raises(click.UsageError) as caught:
+        parse(*arguments)
+    assert message in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+def test_a_struct_without_source_has_no_texts() -> None:
+    made = msgspec.defstruct("Made", [("name", str)])
+    assert options.describe_fields(made) == {}
+
+
+def test_texts_are_the_strings_below_the_fields() -> None:
+    texts = options.describe_fields(Config)
+    assert texts["port"] == "TCP port; 0 for a free one."
+    assert texts.keys() == set(Config.__struct_fields__)
+    assert options.describe_fields(Limits).keys() == set(Limits.__struct_fields__)
+
+
+def test_summaries_are_one_sentence_without_precedents() -> None:
+    text = "Header fields, of `one` request: 431 (Apache, hyper: 100). More would be slow."
+    assert options.summarize(text) == "Header fields, of one request: 431"

@@ -1,0 +1,68 @@
+"""`httpkit routes`: aligned, sorted, without columns that say nothing."""
+
+from httpkit.cli.routes import format_table
+
+from .conftest import APP, Invoke, Write
+
+SOURCE = f"""{APP}
+@app.route("/items", methods=["GET", "POST"])
+async def items(request): ...
+
+
+@app.get("/items/{{id:int}}")
+async def item(request, id): ...
+
+
+from httpkit import Router
+api = Router()
+@api.get("/version", name="about")
+async def version(request): ...
+app.host("api.example.com", api, name="api")
+"""
+
+
+def test_the_table(invoke: Invoke, write_module: Write) -> None:
+    write_module("user_routes", SOURCE)
+    result = invoke("routes", "user_routes:app")
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert [line[:5] for line in lines] == [
+        ["METHODS", "HOST", "PATTERN", "NAME", "HANDLER"],
+        ["GET", "*", "/", "index", "user_routes.index"],
+        ["GET,POST", "*", "/items", "-", "user_routes.items"],
+        ["GET", "*", "/items/{id:int}", "-", "user_routes.item"],
+        ["GET", "api.example.com", "/version", "api:about", "user_routes.version"],
+    ]
+    assert lines[1][5].endswith("user_routes.py:5")
+
+
+def test_columns_are_aligned_and_empty_ones_left_out() -> None:
+    rows = [("METHODS", "HOST", "PATTERN"), ("GET", "*", "/"), ("GET,POST", "*", "/x")]
+    assert format_table(rows) == ["METHODS   PATTERN", "GET       /", "GET,POST  /x"]
+
+
+def test_an_app_without_routes_has_headings_only() -> None:
+    assert format_table([("METHODS", "PATTERN")]) == ["METHODS  PATTERN"]
+
+
+def test_a_mistake_found_by_freezing(invoke: Invoke, write_module: Write) -> None:
+    write_module("user_conflict", f"{APP}\n@app.get('/')\nasync def again(request): ...\n")
+    result = invoke("routes", "user_conflict:app")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("httpkit: error: ")
+    assert "again" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_application_that_is_no_app(invoke: Invoke, write_module: Write) -> None:
+    write_module(
+        "user_other",
+        "class Other:\n"
+        "    def __call__(self, request): ...\n"
+        "    def lifespan(self): ...\n"
+        "    def on_freeze(self): ...\n"
+        "other = Other()\n",
+    )
+    result = invoke("routes", "user_other:other")
+    assert result.exit_code == 1
+    assert "user_other:other has no routes: it is not an httpkit App" in result.stderr

@@ -1,0 +1,146 @@
+"""Logs, banner and errors: plain text unless somebody looks at it."""
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from httpkit import __version__
+from httpkit.cli import terminal
+from httpkit.types import Address
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(params=[io.StringIO, Terminal], ids=["file", "terminal"])
+def stderr(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """To be put in place inside the test: pytest's own capturing replaces it before."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream: io.StringIO = request.param()
+    return stream
+
+
+@pytest.fixture(autouse=True)
+def logger() -> Iterator[logging.Logger]:
+    """The logger as it is in a fresh process, put back afterwards."""
+    logger = logging.getLogger("httpkit")
+    kept = list(logger.handlers), logger.level, logger.propagate
+    logger.handlers[:] = []
+    yield logger
+    logger.handlers[:] = kept[0]
+    logger.setLevel(kept[1])
+    logger.propagate = kept[2]
+
+
+def server(*addresses: Address) -> Any:
+    """What the banner asks of a server."""
+    return SimpleNamespace(addresses=list(addresses), parser_name="native", loop=object())
+
+
+def show(*addresses: Address) -> None:
+    terminal.show_banner(server(*addresses))
+
+
+def test_banner(stderr: io.StringIO, logger: logging.Logger) -> None:
+    logger.setLevel(logging.INFO)
+    with redirect_stderr(stderr):
+        show(Address("127.0.0.1", 8000), Address("::1", 8000))
+    text = stderr.getvalue()
+    assert f"httpkit {__version__}" in text
+    assert "HTTP/1.1 (native)" in text
+    assert "http://127.0.0.1:8000" in text
+    assert "http://[::1]:8000" in text
+    assert text.count("\n") == 3
+    assert ("\x1b[" in text) == stderr.isatty()
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (Address("0.0.0.0", 80), "http://127.0.0.1:80  (all addresses)"),
+        (Address("::", 80), "http://localhost:80  (all addresses)"),
+        (
+            Address("/run/x.sock", 0),
+            "unix:/run/x.sock  (curl --unix-socket /run/x.sock http://localhost/)",
+        ),
+    ],
+)
+def test_addresses_that_cannot_be_opened_as_they_are(
+    logger: logging.Logger, address: Address, shown: str
+) -> None:
+    logger.setLevel(logging.INFO)
+    with redirect_stderr(io.StringIO()) as stream:
+        show(address)
+    assert stream.getvalue().endswith(f"  {shown}\n")
+
+
+def test_no_banner_above_info(stderr: io.StringIO, logger: logging.Logger) -> None:
+    logger.setLevel(logging.WARNING)
+    with redirect_stderr(stderr):
+        show(Address("127.0.0.1", 8000))
+    assert stderr.getvalue() == ""
+
+
+def test_log_lines(stderr: io.StringIO, logger: logging.Logger) -> None:
+    with redirect_stderr(stderr):
+        terminal.configure_logging("info")
+    logger.debug("hidden")
+    logger.info("shown")
+    logger.warning("minded")
+    info, warning = stderr.getvalue().splitlines()
+    assert info.endswith(" INFO    shown")
+    assert len(info.split(" ")[0]) == len("2026-01-01")
+    assert "minded" in warning
+    assert ("\x1b[33mWARNING" in warning) == stderr.isatty()
+
+
+def test_tracebacks_follow_their_line(stderr: io.StringIO, logger: logging.Logger) -> None:
+    with redirect_stderr(stderr):
+        terminal.configure_logging("info")
+    try:
+        raise ValueError("x")
+    except ValueError:
+        logger.exception("broken")
+    assert stderr.getvalue().endswith("ValueError: x\n")
+
+
+def test_the_root_logger_is_left_alone(logger: logging.Logger) -> None:
+    before = list(logging.getLogger().handlers), logging.getLogger().level
+    terminal.configure_logging("debug")
+    assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
+    assert not logger.propagate
+
+
+def test_a_handler_of_the_user_is_kept(logger: logging.Logger) -> None:
+    own = logging.NullHandler()
+    logger.addHandler(own)
+    logger.propagate = True
+    terminal.configure_logging("error")
+    assert logger.handlers == [own]
+    assert logger.propagate
+    assert logger.level == logging.ERROR
+
+
+def test_errors(stderr: io.StringIO) -> None:
+    with redirect_stderr(stderr), pytest.raises(SystemExit) as caught:
+        terminal.exit_with_error("that will not do")
+    assert caught.value.code == 1
+    text = stderr.getvalue()
+    assert "that will not do\n" in text
+    assert ("\x1b[" in text) == stderr.isatty()
+
+
+def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    with redirect_stderr(Terminal()) as stream, pytest.raises(SystemExit):
+        terminal.exit_with_error("plain")
+    assert stream.getvalue() == "httpkit: error: plain\n"

@@ -1,0 +1,471 @@
+"""Backpressure in both directions, files, and streams that do not end well."""
+
+import asyncio
+import os
+import threading
+
+import pytest
+
+from httpkit.errors import ClientDisconnected
+from httpkit.response import Response
+
+from .wire import chunked, make_request
+
+MIB = 1 << 20
+
+
+class Buffered:
+    """The most that the server has held for its only connection, looked at where it may grow."""
+
+    def __init__(self, server) -> None:
+        self.most = 0
+        self._server = server
+        self.connection = server.the_connection()
+
+    def look(self) -> None:
+        engine = self.connection.engine
+        body = next(iter(self.connection.streams.values()))._body
+        self.most = max(
+            self.most,
+            len(engine._buffer)
+            + engine._queued
+            + sum(map(len, body._chunks if body is not None else ()))
+            + self.connection.transport.get_write_buffer_size(),
+        )
+
+
+def transfer_up(live, size: int) -> None:
+    """Upload to a handler that is slower than the client."""
+
+    async def handler(request):
+        received = 0
+        async for chunk in request.stream():
+            received += len(chunk)
+            if buffered is not None:
+                buffered.look()
+            await asyncio.sleep(0)
+        return Response(str(received))
+
+    buffered: Buffered | None = None
+    server = live(handler, max_body=None, min_body_rate=None)
+    client = server.connect()
+    client.get()
+    buffered = Buffered(server)
+    piece = b"a" * MIB
+    client.request("/", f"Content-Length: {size}", method="POST")
+    sender = threading.Thread(target=lambda: [client.send(piece) for _ in range(size // MIB)])
+    sender.start()
+    answer = client.receive()
+    sender.join()
+    assert answer.body == b"%d" % size
+    # The body buffer, and one read beyond it; uvloop reads 256 KiB at once.
+    assert buffered.most <= 131_072 + 2 * 262_144
+
+
+def transfer_down(live, size: int) -> None:
+    """Download by a client that is slower than the handler."""
+
+    async def body():
+        piece = b"a" * 65_536
+        for _ in range(size // len(piece)):
+            yield piece
+            buffered.look()
+
+    server = live(lambda request: Response(body() if request.path == "/big" else b""))
+    client = server.connect(receive_buffer=262_144)
+    client.get()
+    buffered = Buffered(server)
+    client.request("/big", version="1.0")
+    client.receive_until(b"\r\n\r\n")
+    received = len(client.leftover)
+    client.leftover = b""
+    while data := client.socket.recv(MIB):
+        received += len(data)
+    assert received == size
+    # The engine's queue and the transport's, and in each one piece beyond.
+    assert buffered.most <= 2 * (65_536 + 65_536)
+
+
+def test_upload_in_bounded_memory(live) -> None:
+    transfer_up(live, 64 * MIB)
+
+
+def test_download_in_bounded_memory(live) -> None:
+    transfer_down(live, 64 * MIB)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_upload_of_a_gibibyte(live) -> None:
+    transfer_up(live, 1024 * MIB)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_download_of_a_gibibyte(live) -> None:
+    transfer_down(live, 1024 * MIB)
+
+
+# --- backpressure --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("framing", ["content-length", "chunked"])
+def test_reading_pauses_while_the_handler_is_slow(live, framing) -> None:
+    async def handler(request):
+        await released.wait()
+        return Response(str(len(await request.body())))
+
+    released = asyncio.Event()
+    server = live(handler, body_buffer=10_000, max_body=None)
+    client = server.connect(send_buffer=65_536)
+    body = b"a" * 30_000_000
+    if framing == "chunked":
+        client.request("/", "Transfer-Encoding: chunked", method="POST")
+        body = chunked(*[b"a" * 10_000] * 3000)
+    else:
+        client.request("/", f"Content-Length: {len(body)}", method="POST")
+    sent = client.fill(body, server.reading_is_paused)
+    assert sent < len(body)
+    connection = server.the_connection()
+    # One read may go beyond the limit.
+    assert server.call(lambda: connection.engine._unconsumed) <= 10_000 + 262_144
+    # While the server does not read, the client is not late.
+    server.pass_time(1000, 1000)
+    server.call(released.set)
+    client.send(body[sent:])
+    assert client.receive().body == b"30000000"
+
+
+def test_the_handler_waits_while_the_client_is_slow(live) -> None:
+    async def body():
+        for _ in range(1000):
+            produced.append(1)
+            yield b"a" * 50_000
+
+    produced: list[int] = []
+    server = live(lambda request: Response(body()))
+    client = server.connect(receive_buffer=65_536)
+    client.request(version="1.0")
+    connection = server.the_connection()
+    server.until(lambda: connection.blocked)
+    before = len(produced)
+    assert before < 1000
+    client.receive_until(b"\r\n\r\n")
+    client.receive_exactly(20_000_000)
+    server.until(lambda: len(produced) > before)
+    client.receive_exactly(30_000_000)
+    client.expect_end()
+    assert len(produced) == 1000
+
+
+def test_an_answer_may_begin_before_the_request_ends(live) -> None:
+    async def handler(request):
+        async def body():
+            async for chunk in request.stream():
+                yield chunk.upper()
+
+        return Response(body())
+
+    client = live(handler).connect()
+    client.request("/", "Transfer-Encoding: chunked", method="POST")
+    client.receive_until(b"\r\n\r\n")
+    for word in (b"one", b"two", b"three"):
+        client.send(b"%x\r\n%b\r\n" % (len(word), word))
+        assert client.receive_until(b"\r\n") == b"%x\r\n" % len(word)
+        assert client.receive_until(b"\r\n") == word.upper() + b"\r\n"
+    client.send(b"0\r\n\r\n")
+    assert client.receive_until(b"0\r\n\r\n")
+    assert client.get().status == 200
+
+
+def test_a_blocking_client_that_sends_all_before_it_reads(live) -> None:
+    """The answer fills the socket while the body still comes: both have to flow."""
+    server = live(lambda request: Response(b"a" * 12_000_000), drain_bytes=20_000_000)
+    client = server.connect(receive_buffer=65_536, send_buffer=65_536)
+    client.request("/", "Content-Length: 15000000", method="POST")
+    client.send(b"b" * 15_000_000)
+    assert len(client.receive().body) == 12_000_000
+    assert client.get("/", "Connection: close").status == 200
+
+
+def test_a_stalled_reader_is_cut_off(live) -> None:
+    async def body():
+        try:
+            while True:
+                yield b"a" * 100_000
+        finally:
+            ended.append(1)
+
+    ended: list[int] = []
+    server = live(lambda request: Response(body()), write_stall=60)
+    client = server.connect(receive_buffer=65_536)
+    client.request()
+    connection = server.the_connection()
+    server.until(lambda: connection.blocked)
+    server.pass_time(59)
+    assert not ended
+    taken = server.call(lambda: connection.bytes_sent)
+    client.receive_exactly(10_000_000)
+    server.until(lambda: connection.bytes_sent > taken and connection.blocked)
+    server.pass_time(59)
+    assert not ended
+    server.pass_time(2)
+    server.until(lambda: ended)
+    server.until(lambda: server.connection() is None)
+
+
+def test_a_stalled_reader_of_a_whole_answer_is_cut_off(live) -> None:
+    server = live(lambda request: Response(b"a" * 12_000_000), write_stall=60)
+    client = server.connect(receive_buffer=65_536)
+    client.request("/", "Connection: close")
+    server.until(lambda: server.requests)
+    server.pass_time(61)
+    server.until(lambda: server.connection() is None)
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_a_file(live, tmp_path) -> None:
+    content = os.urandom(1_000_000)
+    path = tmp_path / "data.bin"
+    path.write_bytes(content)
+    client = live(lambda request: Response.file(path)).connect()
+    for _ in range(2):
+        answer = client.get()
+        assert (answer["content-length"], answer.body == content) == ("1000000", True)
+    answer = client.get(method="HEAD")
+    assert (answer["content-length"], answer.body) == ("1000000", b"")
+
+
+def test_an_empty_file(live, tmp_path) -> None:
+    (tmp_path / "empty").touch()
+    client = live(lambda request: Response.file(tmp_path / "empty")).connect()
+    assert client.get()["content-length"] == "0"
+    assert client.get().body == b""
+
+
+def test_a_file_that_is_not_in_memory(live, tmp_path, monkeypatch) -> None:
+    """Whatever needs the disk is read in a thread."""
+    threads: set[str] = set()
+
+    def read(self, size):
+        threads.add(threading.current_thread().name)
+        return original(self, size)
+
+    from httpkit.body import FileBody
+
+    original = FileBody.read
+    monkeypatch.setattr(FileBody, "read", read)
+    monkeypatch.setattr(FileBody, "read_cached", lambda self, size: None)
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 600_000)
+    server = live(lambda request: Response.file(path))
+    assert len(server.connect().get().body) == 600_000
+    assert threads
+    assert "server" not in threads
+
+
+def test_a_file_that_shrinks(live, tmp_path, caplog) -> None:
+    """The client must see that something is missing."""
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 1_000_000)
+
+    async def handler(request):
+        response = Response.file(path)
+        path.write_bytes(b"b" * 1000)
+        return response
+
+    client = live(handler).connect()
+    client.request()
+    head = client.receive_until(b"\r\n\r\n")
+    assert b"content-length: 1000000\r\n" in head
+    assert client.receive_rest() == b"b" * 1000
+    assert "shorter than its Content-Length" in caplog.text
+
+
+def test_a_file_that_shrinks_while_it_is_sent(live, tmp_path, caplog) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 30_000_000)
+    server = live(lambda request: Response.file(path))
+    client = server.connect(receive_buffer=65_536)
+    client.request()
+    connection = server.the_connection()
+    server.until(lambda: connection.blocked)
+    os.truncate(path, 0)
+    client.receive_until(b"\r\n\r\n")
+    assert len(client.receive_rest()) < 30_000_000
+    assert "shorter than its Content-Length" in caplog.text
+
+
+def test_descriptors_of_files_are_given_back(live, tmp_path) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 30_000_000)
+    bodies = []
+
+    def handler(request):
+        response = Response.file(path)
+        bodies.append(response.body)
+        return response
+
+    server = live(handler)
+    client = server.connect(receive_buffer=65_536)
+    client.request()
+    connection = server.the_connection()
+    server.until(lambda: connection.blocked)
+    client.reset()
+    server.until(lambda: bodies[0].fd == -1)
+    server.connect().get(method="HEAD")
+    server.until(lambda: bodies[1].fd == -1)
+
+
+# --- streams that do not end well ----------------------------------------------------------------
+
+
+async def failing():
+    yield b"so far"
+    raise ValueError("broken stream")
+
+
+def test_a_stream_that_breaks_has_no_last_chunk(live, caplog) -> None:
+    server = live(lambda request: Response(failing()))
+    client = server.connect()
+    client.request()
+    client.receive_until(b"\r\n\r\n")
+    assert client.receive_rest() == b"6\r\nso far\r\n"
+    assert caplog.text.count("ValueError: broken stream") == caplog.text.count("Traceback") == 1
+    assert server.connect().get("/", method="HEAD").status == 200
+
+
+def test_a_stream_that_breaks_on_http_1_0_resets(live, caplog) -> None:
+    """There the end of the connection is the end of the body: an orderly one would be a lie."""
+    client = live(lambda request: Response(failing())).connect()
+    client.request(version="1.0")
+    assert not client.expect_reset().endswith(b"0\r\n\r\n")
+    assert "broken stream" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [(b"abcdef", "longer than its Content-Length"), (b"abc", "shorter than its Content-Length")],
+)
+def test_a_stream_of_another_length_than_announced(live, caplog, body, message) -> None:
+    async def stream():
+        yield body
+
+    client = live(lambda request: Response(stream(), headers={"content-length": "5"})).connect()
+    client.request()
+    client.receive_until(b"\r\n\r\n")
+    assert len(client.receive_rest()) < 5
+    assert message in caplog.text
+
+
+@pytest.mark.parametrize("chunk", [5, None, object()])
+def test_a_chunk_that_is_no_bytes(live, caplog, chunk) -> None:
+    async def stream():
+        yield chunk
+
+    client = live(lambda request: Response(stream())).connect()
+    client.request()
+    client.receive_until(b"\r\n\r\n")
+    client.expect_end()
+    assert "a bytes-like object is required" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["yielding", "waiting"])
+def test_an_abandoned_stream_is_closed(live, where) -> None:
+    """Its `finally` runs when the client goes, not whenever the collector comes by."""
+
+    async def stream():
+        try:
+            yield b"first"
+            if where == "waiting":
+                await asyncio.Event().wait()
+            while True:
+                yield b"a" * 1_000_000
+        finally:
+            await asyncio.sleep(0)
+            events.append("closed")
+
+    events: list[str] = []
+    server = live(lambda request: Response(stream()))
+    client = server.connect(receive_buffer=65_536)
+    client.request()
+    client.receive_until(b"first")
+    if where == "yielding":
+        connection = server.the_connection()
+        server.until(lambda: connection.blocked)
+    client.reset()
+    server.until(lambda: events)
+
+
+def test_an_iterator_that_is_no_generator(live) -> None:
+    class Countdown:
+        def __init__(self) -> None:
+            self.left = 3
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self) -> str:
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return str(self.left)
+
+    assert live(lambda request: Response(Countdown())).connect().get().body == b"210"
+
+
+def test_a_stream_that_goes_on_for_a_client_that_is_gone(live) -> None:
+    """Whoever swallows the cancellation is told by the next write."""
+
+    async def stream():
+        try:
+            yield b"first"
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            events.append("cancelled")
+        try:
+            yield b"second"
+        except GeneratorExit:
+            events.append("closed")
+            raise
+
+    events: list[str] = []
+    server = live(lambda request: Response(stream()))
+    client = server.connect()
+    client.request()
+    client.receive_until(b"first")
+    client.reset()
+    server.until(lambda: len(events) == 2)
+    assert events == ["cancelled", "closed"]
+
+
+def test_reading_a_body_whose_sender_is_gone(live) -> None:
+    async def handler(request):
+        try:
+            await request.body()
+        except asyncio.CancelledError:
+            events.append("cancelled")
+        try:
+            await request._channel.receive_body()
+        except ClientDisconnected:
+            events.append("gone")
+        return Response("nobody reads this")
+
+    events: list[str] = []
+    server = live(handler)
+    client = server.connect()
+    client.request("/", "Content-Length: 10", method="POST")
+    server.until(lambda: server.requests)
+    client.reset()
+    server.until(lambda: len(events) == 2)
+    assert events == ["cancelled", "gone"]
+
+
+def test_pipelined_requests_behind_a_broken_stream_are_not_served(live, caplog) -> None:
+    server = live(lambda request: Response(failing()))
+    client = server.connect()
+    client.send(make_request("/broken") + make_request("/next"))
+    client.receive_rest()
+    assert server.requests == ["GET /broken"]

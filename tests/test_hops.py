@@ -1,0 +1,141 @@
+"""The hot path is a budget: Python calls for each request, counted, so that it cannot grow unseen.
+
+`sys.setprofile` counts calls of Python functions from the bytes of a request to the bytes of its
+answer: no clock, no noise. A change that needs more has to raise the number here, and to say why.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from httpkit import App, Request
+from httpkit.server.config import Config
+from httpkit.server.server import Server
+from httpkit.transport.connection import Connection
+from httpkit.transport.loop import new_event_loop
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+BROWSER = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n%b\r\n" % b"".join(
+    b"X-Field-%d: value %d\r\n" % (n, n) for n in range(13)
+)
+POST = b"POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1024\r\n\r\n" + b"x" * 1024
+
+#: Python calls for each request. DESIGN's budget for a plain GET is about 24; two of ours are
+#: asyncio's own bookkeeping of tasks (a WeakSet in Python).
+BUDGETS = {
+    "GET": (GET, 1, 28),
+    "path parameter": (b"GET /users/42 HTTP/1.1\r\nHost: localhost\r\n\r\n", 1, 38),
+    "15 headers, known lines": (BROWSER, 1, 28),
+    "16 pipelined": (GET * 16, 16, 30),
+    "POST 1 KiB": (POST, 1, 64),
+}
+
+
+class Transport(asyncio.Transport):
+    """Takes writes and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.writes.append(data)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def make_app() -> App:
+    app = App()
+
+    @app.get("/")
+    async def index(request: Request) -> str:
+        return "Hello, World!"
+
+    @app.get("/users/{id:int}")
+    async def user(request: Request, id: int) -> dict[str, int]:
+        return {"id": id}
+
+    @app.post("/length")
+    async def length(request: Request) -> str:
+        return str(len(await request.body()))
+
+    return app
+
+
+@contextlib.asynccontextmanager
+async def connected(http1: str) -> AsyncIterator[tuple[Connection, Transport]]:
+    """A connection of a server that listens nowhere."""
+    server = Server(make_app(), Config.of(access_log=False, http1=http1))
+    await server.start(listen=False)
+    transport = Transport()
+    connection = server.make_connection()
+    connection.connection_made(transport)
+    yield connection, transport
+    connection.connection_lost(None)
+    await server.stop()
+
+
+def count_calls(connection: Connection, data: bytes) -> Counter[str]:
+    """Python functions called while a connection takes `data`, by name."""
+    calls: Counter[str] = Counter()
+
+    def profile(frame: Any, event: str, _: Any) -> None:
+        if event == "call":
+            calls[frame.f_code.co_qualname] += 1
+
+    sys.setprofile(profile)
+    try:
+        connection.data_received(data)
+    finally:
+        sys.setprofile(None)
+    calls.subtract(("count_calls", "Transport.write"))
+    return +calls
+
+
+def in_callback(function: Any) -> Any:
+    """Run a function as the loop would: outside any task."""
+
+    async def run(http1: str, *arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        async with connected(http1) as (connection, transport):
+            result = loop.create_future()
+            loop.call_soon(lambda: result.set_result(function(connection, transport, *arguments)))
+            return await result
+
+    def call(http1: str, *arguments: Any) -> Any:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            return runner.run(run(http1, *arguments))
+
+    return call
+
+
+@in_callback
+def measure(connection: Connection, transport: Transport, data: bytes) -> tuple[Counter[str], int]:
+    connection.data_received(data)  # lines become known, heads of answers prebuilt
+    connection.data_received(data)
+    before = len(transport.writes)
+    return count_calls(connection, data), len(transport.writes) - before
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_calls_stay_within_the_budget(name: str) -> None:
+    data, requests, budget = BUDGETS[name]
+    calls, _ = measure("native", data)
+    assert calls.total() <= budget * requests, f"{calls.total()} calls: {dict(calls)}"
+
+
+@pytest.mark.parametrize("http1", ["native", "reference"])
+@pytest.mark.parametrize("name", BUDGETS)
+def test_a_batch_is_one_write(http1: str, name: str) -> None:
+    data, _, _ = BUDGETS[name]
+    _, writes = measure(http1, data)
+    assert writes == 1
