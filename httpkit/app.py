@@ -42,7 +42,7 @@ class App(Router):
             too, after this one.
         threads: how many handlers with `thread=True` run at once.
         redirect_slashes: answer `/users/` with a redirect (307) where only `/users` is routed,
-            and the other way round.
+            and the other way round. The outermost app's choice holds for mounted ones.
 
     Attributes:
         state: a place for what the app shares, e.g. a pool of connections made by the lifespan.

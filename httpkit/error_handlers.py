@@ -95,7 +95,7 @@ class ErrorHandlers:
         observe = observer.get()
         if observe is not None:
             observe(error)
-        path = split_target(request.target)[0].decode("latin-1")
+        path = split_target(request.target)[0].decode("ascii", "backslashreplace")
         logger.error("%s %s failed (request %s)", request.method, path, request.id, exc_info=error)
         try:
             if self.debug:

@@ -52,11 +52,28 @@ class Request:
         max_body: the limit for this request's body in bytes, `None` for none.
     """
 
-    # No slots: most requests leave most of these at the defaults of the class, which cost nothing.
-    # What is parsed on first use has no default.
-    path_params: dict[str, Any] = {}  # noqa: RUF012 - replaced as a whole, never changed
-    route: MatchedRoute | None = None
-    _segments: list[str] | EllipsisType | None = ...
+    __slots__ = (
+        "_authority",
+        "_body",
+        "_channel",
+        "_cookies",
+        "_form",
+        "_headers",
+        "_query",
+        "_segments",
+        "_state",
+        "_streamed",
+        "http_version",
+        "max_body",
+        "method",
+        "path_params",
+        "raw_headers",
+        "route",
+        "scheme",
+        "target",
+    )
+
+    # What is parsed on first use is unset before.
     _body: bytes
     _cookies: dict[str, str]
     _form: FormData
@@ -84,6 +101,9 @@ class Request:
         self.max_body = max_body
         self.scheme = scheme
         self.http_version = http_version
+        self.path_params: dict[str, Any] = _NO_PARAMS
+        self.route: MatchedRoute | None = None
+        self._segments: list[str] | EllipsisType | None = ...
 
     # --- the target --------------------------------------------------------------------------
 
@@ -359,3 +379,7 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target.decode('latin-1')}>"
+
+
+#: Shared by all requests without any; replaced as a whole, never changed.
+_NO_PARAMS: dict[str, Any] = {}

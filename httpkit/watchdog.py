@@ -81,7 +81,7 @@ class Watchdog:
                 "%s %s has held the event loop for more than %.0f ms (request %s); "
                 "await what blocks, or use thread=True:\n%s",
                 step.request.method,
-                route.pattern if route is not None else step.request.path,
+                route.pattern if route is not None else _target(step.request),
                 self._threshold * 1000,
                 step.request.id,
                 "".join(_stack(frame)),
@@ -141,6 +141,10 @@ class _Steps(Awaitable[Response]):
                 send = steps.send
             except BaseException as error:  # noqa: BLE001 - cancellation goes in as it came
                 argument, send = error, steps.throw
+
+
+def _target(request: Request) -> str:
+    return request.target.decode("ascii", "backslashreplace")
 
 
 def _stack(frame: FrameType) -> list[str]:

@@ -92,7 +92,7 @@ def _problem(target: str, found: object) -> str | None:
         return f"{target} is a class: make an instance of it and name that"
     if isinstance(found, Application):
         return None
-    problem = f"{target} is a {type(found).__name__}, not an httpkit App"
+    problem = f"{target} is no httpkit App but of type {type(found).__name__}"
     if callable(found):
         problem += (
             "; functions become handlers of an App, and applications of other frameworks cannot "

@@ -33,12 +33,18 @@ class RequestReceived:
         content_length: the announced length of the body that follows, or `None`.
     """
 
-    # No slots: most requests leave most of these at their defaults, which cost nothing here.
-    scheme = ""
-    end_stream = True
-    upgrade: bytes | None = None
-    version = "1.1"
-    content_length: int | None = None
+    __slots__ = (
+        "authority",
+        "content_length",
+        "end_stream",
+        "headers",
+        "method",
+        "scheme",
+        "stream_id",
+        "target",
+        "upgrade",
+        "version",
+    )
 
     def __init__(
         self, stream_id: int, method: str, target: bytes, authority: bytes, headers: RawHeaders
@@ -48,6 +54,12 @@ class RequestReceived:
         self.target = target
         self.authority = authority
         self.headers = headers
+        # What most requests do not have; the engine sets it afterwards.
+        self.scheme = ""
+        self.end_stream = True
+        self.upgrade: bytes | None = None
+        self.version = "1.1"
+        self.content_length: int | None = None
 
 
 class DataReceived:

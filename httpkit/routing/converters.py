@@ -67,7 +67,9 @@ class IntConverter:
 
     def convert(self, text: str, /) -> int:
         """The integer."""
-        if _INTEGER.fullmatch(text) is None:
+        # The usual number first: asking the string takes half the time of the pattern.
+        usual = len(text) <= 19 and text.isdecimal() and text.isascii()
+        if not usual and _INTEGER.fullmatch(text) is None:
             raise ValueError(text)
         return int(text)
 

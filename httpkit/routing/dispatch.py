@@ -77,7 +77,7 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - a converter of the application failed
                 return self._fail(request, table.owner, error)
             if type(found) is Route:
-                request.path_params = dict(zip(found.names, values))  # noqa: B905 - the tree pairs them
+                request.path_params = _pair(found.names, values)
                 if host_params:
                     request.path_params |= host_params
                 request.route = found
@@ -150,6 +150,13 @@ class Dispatcher:
 
     def _unmatched(self, scope: Scope, answer: Response | HTTPError) -> Unmatched:
         return Unmatched(answer, app=scope.app, namespace=scope.namespace, registry=self._names)
+
+
+def _pair(names: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
+    """The parameters by name; the tree has collected as many as the route has names."""
+    if len(values) == 1:
+        return {names[0]: values[0]}
+    return dict(zip(names, values, strict=True))
 
 
 def _options(methods: "set[str] | list[str]") -> Response:

@@ -54,7 +54,8 @@ class Router:
         lifespan: called with the app around; an async context manager entered at start.
 
     Raises:
-        ConfigurationError: a malformed prefix, or middleware that cannot be called.
+        ConfigurationError: a malformed prefix, middleware that cannot be called, or a lifespan
+            that is no context manager.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class Router:
         middleware: Iterable[Middleware] = (),
         lifespan: Lifespan | None = None,
     ) -> None:
-        if inspect.isasyncgenfunction(lifespan):
+        if inspect.isasyncgenfunction(lifespan) or inspect.iscoroutinefunction(lifespan):
             raise ConfigurationError(
-                f"lifespan {describe(lifespan)} is a bare generator: decorate it with "
-                "@contextlib.asynccontextmanager"
+                f"lifespan {describe(lifespan)} gives no context manager: let it yield once and "
+                "decorate it with @contextlib.asynccontextmanager"
             )
         #: What has been registered here; for the compiler.
         self.definitions = Definitions(_check_prefix(prefix), lifespan)

@@ -107,14 +107,15 @@ def find(
         The leaf; the innermost mount that was entered, if nothing is found there; or `None`.
     """
     missed = node.mount
-    for index in range(start, len(segments)):
+    while start < len(segments):
         if node.converters or node.rest is not None:
-            found = _choose(node, segments, values, index)
+            found = _choose(node, segments, values, start)
             return missed if found is None else found
-        child = node.children.get(segments[index])
+        child = node.children.get(segments[start])
         if child is None:
             return missed
         node = child
+        start += 1
         if node.mount is not None:
             missed = node.mount
     return missed if node.leaf is None else node.leaf

@@ -13,17 +13,26 @@ class BodyReader:
 
     How much may wait is the engine's business (`wants_input`, flow control windows); here is only
     the order of things: chunks, then the end or the failure.
+
+    Args:
+        loop: of the reader.
+        length: what the head announced in bytes, or `None`.
+
+    Attributes:
+        abandoned: the request was answered before its body was read to the end.
+        size: bytes of the body that are known of: announced or, if that is more, read.
     """
 
-    __slots__ = ("_chunks", "_ended", "_failed", "_loop", "_waiter", "abandoned")
+    __slots__ = ("_chunks", "_ended", "_failed", "_loop", "_read", "_waiter", "abandoned", "size")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, length: int | None = None) -> None:
         self._loop = loop
+        self.size = length or 0
+        self._read = 0
         self._chunks: deque[bytes] = deque()
         self._ended = False
         self._failed = False
         self._waiter: asyncio.Future[None] | None = None
-        #: The request was answered before its body was read to the end.
         self.abandoned = False
 
     @property
@@ -71,7 +80,10 @@ class BodyReader:
             finally:
                 self._waiter = None
         if self._chunks:
-            return self._chunks.popleft()
+            data = self._chunks.popleft()
+            self._read += len(data)
+            self.size = max(self.size, self._read)
+            return data
         if self.abandoned:
             raise RuntimeError("the body has to be read before the request is answered")
         if self._ended:

@@ -51,29 +51,43 @@ class Exchange:
         started: when the head was complete, on the loop's clock in seconds.
     """
 
-    # Defaults on the class: of what an exchange may need, most need next to nothing, and what is
-    # not set costs nothing.
-    response: Response | None = None
-    body_sent = 0
-    head_sent = False
-    gone = False
-    _body: BodyReader | None = None
-    _content_length: int | None = None
+    __slots__ = (
+        "__weakref__",
+        "_body",
+        "_connection",
+        "_context",
+        "_server",
+        "_task",
+        "_timed_out",
+        "_trailers",
+        "_writers",
+        "body_sent",
+        "gone",
+        "head_sent",
+        "request",
+        "response",
+        "started",
+        "stream_id",
+    )
+
     _context: Context
-    _received = 0
-    _task: asyncio.Task[Any] | None = None
-    _timed_out = False
-    _trailers: RawHeaders | None = None
-    _writers: tuple[asyncio.Future[None], ...] = ()
 
     def __init__(self, server: "Server", connection: Connection, event: RequestReceived) -> None:
         self._server = server
         self._connection = connection
         self.stream_id = event.stream_id
         self.started = server.clock()
+        self.response: Response | None = None
+        self.body_sent = 0
+        self.head_sent = False
+        self.gone = False
+        self._task: asyncio.Task[Any] | None = None
+        self._timed_out = False
+        self._trailers: RawHeaders = _NO_TRAILERS
+        self._writers: tuple[asyncio.Future[None], ...] = ()
+        self._body: BodyReader | None = None
         if not event.end_stream:
-            self._body = BodyReader(server.loop)
-            self._content_length = event.content_length
+            self._body = BodyReader(server.loop, event.content_length)
         self.request = Request(
             self,
             event.method,
@@ -119,9 +133,12 @@ class Exchange:
     ) -> None:
         """Run a coroutine as a task in the context of this request."""
         starter = self._server.starter
+        task: asyncio.Task[Any] | None
         try:
             task = starter.start(coroutine, self._context)
         except TypeError:  # another kind of awaitable, or a mistake, which awaiting it will tell
+            task = None
+        if task is None:
             task = starter.start(_wait_for(coroutine), self._context)
         if task.done():
             then(task)
@@ -154,7 +171,9 @@ class Exchange:
             else:
                 whole = False
         except (LocalProtocolError, AttributeError) as error:
-            self.fail(error)
+            known = isinstance(response, Response)
+            name = type(response).__name__
+            self.fail(error if known else TypeError(f"{name} is not a Response"))
             return
         if whole:
             self.finish()
@@ -367,7 +386,7 @@ class Exchange:
         if body.abandoned:
             return await body.read()  # raises: there is no request to ask for its limit any more
         limit = self.request.max_body
-        if limit is not None and (self._content_length or 0) > limit:
+        if limit is not None and body.size > limit:
             raise BodyTooLarge(f"The body is larger than {limit} bytes.")
         connection = self._connection
         if body.waiting and connection.engine.expects_continue(self.stream_id):
@@ -375,14 +394,13 @@ class Exchange:
             connection.flush()
         data = await body.read()
         connection.consume(self.stream_id, len(data))
-        self._received += len(data)
-        if limit is not None and self._received > limit:
+        if limit is not None and body.size > limit:
             raise BodyTooLarge(f"The body is larger than {limit} bytes.")
         return data
 
     def trailers(self) -> Headers:
         """The trailer fields; complete once `receive_body` gave `b""`."""
-        return Headers(self._trailers or [])
+        return Headers(self._trailers)
 
     async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Write an interim response now."""
@@ -390,9 +408,14 @@ class Exchange:
         self._connection.flush()
 
 
-async def _wait_for(awaitable: Awaitable[Response]) -> Response:
-    return await awaitable
+async def _wait_for(result: object) -> Response:
+    if not isinstance(result, Awaitable):
+        name = type(result).__name__
+        raise TypeError(f"{name} is not a Response, nor an awaitable of one")
+    response: Response = await result
+    return response
 
 
 _RETRY = {"retry-after": "1"}
 _NO_CONTEXT = Context()
+_NO_TRAILERS: RawHeaders = []

@@ -85,11 +85,9 @@ class Foreground:
                 await self._server.start()
             except ConfigurationError:
                 raise
-            except asyncio.CancelledError:
-                if self._asked is None:
-                    raise
-                return ExitCode.STOPPED
-            except Exception:
+            except (Exception, asyncio.CancelledError) as error:
+                if self._asked is not None and isinstance(error, asyncio.CancelledError):
+                    return ExitCode.STOPPED
                 logger.exception("the application failed to start")
                 return ExitCode.NOT_STARTED
             self._task = None

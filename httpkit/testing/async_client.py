@@ -239,7 +239,8 @@ class AsyncClient:
             if len(history) > _MAX_REDIRECTS:
                 raise RuntimeError(f"{url} redirects more than {_MAX_REDIRECTS} times")
             request = follow_redirect(request, history[-1])
-        if self._strict and reply.error is not None:
+        # What fails later, in a body, is raised where it is read.
+        if self._strict and reply.status >= 500 and reply.error is not None:
             await reply.close()
             raise reply.error
         return request, reply, history

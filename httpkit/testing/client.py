@@ -176,11 +176,13 @@ class Client:
     @contextmanager
     def _entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
         """Enter and leave in the loop; the body of the `with` runs here."""
-        entered = self.portal.call(manager.__aenter__())
+        portal = self.portal
+        entered = portal.call(manager.__aenter__())
         try:
             yield entered
         finally:
-            self.portal.call(manager.__aexit__(None, None, None))
+            if self._portal is portal:  # else the client has closed everything already
+                portal.call(manager.__aexit__(None, None, None))
 
 
 class Stream(Head):

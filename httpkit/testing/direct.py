@@ -5,7 +5,14 @@ Of the limits only that of bodies holds.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+)
 from contextlib import AsyncExitStack, suppress
 from contextvars import Context, copy_context
 from inspect import isawaitable
@@ -119,14 +126,16 @@ class Channel:
 
 
 async def _iterate(body: Body) -> AsyncIterator[bytes]:
+    """The pieces; an empty one would be the end."""
     if isinstance(body, bytes):
         yield body
     elif isinstance(body, Iterable):
-        for piece in body:
+        for piece in filter(None, body):
             yield piece
     else:
         async for piece in body:
-            yield piece
+            if piece:
+                yield piece
 
 
 class DirectReply:
@@ -229,8 +238,7 @@ class DirectReply:
             elif isinstance(source, Upgrade):
                 await source.session(RawEnd(self._sent, self._pieces))
             else:
-                async for piece in source:
-                    await self._put(piece.encode() if isinstance(piece, str) else piece)
+                await self._produce_pieces(aiter(source))
             trailers = self._response.trailers
             fields = encode_fields(trailers() if callable(trailers) else trailers)
             self.trailers = Headers(fields)
@@ -242,6 +250,14 @@ class DirectReply:
         finally:
             if isinstance(source, FileBody):
                 source.close()
+
+    async def _produce_pieces(self, iterator: AsyncIterator[bytes | str]) -> None:
+        try:
+            async for piece in iterator:
+                await self._put(piece.encode() if isinstance(piece, str) else piece)
+        finally:
+            if isinstance(iterator, AsyncGenerator):
+                await iterator.aclose()
 
     async def _put(self, piece: bytes) -> None:
         if piece:

@@ -1,9 +1,11 @@
 """An app's side of the contract without a server: a fake channel and a way to ask."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 from httpkit.app import App
@@ -15,6 +17,7 @@ from httpkit.types import Address, RequestChannel
 #: For property tests: no wall clock.
 fuzz = settings(max_examples=200, deadline=None)
 
+PROBLEM = "application/problem+json"
 BROWSER = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
 
 
@@ -80,3 +83,40 @@ def ask_with(app: App, request: Request) -> Response:
 def text(response: Response) -> str:
     assert isinstance(response.body, bytes)
     return response.body.decode()
+
+
+def show(request, **parameters):
+    """A handler that tells its route and its parameters."""
+    return {"route": request.route.pattern, **parameters}
+
+
+def app_of(*routes, **options):
+    app = App(**options)
+    for route in routes:
+        method, slash, rest = route.partition("/")
+        app.route(slash + rest, [method.strip() or "GET"])(show)
+    return app
+
+
+def route_of(response):
+    return response.body.decode().split('"')[3] if response.status == 200 else response.status
+
+
+def raising(error, **options):
+    app = App(**options)
+
+    @app.get("/")
+    async def handler(request):
+        raise error
+
+    @app.get("/def")
+    def plain(request):
+        raise error
+
+    return app
+
+
+@pytest.fixture
+def log(caplog):
+    caplog.set_level(logging.DEBUG, "httpkit")
+    return caplog

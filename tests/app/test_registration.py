@@ -157,12 +157,15 @@ def test_converters_need_both_directions():
         App().converter("hex", object())
 
 
-def test_a_bare_generator_is_no_lifespan():
-    async def lifespan(app):
-        yield
+async def generator(app):
+    yield
 
-    with pytest.raises(ConfigurationError, match="asynccontextmanager"):
+
+@pytest.mark.parametrize("lifespan", [generator, handler])
+def test_a_lifespan_is_a_context_manager(lifespan):
+    with pytest.raises(ConfigurationError, match="asynccontextmanager") as caught:
         App(lifespan=lifespan)
+    assert place(lifespan) in str(caught.value)
 
 
 def test_a_pool_needs_threads():

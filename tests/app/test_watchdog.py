@@ -61,10 +61,12 @@ def test_a_step_that_takes_long_is_logged_once_with_route_and_stack(watchdog, cl
         check_from_outside(watchdog)
         return Response("x")
 
-    response = watchdog.watch(busy_handler)(make_request("GET", "/slow"))
+    response = watchdog.watch(busy_handler)(make_request("GET", "/slow%0a"))
     assert isinstance(response, Response)
     (message,) = warnings(caplog)
-    assert message.startswith("GET /slow has held the event loop for more than 100 ms (request r-1")
+    assert message.startswith(
+        "GET /slow%0a has held the event loop for more than 100 ms (request r-1)"
+    )
     assert "busy_handler" in message
     assert "pytest" not in message  # only what is below the watchdog
 

@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,16 +29,22 @@ def stderr(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> i
     return stream
 
 
-@pytest.fixture(autouse=True)
-def logger() -> Iterator[logging.Logger]:
-    """The logger as it is in a fresh process, put back afterwards."""
+@contextmanager
+def fresh_logger(level: int = logging.INFO) -> Iterator[logging.Logger]:
+    """The logger as it is in a fresh process, put back afterwards.
+
+    Inside the test, not as a fixture: pytest adds handlers of its own in between.
+    """
     logger = logging.getLogger("httpkit")
-    kept = list(logger.handlers), logger.level, logger.propagate
+    handlers, kept_level, propagate = list(logger.handlers), logger.level, logger.propagate
     logger.handlers[:] = []
-    yield logger
-    logger.handlers[:] = kept[0]
-    logger.setLevel(kept[1])
-    logger.propagate = kept[2]
+    logger.setLevel(level)
+    try:
+        yield logger
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(kept_level)
+        logger.propagate = propagate
 
 
 def server(*addresses: Address) -> Any:
@@ -50,9 +56,8 @@ def show(*addresses: Address) -> None:
     terminal.show_banner(server(*addresses))
 
 
-def test_banner(stderr: io.StringIO, logger: logging.Logger) -> None:
-    logger.setLevel(logging.INFO)
-    with redirect_stderr(stderr):
+def test_banner(stderr: io.StringIO) -> None:
+    with fresh_logger(), redirect_stderr(stderr):
         show(Address("127.0.0.1", 8000), Address("::1", 8000))
     text = stderr.getvalue()
     assert f"httpkit {__version__}" in text
@@ -74,28 +79,24 @@ def test_banner(stderr: io.StringIO, logger: logging.Logger) -> None:
         ),
     ],
 )
-def test_addresses_that_cannot_be_opened_as_they_are(
-    logger: logging.Logger, address: Address, shown: str
-) -> None:
-    logger.setLevel(logging.INFO)
-    with redirect_stderr(io.StringIO()) as stream:
+def test_addresses_that_cannot_be_opened_as_they_are(address: Address, shown: str) -> None:
+    with fresh_logger(), redirect_stderr(io.StringIO()) as stream:
         show(address)
     assert stream.getvalue().endswith(f"  {shown}\n")
 
 
-def test_no_banner_above_info(stderr: io.StringIO, logger: logging.Logger) -> None:
-    logger.setLevel(logging.WARNING)
-    with redirect_stderr(stderr):
+def test_no_banner_above_info(stderr: io.StringIO) -> None:
+    with fresh_logger(logging.WARNING), redirect_stderr(stderr):
         show(Address("127.0.0.1", 8000))
     assert stderr.getvalue() == ""
 
 
-def test_log_lines(stderr: io.StringIO, logger: logging.Logger) -> None:
-    with redirect_stderr(stderr):
+def test_log_lines(stderr: io.StringIO) -> None:
+    with fresh_logger() as logger, redirect_stderr(stderr):
         terminal.configure_logging("info")
-    logger.debug("hidden")
-    logger.info("shown")
-    logger.warning("minded")
+        logger.debug("hidden")
+        logger.info("shown")
+        logger.warning("minded")
     info, warning = stderr.getvalue().splitlines()
     assert info.endswith(" INFO    shown")
     assert len(info.split(" ")[0]) == len("2026-01-01")
@@ -103,31 +104,31 @@ def test_log_lines(stderr: io.StringIO, logger: logging.Logger) -> None:
     assert ("\x1b[33mWARNING" in warning) == stderr.isatty()
 
 
-def test_tracebacks_follow_their_line(stderr: io.StringIO, logger: logging.Logger) -> None:
-    with redirect_stderr(stderr):
+def test_tracebacks_follow_their_line(stderr: io.StringIO) -> None:
+    with fresh_logger() as logger, redirect_stderr(stderr):
         terminal.configure_logging("info")
-    try:
-        raise ValueError("x")
-    except ValueError:
-        logger.exception("broken")
-    assert stderr.getvalue().endswith("ValueError: x\n")
+        logger.error("broken", exc_info=ValueError("x"))
+    assert stderr.getvalue().endswith("broken\nValueError: x\n")
 
 
-def test_the_root_logger_is_left_alone(logger: logging.Logger) -> None:
-    before = list(logging.getLogger().handlers), logging.getLogger().level
-    terminal.configure_logging("debug")
-    assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
-    assert not logger.propagate
+def test_the_root_logger_is_left_alone() -> None:
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+    with fresh_logger() as logger:
+        terminal.configure_logging("debug")
+        assert (list(root.handlers), root.level) == before
+        assert not logger.propagate
 
 
-def test_a_handler_of_the_user_is_kept(logger: logging.Logger) -> None:
+def test_a_handler_of_the_user_is_kept() -> None:
     own = logging.NullHandler()
-    logger.addHandler(own)
-    logger.propagate = True
-    terminal.configure_logging("error")
-    assert logger.handlers == [own]
-    assert logger.propagate
-    assert logger.level == logging.ERROR
+    with fresh_logger() as logger:
+        logger.addHandler(own)
+        logger.propagate = True
+        terminal.configure_logging("error")
+        assert logger.handlers == [own]
+        assert logger.propagate
+        assert logger.level == logging.ERROR
 
 
 def test_errors(stderr: io.StringIO) -> None:

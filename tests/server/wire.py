@@ -73,7 +73,11 @@ class Client:
         if not unix:  # each `send` is a segment of its own
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(address.host if unix else (address.host, address.port))
+        try:
+            self.socket.connect(address.host if unix else (address.host, address.port))
+        except OSError:
+            self.socket.close()
+            raise
         self.leftover = b""
 
     def __enter__(self) -> "Client":

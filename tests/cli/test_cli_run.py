@@ -1,0 +1,290 @@
+"""`httpkit run` and `App.run` as processes: from the banner to the exit code."""
+
+import json
+import re
+import resource
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+from typing import Any
+
+import pytest
+
+from httpkit import __version__
+
+from .conftest import APP, Invoke, Write
+
+STREAMING = f"""{APP}
+import asyncio
+released = asyncio.Event()
+
+@app.get("/wait")
+async def wait(request):
+    print("waiting", flush=True)
+    while not request.shutting_down:
+        await asyncio.sleep(0.01)
+    return "finished"
+"""
+BLOCKING = f"""{APP}
+import time
+
+@app.get("/sleep")
+async def sleep(request):
+    print("blocked", flush=True)
+    time.sleep(1000)
+
+@app.get("/spin")
+async def spin(request):
+    print("blocked", flush=True)
+    while True: pass
+"""
+LIFESPAN = """\
+import asyncio
+from contextlib import asynccontextmanager
+from httpkit import App
+
+async def fail():
+    await asyncio.sleep(0)
+    raise OSError("the database is gone")
+
+@asynccontextmanager
+async def lifespan(app):
+    {body}
+
+app = App(lifespan=lifespan)
+"""
+
+
+def read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.fixture
+def run(start_httpkit: Any, tmp_path: Path, write_module: Write) -> Any:
+    """Serve a source as a module, on a free port unless told otherwise."""
+
+    def start(source: str, *arguments: str, **options: Any) -> Any:
+        write_module("site_under_test", source)
+        where = () if {"--port", "--unix"} & set(arguments) else ("--port", "0")
+        target = ("run", "site_under_test:app", "--app-dir", str(tmp_path))
+        return start_httpkit(*target, *where, *arguments, **options)
+
+    return start
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_serves_until_a_signal(run: Any, loop: str, number: Any) -> None:
+    process = run(APP, "--loop", loop)
+    url = process.wait_for_url()
+    assert read(url) == "Hello"
+    assert process.stop(number) == 0
+    banner, address, stopping = process.errors.splitlines()
+    assert banner == (f"httpkit {__version__} · HTTP/1.1 (native) · {loop} · pid {process.pid}")
+    assert address == f"  {url}"
+    assert f"{number.name}: stopping" in stopping
+    assert re.fullmatch(r'127\.0\.0\.1 - - \[.*\] "GET / HTTP/1\.1" 200 5 .*\n', process.output)
+
+
+def test_a_unix_socket_and_other_options(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "httpkit.sock"
+    process = run(APP, "--unix", str(path), "--unix-mode", "600", "--access-log-format", "json")
+    assert process.wait_for_url() == f"unix:{path}"
+    assert path.stat().st_mode & 0o777 == 0o600
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    assert answer.endswith(b"\r\n\r\nHello")
+    assert process.stop() == 0
+    assert json.loads(process.output)["status"] == 200
+    assert not path.exists()
+
+
+def test_quiet(run: Any) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = run(APP, "--port", str(port), "--log-level", "warning", "--no-access-log")
+
+    def connect() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    process.wait_for(connect, "listening")
+    assert read(f"http://127.0.0.1:{port}/") == "Hello"
+    assert process.stop() == 0
+    assert process.errors == process.output == ""
+
+
+def test_running_requests_are_finished(run: Any) -> None:
+    process = run(STREAMING)
+    host, port = process.wait_for_url().removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        process.wait_for(lambda: "waiting" in process.output, "the request")
+        process.signal(SIGTERM)
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"finished")
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize("path", ["/sleep", "/spin"])
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_the_second_signal_ends_a_blocked_server(run: Any, loop: str, path: str) -> None:
+    process = run(BLOCKING, "--loop", loop)
+    url = process.wait_for_url()
+    assert read(url) == "Hello"
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        process.wait_for(lambda: "blocked" in process.output, "the blocking request")
+
+        def press() -> bool:
+            """Ctrl-C until it helps: two signals that come as one count as one."""
+            if not process.ended:
+                process.signal(SIGINT)
+            time.sleep(0.1)
+            return bool(process.ended)
+
+        process.wait_for(press, "the end")
+    assert process.wait() == 128 + SIGINT
+    assert "SIGINT again: ended at once" in process.errors
+    assert '"GET / HTTP/1.1" 200' in process.output
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "logged", "banner"),
+    [
+        ("raise OSError('no database'); yield", 3, "the application failed to start", False),
+        ("yield; raise OSError('gone')", 1, "the application failed while it was stopping", True),
+        (
+            "async with asyncio.TaskGroup() as group: group.create_task(fail()); yield",
+            1,
+            "the application failed while it was stopping",
+            True,
+        ),
+    ],
+    ids=["start", "stop", "between"],
+)
+def test_a_lifespan_that_fails(run: Any, body: str, code: int, logged: str, banner: bool) -> None:
+    process = run(LIFESPAN.format(body=body))
+    if "TaskGroup" not in body and banner:
+        process.wait_for_url()
+        process.signal(SIGTERM)
+    assert process.wait() == code
+    assert process.errors.count(logged) == 1
+    assert process.errors.count("\nOSError") + process.errors.count("| OSError") == 1
+    assert ("  http://" in process.errors) == banner
+
+
+def test_a_signal_during_the_start(run: Any) -> None:
+    body = (
+        "print('starting', flush=True)\n"
+        "    try: await asyncio.Event().wait()\n"
+        "    finally: print('cleaned up', flush=True)\n"
+        "    yield"
+    )
+    process = run(LIFESPAN.format(body=body))
+    process.wait_for(lambda: "starting" in process.output, "the lifespan")
+    assert process.stop() == 0
+    assert "cleaned up" in process.output
+    assert "Traceback" not in process.errors
+    assert "http://" not in process.errors
+
+
+def test_a_lifespan_that_cancels_itself_is_a_failure(run: Any) -> None:
+    process = run(LIFESPAN.format(body="raise asyncio.CancelledError; yield"))
+    assert process.wait() == 3
+    assert "the application failed to start" in process.errors
+
+
+def test_an_address_in_use(run: Any) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        process = run(APP, "--port", str(port))
+        assert process.wait() == 1
+    assert process.errors == (
+        f"httpkit: error: 127.0.0.1:{port} is already in use: stop the process that has it, or "
+        "choose another port with --port\n"
+    )
+
+
+def test_debug(run: Any) -> None:
+    source = f"{APP}\n@app.get('/fail')\nasync def fail(request): return 1 / 0\n"
+    process = run(source, "--debug")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        read(f"{process.wait_for_url()}/fail")
+    assert "ZeroDivisionError" in caught.value.read().decode()
+    caught.value.close()
+    assert process.stop() == 0
+
+
+def test_descriptors_are_raised_to_the_hard_limit(run: Any) -> None:
+    source = f"""{APP}
+import resource
+
+@app.get("/limit")
+async def limit(request):
+    return list(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+    limits = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))  # noqa: E731
+    process = run(source, preexec_fn=limits)
+    assert read(f"{process.wait_for_url()}/limit") == "[512,512]"
+    assert process.stop() == 0
+
+
+def test_app_run(start_process: Any, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"{APP}\nif __name__ == '__main__':\n"
+        "    app.run(port=0, access_log=False)\n    print('after')\n"
+    )
+    process = start_process(sys.executable, str(script))
+    assert read(process.wait_for_url()) == "Hello"
+    assert process.stop(SIGINT) == 0
+    assert process.output == "after\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("port='http'", "port: expected `int`, got `str`"),
+        ("prot=1", "there is no option 'prot'; see httpkit run --help"),
+        ("host='192.0.2.1'", "192.0.2.1:8000: this machine has no such address"),
+    ],
+)
+def test_app_run_with_a_mistake(
+    capfd: pytest.CaptureFixture[str], write_module: Write, options: str, message: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        exec(f"{APP}\napp.run({options})", {})
+    assert caught.value.code == 1
+    assert message in capfd.readouterr().err
+
+
+def test_two_places_to_listen_on(invoke: Invoke) -> None:
+    result = invoke("run", "x:app", "--unix", "/x.sock", "--port", "80")
+    assert result.exit_code == 2
+    assert "--unix replaces --host and --port" in result.stderr
+
+
+def test_version_and_help(start_httpkit: Any) -> None:
+    version = start_httpkit("--version")
+    assert version.wait() == 0
+    assert version.output == f"httpkit {__version__}\n"
+    usage = start_httpkit("run", "--help")
+    assert usage.wait() == 0
+    assert "Limits and deadlines:" in usage.output

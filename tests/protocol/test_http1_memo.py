@@ -1,0 +1,186 @@
+"""The fast lane for known heads: it may be faster, never different."""
+
+import pytest
+
+from httpkit.limits import Limits
+from httpkit.protocol.http1 import memo as memo_module
+from httpkit.protocol.http1.head import Framing
+from httpkit.protocol.http1.memo import HeadMemo
+from httpkit.protocol.http1.native import HttptoolsParser
+
+from .driver import DEFAULT, GET, all_splits, run
+
+HEAD = (
+    b"GET /a?b HTTP/1.1\r\nHost: a:80\r\nUser-Agent: x\r\nAccept:  */* \t\r\n"
+    b"Connection: keep-alive\r\nCookie: c=d\r\n\r\n"
+)
+
+
+class CountingMemo(HeadMemo):
+    """Counts what took the fast lane."""
+
+    hits = 0
+
+    def recall(self, head):
+        known = super().recall(head)
+        self.hits += known is not None
+        return known
+
+
+@pytest.fixture
+def memo(monkeypatch):
+    memo = CountingMemo()
+    monkeypatch.setattr(HttptoolsParser, "memo", memo)
+    return memo
+
+
+def check_both(data, limits=DEFAULT):
+    """A warm fast lane gives what the reference gives, whatever the cut."""
+    expected = run("reference", data, limits).verdict()
+    for pieces in all_splits(data, short=300):
+        assert run("native", pieces, limits).verdict() == expected, pieces
+    return expected
+
+
+def test_a_known_head_is_the_same_head(memo):
+    expected = check_both(HEAD + HEAD)
+    assert memo.hits > 100
+    (first, second) = expected.streams
+    assert first == second
+    assert (b"accept", b"*/*") in first.headers
+    assert expected.output.count(b"connection: keep-alive\r\n") == 2
+
+
+def test_known_lines_make_new_heads(memo):
+    check_both(HEAD)
+    before = memo.hits
+    check_both(b"GET /a?b HTTP/1.1\r\nHost: a:80\r\nCookie: c=d\r\nUser-Agent: x\r\n\r\n")
+    assert memo.hits > before
+
+
+LINES = [
+    b"Host: a",
+    b"Host: b",
+    b"host: a",
+    b"X: y",
+    b"X:y",
+    b"Connection: keep-alive",
+    b"connection: keep-alive",
+    b"Connection: close",
+    b"Connection: upgrade",
+    b"Upgrade: foo",
+    b"Content-Length: 0",
+    b"Content-Length: 3",
+    b"Transfer-Encoding: chunked",
+    b"Expect: 100-continue",
+    b"Expect: x",
+    b"Proxy-Connection: close",
+    b" X: y",
+    b"X : y",
+    b"X: y\nZ: a",
+    b"",
+]
+REQUEST_LINES = [
+    b"GET / HTTP/1.1",
+    b"GET / HTTP/1.0",
+    b"OPTIONS * HTTP/1.1",
+    b"GET http://c/ HTTP/1.1",
+    b"HEAD / HTTP/1.1",
+    b"GET  / HTTP/1.1",
+]
+
+
+def test_no_line_opens_the_fast_lane_for_a_head_that_is_not_plain(memo):
+    """Every pair of lines after each other has been learned where it can be; then all again."""
+    heads = [
+        b"%b\r\nHost: a\r\n%b\r\n%b\r\n\r\n" % (line, one, two)
+        for line in REQUEST_LINES
+        for one in LINES
+        for two in LINES
+    ]
+    heads += [b"GET / HTTP/1.1\r\n%b\r\nHost: a\r\n\r\n" % line for line in LINES]
+    heads += [b"GET / HTTP/1.1\r\n%b\r\n\r\n" % line for line in LINES]
+    for _ in range(2):
+        for data in heads:
+            expected = run("reference", data + b"abc").verdict()
+            assert run("native", data + b"abc").verdict() == expected, data
+            assert run("native", [data, b"abc"]).verdict() == expected, data
+    assert memo.hits > 0
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"G",
+        GET,
+        HEAD,
+        b"\n",
+        b"\r",
+        b"\0",
+        b"X: y\r\n\r\n",
+        b"\r\n" + HEAD,
+    ],
+)
+def test_what_stands_behind_a_known_head_is_seen(memo, behind):
+    check_both(HEAD)
+    before = memo.hits
+    check_both(HEAD + behind)
+    assert memo.hits > before
+
+
+@pytest.mark.parametrize("data", [b"\r\n", b"\r\n\r\n", b"GET /a?b HTTP/1.1\r\n\r\n", b"X", b"\r"])
+def test_what_is_no_head_is_not_recalled(memo, data):
+    check_both(HEAD)
+    assert memo.recall(data) is None
+    check_both(data)
+
+
+def test_limits_hold_in_the_fast_lane(memo):
+    """The memo is shared by servers with other limits."""
+    check_both(HEAD * 2)
+    assert run("native", HEAD, Limits(max_headers=4)).terminated.status == 431
+    assert run("native", HEAD, Limits(max_target=3)).terminated.status == 414
+    assert run("native", HEAD, Limits(max_header_bytes=10)).terminated.status == 431
+    assert len(run("native", HEAD, Limits(max_headers=5)).streams) == 1
+
+
+def test_the_last_request_is_the_last_in_the_fast_lane_too(memo):
+    expected = check_both(HEAD * 3, Limits(max_requests_per_connection=2))
+    assert len(expected.streams) == 2
+    assert expected.closed
+
+
+def test_shared_framings_are_never_changed(memo):
+    """Those of recalled heads belong to all connections."""
+    check_both(HEAD * 2)
+    plain, asking = memo_module._PLAIN_FRAMING, memo_module._KEEP_ALIVE_FRAMING
+    for framing, said in ((plain, False), (asking, True)):
+        fresh = Framing(keep_alive=True)
+        fresh.said_keep_alive = said
+        assert all(getattr(framing, name) == getattr(fresh, name) for name in Framing.__slots__)
+
+
+def test_headers_of_a_recalled_head_belong_to_its_request(memo):
+    first, second = run("native", HEAD + HEAD).streams
+    first.head.headers.append((b"x", b"y"))
+    assert (b"x", b"y") not in second.head.headers
+    assert len(run("native", HEAD).streams[0].head.headers) == 5
+
+
+def test_memory_is_bounded(memo, monkeypatch):
+    monkeypatch.setattr(memo_module, "_MAX_LINES", 10)
+    for number in range(40):
+        run("native", b"GET /%d HTTP/1.1\r\nHost: h%d\r\nX: %d\r\n\r\n" % ((number,) * 3))
+        assert len(memo._request_lines) <= 10
+        assert len(memo._hosts) <= 10
+        assert len(memo._fields) <= 10
+    long = b"X: %b" % (b"y" * 600)
+    run("native", b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % long)
+    assert long not in memo._fields
+
+
+def test_the_reference_has_no_fast_lane():
+    assert run("reference", GET).engine._parser.memo is None
