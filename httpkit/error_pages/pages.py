@@ -27,7 +27,7 @@ _PROBLEM = "application/problem+json"
 #: In the order of our preference. Whoever asks for JSON gets its problem type (RFC 9457 §3).
 _OFFERS = (_TEXT, _HTML, _PROBLEM, "application/json")
 
-# Tuples, not lists: an engine memoises the bytes of a header section that cannot change.
+# Tuples, not lists: an engine memoizes the bytes of a header section that cannot change.
 _VARY = (b"vary", b"Accept")
 TEXT_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"), _VARY)
 #: An error page needs no script, no image and no frame, whatever ends up in it.

@@ -121,7 +121,7 @@ class Dispatcher:
     def _redirect(self, request: Request, table: RouteTable, segments: list[str]) -> str | None:
         """Where the same path is with or without its last slash, if it is routed there.
 
-        An absolute path made from the normalised segments: it has no scheme and no host. One that
+        An absolute path made from the normalized segments: it has no scheme and no host. One that
         would begin with two slashes is none, since clients read `//evil` as another host; a
         backslash, which browsers read as a slash, is percent-encoded.
         """

@@ -2,7 +2,7 @@
 
 Owns the grammar of patterns. A pattern is written decoded (a space, not `%20`); a parameter fills
 a whole segment. Refuses with `ConfigurationError` whatever could never match a request, since
-requests are normalised before (`httpkit.urls.decode_path`). Called by `router.py` when a route is
+requests are normalized before (`httpkit.urls.decode_path`). Called by `router.py` when a route is
 registered and by `compile.py` when it is frozen.
 """
 

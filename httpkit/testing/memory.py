@@ -38,7 +38,7 @@ class MemoryTransport(asyncio.Transport):
         self._protocol = protocol
         self._context = context
         self._written = bytearray()
-        self._high = 0
+        self._high = 65_536
         self._writing_paused = False
         self._write_ended = False
         self._closing = False
@@ -149,7 +149,7 @@ class MemoryTransport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:  # noqa: ARG002
         """When the protocol is told to pause."""
         # The client takes everything at once, so it never stops at a low-water mark.
-        self._high = high or 0
+        self._high = self._high if high is None else high
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the client has not received."""

@@ -201,17 +201,15 @@ class WireReply:
             try:
                 event = self._state.next_event()
             except h11.RemoteProtocolError as error:
-                await self._raise_sender_error()
-                raise RemoteProtocolError(f"The answer is cut short: {error}") from error
-            if isinstance(event, h11.ConnectionClosed):
-                await self._raise_sender_error()
-                raise RemoteProtocolError("The connection was closed without an answer.")
+                self._raise_sender_error()
+                what = f"The answer is cut short: {error}" if self.status else "There is no answer."
+                raise RemoteProtocolError(what) from error
             if event is not h11.NEED_DATA:
                 assert isinstance(event, h11.Event)
                 return event
             self._state.receive_data(await self._transport.receive())
 
-    async def _raise_sender_error(self) -> None:
+    def _raise_sender_error(self) -> None:
         """If the connection ended because the test's own body failed, say that."""
         if self._sender is not None and self._sender.done() and not self._sender.cancelled():
             self._sender.result()
@@ -251,7 +249,9 @@ class WireReply:
         """Keep the connection if the answer is complete, else disconnect."""
         sender, self._sender = self._sender, None
         if sender is not None:
-            # A server may answer before it has the whole body; nobody needs the rest.
+            # What it waits for may just have happened. Otherwise the server has answered before
+            # it had the whole body, and nobody needs the rest.
+            await asyncio.sleep(0)
             sender.cancel()
             await asyncio.wait([sender])
             if not sender.cancelled():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from httpkit.app import App
+from httpkit.error_pages import traceback_page
 from httpkit.errors import HTTPError
 from httpkit.response import Response
 
@@ -123,10 +124,16 @@ def test_debug_mode_shows_a_traceback_to_browsers():
 
 
 def test_debug_mode_gives_text_to_everybody_else():
-    response = ask(raising(ValueError("why \ud800"), debug=True))
+    response = ask(raising(ValueError("why"), debug=True))
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
     assert text(response).startswith("GET / (request r-1)\n\nTraceback (most recent call last):")
-    assert text(response).endswith("ValueError: why \\ud800\n")
+    assert text(response).endswith("ValueError: why\n")
+
+
+def test_the_traceback_survives_text_that_utf8_cannot_carry():
+    error = ValueError("\ud800")
+    assert text(traceback_page(make_request(), error)).endswith("ValueError: \\ud800\n")
+    assert "\\ud800" in text(traceback_page(make_request("GET", "/", BROWSER), error))
 
 
 def test_debug_mode_does_not_change_expected_errors():

@@ -286,19 +286,19 @@ def two_splits(data: bytes) -> Iterator[list[bytes]]:
         yield [data[:index], data[index:]]
 
 
-def all_splits(data: bytes, behind: bytes = b"", *, short: int = 160) -> Iterator[list[bytes]]:
-    """Whole, byte by byte, and every way to cut it once if it is short.
+def all_splits(data: bytes, behind: bytes = b"", *, places: int = 100) -> Iterator[list[bytes]]:
+    """Whole, byte by byte, and cut once: at every place if it is short.
 
     Args:
         data: what is cut.
         behind: comes at once behind the last piece.
-        short: cut longer data at no single place.
+        places: about as many places are tried, spread evenly.
     """
     yield [data + behind]
     yield [*bytewise(data + behind)]
-    if len(data) <= short:
-        for first, second in two_splits(data):
-            yield [first, second + behind]
+    step = max(1, len(data) // places) if places else len(data)
+    for index in range(1, len(data), step):
+        yield [data[:index], data[index:] + behind]
 
 
 def cut(data: bytes, marks: Iterable[int]) -> list[bytes]:

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from httpkit.errors import LocalProtocolError
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Close
+from httpkit.protocol.http1 import Preamble, make_engine
 from httpkit.response import Response
 
-from .driver import DEFAULT, Driver, bytewise, cut, run
+from .driver import DATE, DEFAULT, GET, Driver, bytewise, cut, run
 from .open_choices import OPEN_CHOICES
 
 EXAMPLES = 300
@@ -225,3 +227,108 @@ def test_open_choices(parser, name):
     assert len([stream for stream in driver.streams if stream.ended]) == (choice.status is None)
     assert choice.section.startswith("RFC ")
     assert choice.text.endswith(".")
+
+
+# --- the whole contract, in any order ---------------------------------------------------------
+
+INPUT = [
+    GET,
+    GET + GET,
+    b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+    b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n",
+    b"hello",
+    b"5\r\nhello\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nSum: 1\r\n\r\n",
+    b"GET / HT",
+    b"TP/1.1\r\nHost: a\r\n\r\n",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b"x" * 50,
+]
+
+
+def call(name, *arguments):
+    return lambda engine: getattr(engine, name)(*arguments)
+
+
+def on_stream(name, *arguments):
+    """A call of the handler of the newest request."""
+    return lambda engine: getattr(engine, name)(engine.last_stream_id, *arguments)
+
+
+CONSTANT, OWN = Response(b"constant"), Response(b"own", headers={"x": "y"})
+ACTS = {
+    **{repr(data): call("receive_data", data) for data in INPUT},
+    "pump": call("receive_data", b""),
+    "end of input": call("receive_eof"),
+    "timeout": call("receive_timeout"),
+    "shutdown": call("begin_shutdown"),
+    "take": call("data_to_send"),
+    "take some": call("data_to_send", 7),
+    "consume": on_stream("consume", 3),
+    "answer": on_stream("send_response", CONSTANT),
+    "own answer": on_stream("send_response", OWN),
+    "no content": on_stream("send_response", Response(b"gone", 204)),
+    "close": on_stream("send_response", Response(b"bye", headers={"connection": "close"})),
+    "bad answer": on_stream("send_response", Response(b"x", headers={"content-length": "2"})),
+    "head": on_stream("send_headers", OWN, None),
+    "head of 5": on_stream("send_headers", OWN, 5),
+    "data": on_stream("send_data", b"hello"),
+    "more data": on_stream("send_data", b"x" * 40),
+    "end": on_stream("send_end"),
+    "end with trailers": on_stream("send_end", [(b"sum", b"1")]),
+    "bad trailers": on_stream("send_end", [(b"host", b"a")]),
+    "continue": on_stream("send_informational", 100, []),
+    "hints": on_stream("send_informational", 103, [(b"link", b"a")]),
+    "reset": on_stream("send_reset"),
+    "upgrade": on_stream("accept_upgrade", Response(b""), b"foo"),
+}
+TIGHT = Limits(
+    body_buffer=8, input_buffer=40, drain_bytes=20, write_buffer=200, max_requests_per_connection=4
+)
+
+
+def describe(event):
+    return [type(event).__name__, *(str(getattr(event, name)) for name in sorted(event.__slots__))]
+
+
+def play(parser, acts):
+    """Everything that can be seen from outside, after each act."""
+    engine = make_engine(parser, TIGHT, Preamble(DATE))
+    seen, output = [], b""
+    for act in acts:
+        try:
+            result = ACTS[act](engine)
+        except LocalProtocolError as error:
+            result = str(error)
+        if isinstance(result, list):
+            result = [describe(event) for event in result]
+        elif isinstance(result, bytes):
+            output += result
+        seen.append((act, result, engine.close, engine.deadline_kind, engine.wants_input))
+        seen.append((engine.has_more_to_send, engine.capacity(1), engine.last_stream_id))
+        seen.append((engine.expects_continue(engine.last_stream_id), engine.body_received))
+    closed = engine.close
+    output += engine.data_to_send()
+    if closed is not Close.OPEN:
+        for act in (name for name in ACTS if not name.startswith("take")):
+            assert ACTS[act](engine) in (None, [])  # nothing raises, nothing happens
+        assert not engine.has_more_to_send
+        assert engine.close in (closed, Close.NOW)
+    return seen, output
+
+
+@FUZZ
+@given(acts=st.lists(st.sampled_from(sorted(ACTS)), max_size=30))
+def test_any_order_of_calls(acts):
+    """Only `LocalProtocolError` is raised, and the parsers cannot be told apart."""
+    assert play("native", acts) == play("reference", acts)

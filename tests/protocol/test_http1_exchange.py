@@ -55,7 +55,7 @@ def test_pipelined_requests_are_answered_in_order_whatever_the_cut(parser):
     """RFC 9112 §9.3.2."""
     data = GET + LENGTH + HEAD + CHUNKED + GET
     verdict = run(parser, data).verdict()
-    for pieces in all_splits(data, short=400):
+    for pieces in all_splits(data, places=60):
         driver = run(parser, pieces)
         assert driver.verdict() == verdict
     answers = driver.answers()
@@ -550,7 +550,7 @@ def test_an_offer_with_a_body_is_ignored_and_the_body_is_a_body(parser, request_
     offer = b"Host: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"
     data = request_with_body.replace(b"Host: a\r\n", offer)
     verdict = run(parser, data + data + GET).verdict()
-    for pieces in all_splits(data + data + GET, short=500):
+    for pieces in all_splits(data + data + GET, places=60):
         assert run(parser, pieces).verdict() == verdict
     assert [stream.body for stream in verdict.streams] == [b"hello", b"hello", b""]
     assert [stream.upgrade for stream in verdict.streams] == [None] * 3

@@ -37,7 +37,7 @@ def memo(monkeypatch):
 def check_both(data, limits=DEFAULT):
     """A warm fast lane gives what the reference gives, whatever the cut."""
     expected = run("reference", data, limits).verdict()
-    for pieces in all_splits(data, short=300):
+    for pieces in all_splits(data, places=60):
         assert run("native", pieces, limits).verdict() == expected, pieces
     return expected
 
@@ -96,15 +96,15 @@ def test_no_line_opens_the_fast_lane_for_a_head_that_is_not_plain(memo):
         b"%b\r\nHost: a\r\n%b\r\n%b\r\n\r\n" % (line, one, two)
         for line in REQUEST_LINES
         for one in LINES
-        for two in LINES
+        for two in (LINES if line is REQUEST_LINES[0] else [b"X: y"])
     ]
     heads += [b"GET / HTTP/1.1\r\n%b\r\nHost: a\r\n\r\n" % line for line in LINES]
     heads += [b"GET / HTTP/1.1\r\n%b\r\n\r\n" % line for line in LINES]
+    expected = {data: run("reference", data + b"abc").verdict() for data in heads}
     for _ in range(2):
         for data in heads:
-            expected = run("reference", data + b"abc").verdict()
-            assert run("native", data + b"abc").verdict() == expected, data
-            assert run("native", [data, b"abc"]).verdict() == expected, data
+            assert run("native", data + b"abc").verdict() == expected[data], data
+            assert run("native", [data, b"abc"]).verdict() == expected[data], data
     assert memo.hits > 0
 
 

@@ -16,7 +16,7 @@ from .driver import DEFAULT, GET, Driver, all_splits, bytewise, read_answers, ru
 SMALL = Limits(max_target=64, max_header_bytes=256, max_headers=5)
 
 
-def assert_refused(parser, data, status, limits=DEFAULT, *, method="GET", short=160):
+def assert_refused(parser, data, status, limits=DEFAULT, *, method="GET", places=100):
     """One answer with this status, then the end, whatever the cut and whatever follows."""
     driver = run(parser, data + GET, limits)
     assert driver.streams == []
@@ -29,7 +29,7 @@ def assert_refused(parser, data, status, limits=DEFAULT, *, method="GET", short=
     assert driver.engine.receive_data(GET) == []
     assert not driver.engine.has_more_to_send
     verdict = driver.verdict()
-    for pieces in all_splits(data, GET, short=short):
+    for pieces in all_splits(data, GET, places=places):
         assert run(parser, pieces, limits).verdict() == verdict, pieces
     return answer
 
@@ -204,7 +204,7 @@ def test_every_visible_character_but_one_may_stand_in_a_path(parser):
             driver = run(parser, b"GET %b HTTP/1.1" % target + HOST)
             assert driver.streams[0].head.target == target
         else:
-            assert_refused(parser, b"GET %b HTTP/1.1" % target + HOST, 400, short=0)
+            assert_refused(parser, b"GET %b HTTP/1.1" % target + HOST, 400, places=0)
 
 
 GOOD_TARGETS = [
@@ -365,13 +365,13 @@ def test_control_characters_in_a_value_are_400(parser):
     """RFC 9110 §5.5: CR, LF and NUL must be refused; the others are as useless."""
     for byte in (*range(0x09), *range(0x0A, 0x20), 0x7F):
         head = b"GET / HTTP/1.1\r\nHost: a\r\nX: y%bz\r\n\r\n" % bytes([byte])
-        assert_refused(parser, head, 400, short=0)
+        assert_refused(parser, head, 400, places=0)
 
 
 def test_bytes_that_are_no_token_in_a_name_are_400(parser):
     for byte in (*range(0x21), *b'"(),/;<=>?@[\\]{}', *range(0x7F, 0x100)):
         head = b"GET / HTTP/1.1\r\nHost: a\r\nX%bY: z\r\n\r\n" % bytes([byte])
-        assert_refused(parser, head, 400, short=0)
+        assert_refused(parser, head, 400, places=0)
 
 
 def test_what_a_field_may_be(parser):
@@ -631,9 +631,9 @@ INVALID_HOSTS = [
 def test_invalid_host_is_400(parser, value):
     """RFC 9112 §3.2, on HTTP/1.0 too."""
     assert_refused(parser, b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n" % value, 400)
-    assert_refused(parser, b"GET / HTTP/1.0\r\nHost: %b\r\n\r\n" % value, 400, short=0)
+    assert_refused(parser, b"GET / HTTP/1.0\r\nHost: %b\r\n\r\n" % value, 400, places=0)
     # An absolute target overrides Host, but does not excuse it.
-    assert_refused(parser, b"GET http://b/ HTTP/1.1\r\nHost: %b\r\n\r\n" % value, 400, short=0)
+    assert_refused(parser, b"GET http://b/ HTTP/1.1\r\nHost: %b\r\n\r\n" % value, 400, places=0)
 
 
 @pytest.mark.parametrize(
@@ -709,9 +709,9 @@ def test_faulty_framing_comes_before_an_expectation(parser):
 
 
 def test_long_targets_are_414(parser):
-    for size in (65, 66, 100, 127, 128, 129, 130, 500, 2000):
+    for size in (65, 66, 127, 128, 129, 500):
         line = b"GET /%b HTTP/1.1" % (b"a" * (size - 1))
-        assert_refused(parser, line + HOST, 414, SMALL, short=700)
+        assert_refused(parser, line + HOST, 414, SMALL, places=60)
     target = b"/" + b"a" * 63
     driver = run(parser, bytewise(b"GET %b HTTP/1.1" % target + HOST), SMALL)
     assert driver.streams[0].head.target == target
@@ -719,7 +719,7 @@ def test_long_targets_are_414(parser):
 
 def test_a_target_without_end_is_414_while_it_comes(parser):
     """Byte by byte it was 400 once, because method and spaces were not counted alike."""
-    assert_refused(parser, b"GET /" + b"a" * 500, 414, SMALL, short=700)
+    assert_refused(parser, b"GET /" + b"a" * 500, 414, SMALL, places=60)
     driver = Driver(parser, SMALL).feed(b"GET /" + b"a" * 123)
     assert driver.terminated is None
     assert driver.feed(b"a").terminated.status == 414
@@ -750,15 +750,15 @@ def test_a_target_without_end_is_414_while_it_comes(parser):
     ids=lambda value: repr(value)[:30],
 )
 def test_several_faults_in_a_long_line(parser, line, status):
-    assert_refused(parser, line + HOST, status, SMALL, short=700)
+    assert_refused(parser, line + HOST, status, SMALL, places=60)
 
 
 def test_large_header_sections_are_431(parser):
-    for size in (350, 384, 385, 386, 400, 1000, 3000):
+    for size in (350, 385, 386, 1000):
         head = b"GET / HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"y" * size)
-        assert_refused(parser, head, 431, SMALL, short=1200)
+        assert_refused(parser, head, 431, SMALL, places=60)
         endless = b"GET / HTTP/1.1\r\nHost: a\r\nX: %b" % (b"y" * (size + 50))
-        assert_refused(parser, endless, 431, SMALL, short=1200)
+        assert_refused(parser, endless, 431, SMALL, places=60)
 
 
 def test_a_header_section_up_to_its_limit_is_fine(parser):
@@ -785,7 +785,7 @@ def test_a_header_section_up_to_its_limit_is_fine(parser):
 )
 def test_several_faults_in_a_large_section(parser, fields, status):
     head = b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % fields
-    assert_refused(parser, head, status, SMALL, short=700)
+    assert_refused(parser, head, status, SMALL, places=60)
 
 
 def test_too_many_fields_are_431(parser):

@@ -32,6 +32,7 @@ def make_app() -> App:
     app = App(lifespan=lifespan)
     _add_answers(app)
     _add_streams(app)
+    _add_upgrade(app)
     _add_redirects(app)
     _add_failures(app)
     return app
@@ -117,6 +118,12 @@ def _add_streams(app: App) -> None:
         async for piece in request.stream():
             yield piece.upper()
 
+    @app.get("/file")
+    async def file(request: Request) -> Response:
+        return Response.file(__file__)
+
+
+def _add_upgrade(app: App) -> None:
     @app.get("/upgrade")
     async def upgrade(request: Request) -> Response:
         async def shout(stream: Any) -> None:
@@ -127,10 +134,6 @@ def _add_streams(app: App) -> None:
                 await stream.send(data.upper())
 
         return Upgrade("shout", shout, {"x-greeting": "1"})
-
-    @app.get("/file")
-    async def file(request: Request) -> Response:
-        return Response.file(__file__)
 
 
 def _add_redirects(app: App) -> None:
