@@ -4,8 +4,8 @@ A request holds raw wire values and a `RequestChannel`, the server's side of it;
 event loop is a method of that channel.
 """
 
-from collections.abc import AsyncGenerator
-from types import EllipsisType
+from collections.abc import AsyncGenerator, Mapping
+from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
@@ -101,7 +101,7 @@ class Request:
         self.max_body = max_body
         self.scheme = scheme
         self.http_version = http_version
-        self.path_params: dict[str, Any] = _NO_PARAMS
+        self.path_params: Mapping[str, Any] = _NO_PARAMS
         self.route: MatchedRoute | None = None
         self._segments: list[str] | EllipsisType | None = ...
 
@@ -381,5 +381,5 @@ class Request:
         return f"<Request {self.method} {self.target.decode('latin-1')}>"
 
 
-#: Shared by all requests without any; replaced as a whole, never changed.
-_NO_PARAMS: dict[str, Any] = {}
+#: Shared by all requests without any.
+_NO_PARAMS: Mapping[str, Any] = MappingProxyType({})

@@ -13,7 +13,6 @@ from pathlib import Path
 from string import Template
 
 from examples.showcase.notes import create_note, notes
-
 from httpkit import App, HTTPError, Next, Request, Response, __version__
 
 HERE = Path(__file__).parent

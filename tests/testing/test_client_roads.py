@@ -109,6 +109,7 @@ def test_what_is_written_before_the_end_arrives() -> None:
         assert await transport.receive() == b"last"
         assert await transport.receive() == b""
         await transport.send(b"nobody reads this")
+        await transport.disconnect()
         assert events == ["made", "lost"]
 
     run_memory(test)

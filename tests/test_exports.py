@@ -1,0 +1,54 @@
+"""The public API is a decision: whatever is added or taken away has to be written down here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpkit
+import httpkit.testing
+
+PUBLIC = """
+    Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError FileBody
+    FormData FormLimits HTTPError HTTPKitError Handler Headers InvalidHeader Limits
+    LocalProtocolError Middleware MutableHeaders Next ProtocolError Query RawStream
+    RemoteProtocolError Request Response Router Server URL Upgrade UploadedFile __version__ serve
+""".split()
+
+TESTING = """
+    AsyncClient AsyncStream AsyncUpgradedStream Client Cookies Informational Response Stream
+    UnexpectedStatusError UpgradedStream
+""".split()
+
+#: What importing the package must not load: programs, test tools, and what is not used yet.
+NOT_LOADED = "click cryptography h2 httpkit.cli httpkit.testing http.cookiejar wsproto".split()
+
+
+def test_the_package() -> None:
+    assert sorted(httpkit.__all__) == sorted(PUBLIC)
+    for name in PUBLIC:
+        assert hasattr(httpkit, name)
+
+
+def test_the_clients() -> None:
+    assert sorted(httpkit.testing.__all__) == sorted(TESTING)
+    for name in TESTING:
+        assert hasattr(httpkit.testing, name)
+
+
+def test_the_public_names_are_documented() -> None:
+    for name in PUBLIC:
+        value = getattr(httpkit, name)
+        if isinstance(value, type):
+            assert value.__doc__, f"{name} has no docstring"
+
+
+def test_importing_loads_what_serving_needs_only() -> None:
+    code = "import sys, httpkit; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert [name for name in NOT_LOADED if name in loaded] == []
+
+
+def test_types_are_shipped() -> None:
+    assert Path(httpkit.__file__).with_name("py.typed").is_file()

@@ -1,0 +1,122 @@
+"""The layers of ARCHITECTURE.md, as far as import-linter cannot see them.
+
+import-linter checks the contracts of pyproject.toml. Here stands that the contracts cover every
+module, that their list of exceptions does not grow, and, without any tool, that the pure layers
+stay pure.
+"""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "httpkit"
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+    "contracts"
+]
+
+#: The one door from an application to a server.
+EXCEPTIONS = {"httpkit.app -> httpkit.cli.run"}
+IMPURE = {"asyncio", "logging", "select", "selectors", "socket", "ssl", "threading", "time"}
+BORDERS = {"__main__", "cli", "testing"}
+
+
+def contract(name: str) -> dict[str, list[str]]:
+    """A contract by the beginning of its name."""
+    return next(each for each in CONTRACTS if each["name"].startswith(name))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[str, str | None]]:
+    """Every module that a file imports, anywhere in it, with the function that does it."""
+
+    def visit(node: ast.AST, function: str | None) -> Iterator[tuple[str, str | None]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, function) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path} has a relative import"
+                assert child.module is not None
+                yield child.module, function
+            inner = child.name if isinstance(child, ast.FunctionDef) else function
+            yield from visit(child, inner)
+
+    yield from visit(ast.parse(path.read_text()), None)
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def top_level(name: str) -> str:
+    """The first part below the package: `httpkit.routing.tree` is `routing`."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def layer(name: str) -> set[str]:
+    """The modules of a layer, by a contract that lists it."""
+    modules = contract(name)["source_modules"]
+    return {module.removeprefix("httpkit.") for module in modules}
+
+
+PURE = layer("Vocabulary and protocols")
+APPLICATION = layer("Applications know no server")
+SERVER = layer("Servers know no application")
+
+
+def test_the_exceptions_are_the_ones_that_are_written_down() -> None:
+    found = {each for contract in CONTRACTS for each in contract.get("ignore_imports", ())}
+    assert found == EXCEPTIONS
+
+
+def test_the_exception_is_one_function() -> None:
+    doors = [
+        (module_name(path), function)
+        for path in FILES
+        for name, function in imports(path)
+        if top_level(name) in BORDERS and top_level(module_name(path)) not in BORDERS
+    ]
+    assert doors == [("httpkit.app", "run")]
+
+
+def test_every_module_is_in_a_layer() -> None:
+    known = PURE | APPLICATION | SERVER | BORDERS
+    found = {top_level(module_name(path)) for path in FILES} - {""}
+    assert found == known
+
+
+def test_the_stacks_of_layers_name_the_same_modules() -> None:
+    stacks = [
+        {module.strip() for layer in contract(name)["layers"] for module in layer.split(":")}
+        for name in ("The server stack", "The application stack")
+    ]
+    vocabulary = PURE - {"protocol"}
+    assert stacks[0] == {f"httpkit.{name}" for name in vocabulary | SERVER | BORDERS}
+    assert stacks[1] == {f"httpkit.{name}" for name in vocabulary | APPLICATION | BORDERS}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if top_level(module_name(path)) in PURE],
+    ids=lambda path: module_name(path).removeprefix("httpkit."),
+)
+def test_pure_modules_import_nothing_impure(path: Path) -> None:
+    for name, _ in imports(path):
+        assert name.partition(".")[0] not in IMPURE, f"{path} imports {name}"
+
+
+def test_nobody_inside_imports_the_facade() -> None:
+    for path in FILES:
+        if top_level(module_name(path)) not in BORDERS:
+            assert "httpkit" not in {name for name, _ in imports(path)}, path
+
+
+def test_the_facade_opens_no_border() -> None:
+    facade = {top_level(name) for name, _ in imports(PACKAGE / "__init__.py")}
+    assert not facade & BORDERS
