@@ -159,11 +159,6 @@ class Connection(asyncio.Protocol):
 
     # --- called by exchanges and the owner ---------------------------------------------------
 
-    @property
-    def lost(self) -> bool:
-        """Whether the socket is closed."""
-        return self._lost
-
     def flush(self) -> None:
         """Write what the engine has queued; does nothing inside a batch."""
         if self.busy or self._lost:

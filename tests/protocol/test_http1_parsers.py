@@ -4,9 +4,11 @@ import pytest
 
 from httpkit.errors import ConfigurationError, RemoteProtocolError
 from httpkit.protocol import http1
-from httpkit.protocol.http1 import Preamble, choose_parser, make_engine
+from httpkit.protocol.engine import Close
+from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser, make_engine
 from httpkit.protocol.http1.native import HttptoolsParser
 from httpkit.protocol.http1.reference import H11Parser
+from httpkit.response import Response
 
 from .driver import DATE, DEFAULT
 
@@ -73,6 +75,26 @@ def test_an_incomplete_head_is_refused_by_the_reference():
     """The guard gives whole heads only; httptools would wait in silence."""
     with pytest.raises(RemoteProtocolError, match="incomplete"):
         H11Parser().parse_head(b"GET / HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_body_that_only_the_parser_refuses_is_refused(answered):
+    """No such bytes are known; were there any, the engine must not pass them on."""
+
+    class Fussy(H11Parser):
+        def parse_body(self, raw):
+            raise RemoteProtocolError("The body is malformed.")
+
+    engine = HTTP1Engine(Fussy(), DEFAULT, Preamble(DATE))
+    engine.receive_data(CHUNKED)
+    if answered:
+        engine.send_response(1, Response("early"))
+        engine.data_to_send()
+    events = engine.receive_data(b"1\r\na\r\n")
+    assert events[-1].error.status == 400
+    assert events[-1].status == (None if answered else 400)
+    assert engine.has_more_to_send is not answered
+    assert engine.close is Close.LINGER
 
 
 def test_names(library, parser):

@@ -1,0 +1,141 @@
+"""The documentation is true: its examples run, its tables are complete, its links lead somewhere.
+
+The Python blocks of a page are run in order, in one namespace; functions called `test_…` are
+called at its end.
+"""
+
+import asyncio
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from httpkit import Config, FormLimits, Limits
+from httpkit.cli.options import describe_fields
+from httpkit.cli.run import run_command
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+#: Text that is not Markdown prose: fenced blocks.
+_FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
+
+
+class Block(NamedTuple):
+    """A fenced block, and the line of its first line."""
+
+    info: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text()
+    for found in _FENCE.finditer(text):
+        line = text.count("\n", 0, found.start("text")) + 1
+        yield Block(found["info"], found["text"], line)
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+WITH_CODE = [page for page in PAGES if any(block.info == "python" for block in blocks(page))]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=page_id)
+def test_examples(page: Path) -> None:
+    namespace: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page):
+        if block.info == "python":
+            # Blank lines in front: a traceback then names the line of the page.
+            source = "\n" * (block.line - 1) + block.text
+            exec(compile(source, page, "exec", dont_inherit=True), namespace)
+    for name, value in list(namespace.items()):
+        if name.startswith("test_"):
+            result = value()
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
+
+
+def test_the_hello_of_the_readme_is_the_example() -> None:
+    hello = next(block for block in blocks(ROOT / "README.md") if block.info == "python")
+    assert (ROOT / "examples" / "hello.py").read_text().endswith(hello.text)
+
+
+def test_every_block_says_what_it_is() -> None:
+    known = {"python", "sh", "console", ""}
+    for page in PAGES:
+        for block in blocks(page):
+            assert block.info in known, f"{page}:{block.line}"
+
+
+def test_all_pages_are_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "index.md" or f"({page.name})" in index
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(_FENCE.sub("", page.read_text())):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page} links to {target}"
+        if anchor:
+            assert anchor in anchors(file), f"{page} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of the headings of a page, as forges make them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_options_of_the_command_line_exist() -> None:
+    known = {opt for param in run_command.params for opt in (*param.opts, *param.secondary_opts)}
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for line in page.read_text().splitlines():
+            if "httpkit run" in line or line.startswith(("`--", "| `--")):
+                unknown = set(_OPTION.findall(line)) - known - {"--help"}
+                assert not unknown, f"{page}: {line}"
+
+
+def show(default: float | None) -> str:
+    if default is None:
+        return "off"
+    return f"{default:g}" if isinstance(default, float) else f"{default:_}"
+
+
+@pytest.mark.parametrize("struct", [Limits, FormLimits])
+def test_the_tables_of_limits(struct: type[msgspec.Struct]) -> None:
+    page = (ROOT / "docs" / "server.md").read_text()
+    texts = describe_fields(struct)
+    rows = []
+    for field in msgspec.structs.fields(struct):
+        default = field.default
+        shown = (
+            f"{default:g}" if isinstance(default, float) else f"{default:_}" if default else "off"
+        )
+        rows.append(f"| `{field.name}` | {shown} | {texts[field.name]} |")
+    table = "\n".join(["| name | default | what it limits |", "|---|---|---|", *rows])
+    assert table in page, f"docs/server.md should contain\n{table}"
+
+
+def test_the_defaults_that_the_text_names() -> None:
+    page = (ROOT / "docs" / "server.md").read_text()
+    assert f"`shutdown_timeout` ({Limits().shutdown_timeout:g} s)" in page
+    assert f"permissions are {Config().unix_mode:o}" in page
