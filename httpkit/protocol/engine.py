@@ -80,6 +80,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def has_more_input(self) -> bool:
+        """Whether `receive_data(b"")` may give events that waited for an answer to end."""
+        ...
+
+    @property
     def has_more_to_send(self) -> bool:
         """Whether `data_to_send` would give something."""
         ...

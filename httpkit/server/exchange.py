@@ -117,7 +117,7 @@ class Exchange:
             return
         self._context = context = copy_context()
         try:
-            result = context.run(server.application, self.request)
+            result = context.run(server.call, self.request)
         except Exception as error:  # noqa: BLE001 - an application must not; answered 500
             self.fail(error)
             return

@@ -74,6 +74,7 @@ class Server:
 
     def __init__(self, application: Application, config: Config) -> None:
         self.application = application
+        self.call = application.__call__
         self.config = config
         self.limits: Limits = config.limits
         self.max_body = config.limits.max_body

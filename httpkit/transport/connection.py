@@ -230,6 +230,8 @@ class Connection(asyncio.Protocol):
                 ):
                     self._book_pump()
                     break
+                if not self.engine.has_more_input:
+                    break
                 events = self.engine.receive_data(b"")
         finally:
             self.busy = False

@@ -81,9 +81,9 @@ class ReceivingSide(ConnectionState):
                 self._scanned = 0
             self._buffer = data
             self._position = 0
+            self.has_more_input = True
         elif self._position == len(self._buffer):
-            self._buffer = b""  # nothing is left: an idle connection keeps no memory
-            self._position = self._scanned = 0
+            self._drop_input()  # nothing is left: an idle connection keeps no memory
             return self._end_raw() if self._eof and self._receive is RAW else []
         state = self._receive
         if state is IDLE or state is HEAD:

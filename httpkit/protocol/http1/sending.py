@@ -9,6 +9,7 @@ from httpkit.protocol.engine import Close
 from httpkit.protocol.http1.serialize import (
     CLOSE,
     PLAIN,
+    SIZES,
     serialize_fields,
     serialize_head,
 )
@@ -61,7 +62,8 @@ class SendingSide(ConnectionState):
             key = (response.status, response.raw_headers, connection)
             head = preamble.memo.get(key) or preamble.sized_head(response, connection)
             if head:
-                data = b"%b%d\r\n\r\n%b" % (head, len(body), body)
+                size = len(body)
+                data = head + (SIZES[size] if size < len(SIZES) else b"%d\r\n\r\n" % size) + body
                 self._out.append(data)
                 self._queued += len(data)
                 if self._receive is COMPLETE and connection is not CLOSE and not self._eof:

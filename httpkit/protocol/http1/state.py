@@ -137,6 +137,7 @@ class ConnectionState:
         "_version",
         "body_received",
         "close",
+        "has_more_input",
         "last_stream_id",
     )
 
@@ -147,6 +148,7 @@ class ConnectionState:
         self._fast_limit = min(limits.max_target, limits.max_header_bytes)
         self._preamble = preamble
         self.close = Close.OPEN
+        self.has_more_input = False
         self.last_stream_id = 0
         self.body_received = 0
         # Input that is not parsed yet is _buffer[_position:]; of it, all before _scanned has no
@@ -265,6 +267,7 @@ class ConnectionState:
             self._terminate()
 
     def _drop_input(self) -> None:
+        self.has_more_input = False
         self._buffer = b""
         self._position = self._scanned = 0
 
