@@ -3,7 +3,8 @@
 #   make demo       the showcase on http://127.0.0.1:8000
 #   make test       every test that needs Python packages only
 #   make test-all   the slow tests too, and those that need programs of the system (wrk, nghttp, curl)
-#   make coverage   test-all, measured, with the thresholds
+#   make test-slow  the slow tests alone
+#   make coverage   all but the slow tests, measured, with the thresholds
 #   make lint       ruff, mypy, import-linter
 #   make bench      the benchmarks (wrk)
 #   make clean      remove what was installed and measured
@@ -15,7 +16,7 @@ PYTEST := $(BIN)/python -m pytest
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: demo test test-all coverage lint format bench clean
+.PHONY: demo test test-all test-slow coverage lint format bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/httpkit run examples.showcase.app:app --host $(HOST) --port $(PORT)
@@ -26,9 +27,13 @@ test: $(VENV)/test.stamp
 test-all: $(VENV)/test.stamp
 	$(PYTEST) -n auto
 
+test-slow: $(VENV)/test.stamp
+	$(PYTEST) -n auto -m slow
+
+# Without the slow tests: gigabytes and thousands of sockets reach no further line, only later.
 coverage: $(VENV)/test.stamp
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage run -m pytest -n auto -m "not slow"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=95
 	$(BIN)/coverage report --fail-under=100 --include="httpkit/protocol/*,httpkit/semantics/*"

@@ -7,7 +7,8 @@ Theory of operation:
 2. `receive_*` never raise for anything a peer can do: the engine queues the answer that the
    protocol prescribes and says so with `ConnectionTerminated` or `StreamReset`.
 3. `send_*` raise `LocalProtocolError` for what must not reach the wire, before any byte of it is
-   queued; a call on a stream that has ended does nothing, since the peer may end one at any time.
+   queued: a second head and a body without one are such mistakes. A call on a stream that has
+   ended does nothing, since the peer may end one at any time.
 4. After an answer is complete, `receive_data(b"")` gives the events that waited for it.
 """
 
@@ -98,7 +99,7 @@ class Engine(Protocol):
         ...
 
     def receive_timeout(self) -> list[Event]:
-        """The deadline named by `deadline_kind` has passed."""
+        """The deadline named by `deadline_kind` has passed; without one, nothing happens."""
         ...
 
     def consume(self, stream_id: int, size: int) -> None:

@@ -196,15 +196,15 @@ class Exchange:
         (a forbidden header, a wrong Content-Length), streams that break, and applications that
         are no `App`.
         """
-        late = self._timed_out and isinstance(error, asyncio.CancelledError)
-        if late:
-            error = HTTPError(503, "The request took too long.")
         if self.gone:
             # Its end was expected, unless the handler failed while it was being cancelled.
-            if not isinstance(error, asyncio.CancelledError | ClientDisconnected):
+            if not isinstance(error, asyncio.CancelledError | ClientDisconnected | HTTPError):
                 self._log(error)
             self.finish()
             return
+        late = self._timed_out and isinstance(error, asyncio.CancelledError)
+        if late:
+            error = HTTPError(503, "The request took too long.")
         headers: HeaderFields | None = None
         if isinstance(error, HTTPError):
             status, text, headers = error.status, error.detail, error.headers

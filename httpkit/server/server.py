@@ -117,8 +117,11 @@ class Server:
 
         Raises:
             ConfigurationError: a mistake in the application, or an address that cannot be used.
+            RuntimeError: it has been started or stopped before.
             Exception: whatever the lifespan raises.
         """
+        if self._starting is not None or self.stopping:
+            raise RuntimeError("a Server can be started once; make another one")
         self.application.on_freeze()
         self.loop = asyncio.get_running_loop()
         self.starter = TaskStarter(self.loop)
@@ -211,8 +214,11 @@ class Server:
             for connection in list(self._connections):
                 connection.begin_shutdown()
             await self._drain()
+        except asyncio.CancelledError:
+            self.abort()
+            await self._wait_idle(_CLEANUP)
+            raise
         finally:
-            self.abort()  # there is nothing left, unless this call was cancelled
             try:
                 await self._stack.aclose()
             finally:

@@ -13,7 +13,7 @@ from collections.abc import (
     Coroutine,
     Iterable,
 )
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from contextvars import Context, copy_context
 from inspect import isawaitable
 from typing import Any, TypeVar
@@ -75,10 +75,13 @@ class DirectDriver:
         self._numbers += 1
         client = Address("127.0.0.1", self._numbers)
         record = self._application.expect(client)
-        reply = DirectReply(self._application, record, self._context, self._replies.discard)
+        channel = Channel(client, request.body)
+        reply = DirectReply(
+            self._application, record, channel, self._context.copy(), self._replies.discard
+        )
         self._replies.add(reply)
         try:
-            await reply.start(request, client, self._max_body)
+            await reply.start(request, self._max_body)
         except BaseException:
             await reply.close()
             raise
@@ -147,22 +150,23 @@ class DirectReply:
 
     status = 0
     http_version = "1.1"
-    _channel: Channel | None = None
     _response: Response
 
     def __init__(
         self,
         application: ObservedApplication,
         record: Record,
+        channel: Channel,
         context: Context,
         on_close: Callable[["DirectReply"], None],
     ) -> None:
         self.headers = Headers()
         self.trailers = Headers()
-        self.informational: list[Informational] = []
+        self.informational = channel.informational
         self._application = application
         self._record = record
-        self._context = context.copy()
+        self._channel = channel
+        self._context = context
         self._on_close = on_close
         self._task: asyncio.Task[Any] | None = None
         # Pieces of the body, or of an upgraded stream; `None` where it is cut short. One waits,
@@ -171,12 +175,10 @@ class DirectReply:
         self._sent: asyncio.Queue[bytes] = asyncio.Queue()
         self._ended = False
 
-    async def start(self, request: PreparedRequest, client: Address, max_body: int | None) -> None:
+    async def start(self, request: PreparedRequest, max_body: int | None) -> None:
         """Run the handler; the body is left for `receive`."""
-        self._channel = channel = Channel(client, request.body)
-        self.informational = channel.informational
-        channel.request = Request(
-            channel,
+        self._channel.request = made = Request(
+            self._channel,
             request.method,
             request.target,
             request.headers,
@@ -184,7 +186,7 @@ class DirectReply:
             authority=request.header(b"host") or b"",
             max_body=max_body,
         )
-        response = await self._begin(self._answer(channel.request))
+        response = await self._begin(self._answer(made))
         self._response = response
         self.status = response.status
         fields, body = self._prepare(response, request)
@@ -238,7 +240,7 @@ class DirectReply:
             elif isinstance(source, Upgrade):
                 await source.session(RawEnd(self._sent, self._pieces))
             else:
-                await self._produce_pieces(aiter(source))
+                await self._produce_pieces(source)
             trailers = self._response.trailers
             fields = encode_fields(trailers() if callable(trailers) else trailers)
             self.trailers = Headers(fields)
@@ -251,13 +253,11 @@ class DirectReply:
             if isinstance(source, FileBody):
                 source.close()
 
-    async def _produce_pieces(self, iterator: AsyncIterator[bytes | str]) -> None:
-        try:
-            async for piece in iterator:
+    async def _produce_pieces(self, pieces: AsyncIterable[bytes | str]) -> None:
+        assert isinstance(pieces, AsyncGenerator)  # of ObservedApplication, around the handler's
+        async with aclosing(pieces):
+            async for piece in pieces:
                 await self._put(piece.encode() if isinstance(piece, str) else piece)
-        finally:
-            if isinstance(iterator, AsyncGenerator):
-                await iterator.aclose()
 
     async def _put(self, piece: bytes) -> None:
         if piece:
@@ -291,9 +291,8 @@ class DirectReply:
 
     async def close(self) -> None:
         """Cancel what runs."""
-        if self._channel is not None:
-            self._channel.disconnected = True
-            self._channel.request = None
+        self._channel.disconnected = True
+        self._channel.request = None
         if self._task is not None and not self._task.done():
             self._task.cancel("the client has gone")
             await asyncio.wait([self._task])

@@ -10,7 +10,7 @@ from contextvars import Context, copy_context
 
 import h11
 
-from httpkit.errors import RemoteProtocolError
+from httpkit.errors import LocalProtocolError, RemoteProtocolError
 from httpkit.headers import Headers
 from httpkit.server.config import Config
 from httpkit.server.server import Server
@@ -88,7 +88,7 @@ class WireDriver:
         if connection.reusable:
             connection.state.start_next_cycle()
             self._idle.append(connection)
-        elif connection in self._connections:
+        else:
             self._connections.remove(connection)
             await connection.close()
 
@@ -141,10 +141,17 @@ class WireReply:
     # --- the request -------------------------------------------------------------------------
 
     async def start(self, request: PreparedRequest) -> None:
-        """Send the request, its body in the background, and receive the head of the answer."""
-        head = self._state.send(
-            h11.Request(method=request.method, target=request.target, headers=request.headers)
-        )
+        """Send the request, its body in the background, and receive the head of the answer.
+
+        Raises:
+            LocalProtocolError: h11 does not send such a head; a socket would.
+        """
+        try:
+            head = self._state.send(
+                h11.Request(method=request.method, target=request.target, headers=request.headers)
+            )
+        except h11.LocalProtocolError as error:
+            raise LocalProtocolError(f"this client cannot send {request}: {error}") from error
         assert head is not None
         if (request.header(b"expect") or b"").lower() != b"100-continue":
             self._may_send_body.set()

@@ -112,6 +112,7 @@ class Connection(asyncio.Protocol):
         self._lingering = False
         self._reading_paused = False
         self._writing_paused = False
+        self._resuming = False
         # A turn of the loop is booked for requests that one batch left over.
         self._pump_booked = False
         self._deadline = DeadlineWatch()
@@ -154,8 +155,12 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The socket takes bytes again."""
         self._writing_paused = False
-        self.flush()
-        self.pump()
+        self._resuming = True
+        try:
+            self.flush()
+            self.pump()
+        finally:
+            self._resuming = False
 
     # --- called by exchanges and the owner ---------------------------------------------------
 
@@ -178,7 +183,12 @@ class Connection(asyncio.Protocol):
         if self.streams or self._reading_paused or self._writing_paused or self._pump_booked:
             self._update_reading()
         if engine.close is not Close.OPEN and not engine.has_more_to_send:
-            self._close(engine.close)
+            if self._resuming:
+                # asyncio's transport does not expect its end from inside `resume_writing`, and
+                # would report the loss twice.
+                self.owner.loop.call_soon(self.flush)
+            else:
+                self._close(engine.close)
 
     def pump(self) -> None:
         """Go on with requests that waited for an answer to end, then flush.
@@ -201,9 +211,12 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def abort(self) -> None:
-        """Close at once; handlers are cancelled."""
+        """Reset the connection at once; handlers are cancelled.
+
+        Closed instead, the kernel would go on to offer what the peer does not take.
+        """
         if not self._lost:
-            self.transport.abort()
+            self._close(Close.ABORT)
 
     # --- inside ------------------------------------------------------------------------------
 

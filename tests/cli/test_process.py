@@ -1,5 +1,6 @@
 """What `server.process` does that no test could survive, and where it refuses to run."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from httpkit import App, Config, ConfigurationError
+from httpkit import App, Config, ConfigurationError, Server
 from httpkit.server import process
 
 
@@ -56,6 +57,29 @@ def test_it_ends_even_if_the_log_cannot_be_written(foreground: Any) -> None:
     with pytest.raises(Ended):
         foreground.run.receive_signal(signal.SIGINT, None)
     assert foreground.calls[-1] == ("exit", 128 + signal.SIGINT)
+
+
+def test_it_ends_without_an_access_log(foreground: Any) -> None:
+    foreground.run._server.access_log = None
+    foreground.run.receive_signal(signal.SIGINT, None)
+    with pytest.raises(Ended):
+        foreground.run.receive_signal(signal.SIGINT, None)
+    assert foreground.calls[-1] == ("exit", 128 + signal.SIGINT)
+
+
+def test_a_signal_before_the_start_keeps_it_from_starting() -> None:
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        server = Server(App(lifespan=never), Config(port=0))
+        run = process.Foreground(server, loop, print)
+        run.receive_signal(signal.SIGINT, None)
+        await asyncio.sleep(0)
+        return await run.serve()
+
+    def never(app: App) -> Any:
+        raise AssertionError
+
+    assert asyncio.run(main()) == process.ExitCode.STOPPED
 
 
 def test_a_signal_after_the_end_is_ignored(foreground: Any) -> None:

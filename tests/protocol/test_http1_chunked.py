@@ -10,7 +10,7 @@ from httpkit.limits import Limits
 from httpkit.protocol.engine import Close
 from httpkit.protocol.http1.chunked import ChunkGuard
 
-from .driver import DEFAULT, GET, Driver, all_splits, bytewise, read_answers, run
+from .driver import DEFAULT, GET, Driver, all_splits, bytewise, fewer, read_answers, run
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 SMALL = Limits(max_header_bytes=256, max_headers=5)
@@ -19,7 +19,7 @@ SMALL = Limits(max_header_bytes=256, max_headers=5)
 def assert_refused(parser, body, status, received=b"", limits=DEFAULT, *, places=100):
     """The stream is reset, one answer says so, and nothing behind it is read."""
     verdicts = []
-    for pieces in all_splits(body, GET, places=places):
+    for pieces in all_splits(body, GET, places=fewer(parser, places)):
         driver = run(parser, [HEAD, *pieces], limits)
         (stream,) = driver.streams
         assert (stream.reset, stream.ended, stream.body) == (True, False, received), pieces
@@ -35,7 +35,7 @@ def assert_refused(parser, body, status, received=b"", limits=DEFAULT, *, places
 def assert_accepted(parser, body, received, trailers=(), limits=DEFAULT, *, places=100):
     """The body is this, and the request behind it is seen."""
     verdicts = []
-    for pieces in all_splits(body, GET, places=places):
+    for pieces in all_splits(body, GET, places=fewer(parser, places)):
         driver = run(parser, [HEAD, *pieces], limits)
         verdicts.append(driver.verdict())
         assert verdicts[-1] == verdicts[0], pieces

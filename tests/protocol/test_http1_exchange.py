@@ -498,7 +498,9 @@ def test_the_end_of_input_before_the_upgrade_is_not_forgotten(parser):
     for rest in (b"", b"raw"):
         driver = started(parser, UPGRADE + rest).eof()
         driver.engine.accept_upgrade(1, Response(b""), b"foo")
+        assert driver.engine.has_more_input
         collect(driver)
+        assert not driver.engine.has_more_input
         ends = [event.end_stream for event in driver.events if isinstance(event, DataReceived)]
         assert ends == ([True] if not rest else [False, True])
         assert driver.streams[0].body == rest

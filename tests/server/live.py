@@ -5,7 +5,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from httpkit.request import Request
 from httpkit.response import Response
@@ -102,7 +102,7 @@ class LiveServer:
         await self.server.stop()
         self.left_behind = asyncio.all_tasks() - {asyncio.current_task()}
 
-    def __enter__(self) -> "LiveServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         try:
             self._ready.result(PATIENCE)
@@ -118,8 +118,8 @@ class LiveServer:
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the server does not stop"
         if kind is None:
-            assert not self.unhandled
-            assert not self.left_behind
+            assert not self.unhandled, self.unhandled
+            assert not self.left_behind, self.left_behind
             assert self.server.counters.connections_open == 0
             assert self.server.counters.requests_in_flight == 0
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from httpkit.errors import HTTPError
+from httpkit.errors import BodyTooLarge, HTTPError
 from httpkit.response import Response
 
 from .wire import chunked, make_request
@@ -248,7 +248,7 @@ def test_a_handler_may_catch_too_large_a_body(live) -> None:
     async def handler(request):
         try:
             await request.body()
-        except Exception as error:
+        except BodyTooLarge as error:
             raise HTTPError(400, type(error).__name__) from None
 
     client = live(handler, max_body=10).connect()
@@ -328,6 +328,6 @@ def test_a_reader_left_behind_is_told(live) -> None:
     client = server.connect()
     client.request("/", "Content-Length: 3", method="POST")
     assert client.receive().body == b"early"
-    server.until(lambda: tasks[0].done())
+    server.until(tasks[0].done)
     with pytest.raises(RuntimeError, match="before the request is answered"):
         tasks[0].result()

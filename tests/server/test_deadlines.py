@@ -259,6 +259,26 @@ def test_request_timeout_of_a_handler_that_fails(live, caplog) -> None:
     assert "ValueError: broken cleanup" in caplog.text
 
 
+def test_a_client_that_leaves_after_the_request_timeout(live, caplog) -> None:
+    async def handler(request):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await released.wait()
+
+    released = asyncio.Event()
+    server = live(handler, request_timeout=10)
+    client = server.connect()
+    client.request()
+    server.until(lambda: server.requests)
+    server.pass_time(10.1)
+    client.reset()
+    server.until(lambda: server.connection() is None)
+    server.call(released.set)
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    assert "failed" not in caplog.text
+
+
 @pytest.mark.parametrize("timeout", [None, 10])
 def test_a_request_in_time_hears_nothing_of_it(live, timeout) -> None:
     async def handler(request):

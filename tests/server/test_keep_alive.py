@@ -277,6 +277,7 @@ def take_slowly(server, client, seconds) -> None:
         client.receive_exactly(len(BIG) // 4)
         server.until(lambda before=before: transport.get_write_buffer_size() < before)
         server.pass_time(seconds)
+        assert not server.call(transport.is_closing)
     client.receive_exactly(len(BIG) - 3 * (len(BIG) // 4))
 
 

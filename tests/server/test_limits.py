@@ -37,11 +37,24 @@ def test_max_connections(live) -> None:
 
 
 def test_room_that_was_counted_twice_is_found_again(live) -> None:
-    """A connection counts from the moment it is accepted, but only once when it is open."""
-    server = live(max_connections=3)
-    clients = [server.connect() for _ in range(3)]
-    for client in clients:
-        assert client.get().status == 200
+    """For a moment a socket is a connection and still being opened."""
+
+    async def connect_accepted_socket(factory, sock):
+        result = await original(factory, sock)
+        await released.wait()
+        return result
+
+    released = asyncio.Event()
+    server = live(max_connections=2)
+    original = server.loop.connect_accepted_socket
+    server.loop.connect_accepted_socket = connect_accepted_socket
+    assert server.connect().get().status == 200
+    second = server.connect()
+    second.request()
+    server.until(lambda: server.server._acceptor._full)
+    second.expect_silence()
+    server.call(released.set)
+    assert second.receive().status == 200
 
 
 def test_a_connection_that_could_not_be_opened_makes_room(live, monkeypatch) -> None:

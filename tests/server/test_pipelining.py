@@ -125,9 +125,7 @@ def test_bodies_between_pipelined_requests(live) -> None:
 
 def test_pipelined_bodies_nobody_reads(live) -> None:
     client = live(echo_path).connect()
-    client.send(
-        b"".join(make_request(f"/{i}", method="POST", body=b"x" * 1000) for i in range(20))
-    )
+    client.send(b"".join(make_request(f"/{i}", method="POST", body=b"x" * 1000) for i in range(20)))
     assert [client.receive().body for _ in range(20)] == [b"/%d" % i for i in range(20)]
 
 

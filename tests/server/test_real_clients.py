@@ -88,9 +88,7 @@ def test_curl_with_http_1_0(server) -> None:
 @pytest.mark.system
 def test_curl_uploads(server) -> None:
     data = b"a" * 2_000_000  # curl expects 100-continue from a megabyte on
-    output = run(
-        "curl", "-sv", "-o", "/dev/null", "--data-binary", "@-", url(server), data=data
-    )
+    output = run("curl", "-sv", "-o", "/dev/null", "--data-binary", "@-", url(server), data=data)
     assert "100 Continue" in output
     assert "< x-length: 2000000" in output
 

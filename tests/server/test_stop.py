@@ -195,10 +195,8 @@ def test_a_handler_that_ignores_its_cancellation_is_left_behind(live, caplog, mo
 
     async def handler(request):
         while not released.is_set():
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await released.wait()
-            except asyncio.CancelledError:
-                pass
         return Response("late")
 
     released = asyncio.Event()
@@ -285,7 +283,8 @@ def test_whoever_stops_waits_for_the_end(live) -> None:
     client.request()
     server.until(lambda: server.requests)
     first, second = server.begin_stop(), server.begin_stop()
-    server.call(lambda: None)
+    for _ in range(10):
+        server.call(lambda: None)
     assert not first.done()
     assert not second.done()
     server.call(released.set)
@@ -318,8 +317,7 @@ def test_a_cancelled_stop_stops_at_once(live) -> None:
     client.request()
     server.until(lambda: server.requests)
     server.wait(stop_and_cancel())
-    server.until(lambda: "cancelled" in server.application.events)
-    assert "leave" in server.application.events
+    assert server.application.events == ["freeze", "enter", "cancelled", "leave"]
     assert refuses(server.address)
 
 
@@ -365,6 +363,7 @@ def test_stop_during_start(loop) -> None:
         @asynccontextmanager
         async def lifespan(self):
             self.events.append("entering")
+            entering.set()
             await released.wait()
             self.events.append("entered")
             yield
@@ -374,8 +373,7 @@ def test_stop_during_start(loop) -> None:
         application = Application()
         server = serve(application, port=0, access_log=False)
         start = asyncio.create_task(server.start())
-        while "entering" not in application.events:
-            await asyncio.sleep(0)
+        await entering.wait()
         stop = asyncio.create_task(server.stop())
         for _ in range(5):
             await asyncio.sleep(0)
@@ -386,7 +384,7 @@ def test_stop_during_start(loop) -> None:
         await start
         assert refuses(server.addresses[0])
 
-    released = asyncio.Event()
+    entering, released = asyncio.Event(), asyncio.Event()
     run(main(), loop)
 
 
@@ -395,6 +393,7 @@ def test_a_start_that_is_cancelled(loop) -> None:
         @asynccontextmanager
         async def lifespan(self):
             self.events.append("entering")
+            entering.set()
             try:
                 await asyncio.Event().wait()
                 yield
@@ -405,8 +404,7 @@ def test_a_start_that_is_cancelled(loop) -> None:
         application = Application()
         server = serve(application, port=0, access_log=False)
         start = asyncio.create_task(server.start())
-        while "entering" not in application.events:
-            await asyncio.sleep(0)
+        await entering.wait()
         start.cancel()
         with pytest.raises(asyncio.CancelledError):
             await start
@@ -414,6 +412,7 @@ def test_a_start_that_is_cancelled(loop) -> None:
         assert refuses(server.addresses[0])
         await server.stop()
 
+    entering = asyncio.Event()
     run(main(), loop)
 
 
@@ -481,6 +480,19 @@ def test_an_access_log_that_cannot_be_opened(loop, tmp_path) -> None:
 
 def test_a_server_that_was_never_started(loop) -> None:
     run(serve(Script(), port=0).stop(), loop)
+
+
+def test_a_server_starts_once(loop) -> None:
+    async def main() -> None:
+        server = serve(Script(), port=0, access_log=False)
+        await server.start()
+        with pytest.raises(RuntimeError, match="can be started once"):
+            await server.start()
+        await server.stop()
+        with pytest.raises(RuntimeError, match="can be started once"):
+            await server.start()
+
+    run(main(), loop)
 
 
 def test_two_servers_in_one_loop(live) -> None:
@@ -590,6 +602,5 @@ def test_serve_as_a_context_manager(loop) -> None:
 
 def test_a_broken_start_is_raised_in_the_test() -> None:
     """Of the tests' own server: a failing start must not hang."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(ConfigurationError):
-            LiveServer(port=taken.getsockname()[1]).__enter__()
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigurationError):
+        LiveServer(port=taken.getsockname()[1]).__enter__()

@@ -212,6 +212,7 @@ def test_a_stalled_reader_is_cut_off(live) -> None:
     server.pass_time(2)
     server.until(lambda: ended)
     server.until(lambda: server.connection() is None)
+    client.expect_reset()  # the kernel has forgotten what it had to offer
 
 
 def test_a_stalled_reader_of_a_whole_answer_is_cut_off(live) -> None:

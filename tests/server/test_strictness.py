@@ -1,6 +1,10 @@
 """What a peer gets for input that is not HTTP: the table of the design, row by row."""
 
+import contextlib
+
 import pytest
+
+from httpkit import App
 
 from .wire import Client, make_request
 
@@ -170,10 +174,8 @@ def test_refused_byte_by_byte(live, name) -> None:
     status, data = REFUSED[name]
     server = live()
     client = server.connect()
-    try:
+    with contextlib.suppress(OSError):  # refused before the last byte
         client.send_slowly(data)
-    except OSError:  # refused before the last byte
-        pass
     answer = client.receive()
     assert (answer.status, answer.closes) == (status, True)
     client.expect_end()
@@ -289,6 +291,19 @@ def test_a_body_beyond_its_limit(live) -> None:
     client.request("/", method="POST", body=b"a" * 11)
     answer = client.receive()
     assert answer.status == 413
+
+
+def test_methods_that_are_not_routed(live) -> None:
+    """405 is the application's to say, and no reason to close."""
+    app = App()
+    app.get("/")(lambda request: "page")
+    app.post("/")(lambda request: "done")
+    client = live(app).connect()
+    answer = client.get("/", method="DELETE")
+    assert (answer.status, answer.closes) == (405, False)
+    assert set(answer["allow"].split(", ")) >= {"GET", "POST"}
+    assert client.get("/nowhere").status == 404
+    assert client.get().body == b"page"
 
 
 def test_connect_is_answered_with_allow(live) -> None:

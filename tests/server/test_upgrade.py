@@ -176,6 +176,22 @@ def test_a_peer_that_ended_its_side_before_the_session_began(live) -> None:
     assert received == [b"last words", b"end"]
 
 
+def test_an_upgrade_behind_many_requests_and_the_end(live) -> None:
+    """All of it is read before the first answer; the session still learns of the end."""
+
+    def handler(request):
+        return Upgrade("echo", shout) if "upgrade" in request.headers else Response("plain")
+
+    server = live(handler, pipeline_depth=2)
+    client = server.connect()
+    client.send(make_request() * 20 + OFFER)
+    client.half_close()
+    for _ in range(20):
+        assert client.receive().body == b"plain"
+    assert client.receive_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+    client.expect_end()
+
+
 def test_reading_pauses_while_a_session_is_slow(live) -> None:
     async def session(stream):
         await released.wait()
@@ -237,7 +253,7 @@ def test_writers_of_a_session_learn_that_the_client_is_gone(live) -> None:
     connection = server.the_connection()
     server.until(lambda: connection.blocked)
     client.reset()
-    server.until(lambda: writers[0].done())
+    server.until(writers[0].done)
     assert isinstance(writers[0].exception(), ClientDisconnected)
 
 

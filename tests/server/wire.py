@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 import h11
 
@@ -80,7 +81,7 @@ class Client:
             raise
         self.leftover = b""
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -17,6 +17,21 @@ setting: ContextVar[str] = ContextVar("setting", default="unset")
 Connect = Callable[..., Client]
 
 
+class Pieces:
+    """The least that can be a body."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = list(pieces)
+
+    def __aiter__(self) -> "Pieces":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self.pieces:
+            raise StopAsyncIteration
+        return self.pieces.pop(0)
+
+
 @asynccontextmanager
 async def lifespan(app: App) -> AsyncIterator[None]:
     """Holds a task group, which only the task that entered it may leave."""
@@ -105,6 +120,11 @@ def _add_streams(app: App) -> None:
         finally:
             app.state.events.append("stream ended")
 
+    @app.get("/numbers")
+    async def numbers(request: Request) -> AsyncIterator[str]:
+        yield "1\n"
+        yield "2\n"
+
     @app.get("/characters")
     async def characters(request: Request) -> Response:
         async def pieces() -> AsyncIterator[bytes]:
@@ -112,6 +132,11 @@ def _add_streams(app: App) -> None:
                 yield bytes([byte])
 
         return Response(pieces(), media_type="text/plain")
+
+    @app.get("/cut")
+    def cut(request: Request) -> Response:
+        """An iterable that is no generator, and half a character at its end."""
+        return Response(Pieces([b"line\n", b"", b"\xe2\x82"]), media_type="text/plain")
 
     @app.post("/duplex")
     async def duplex(request: Request) -> AsyncIterator[bytes]:
@@ -127,6 +152,7 @@ def _add_upgrade(app: App) -> None:
     @app.get("/upgrade")
     async def upgrade(request: Request) -> Response:
         async def shout(stream: Any) -> None:
+            await stream.send(b"")
             await stream.send(b"hello")
             while data := await stream.receive():
                 if data == b"bye":

@@ -188,6 +188,10 @@ def test_stream_bytes_and_text(client: Client) -> None:
         assert list(response.iter_text()) == ["a", "é", "€"]
     with client.stream("GET", "/characters") as response:
         assert list(response.iter_lines()) == ["aé€"]
+    with client.stream("GET", "/cut") as response:
+        assert list(response.iter_text()) == ["line\n", "\ufffd"]
+    with client.stream("GET", "/numbers") as response:
+        assert list(response.iter_lines()) == ["1", "2"]
     with client.stream("GET", "/hints") as response:
         assert response.read() == b"x"
         assert response.trailers["x-checksum"] == "1"

@@ -211,6 +211,13 @@ def test_a_connection_that_ends_without_an_answer(http1: Any) -> None:
                 client.get("/")
 
 
+def test_what_the_client_does_not_send(app: App) -> None:
+    with Client(app) as client:
+        with pytest.raises(LocalProtocolError, match="cannot send <A B http://testserver/>"):
+            client.request("a b", "/")
+        assert client.get("/").status_code == 200
+
+
 @pytest.mark.parametrize("http1", ["native", "reference"])
 def test_connections_are_used_again(app: App, http1: Any) -> None:
     addresses: set[Any] = set()

@@ -37,6 +37,10 @@ class Engine:
         self.calls: list[Any] = []
 
     @property
+    def has_more_input(self) -> bool:
+        return bool(self.script)
+
+    @property
     def has_more_to_send(self) -> bool:
         return bool(self.out)
 
@@ -403,6 +407,9 @@ def test_the_end_waits_for_what_is_queued() -> None:
     assert world.connection.eof_received() is True  # else the transport would close itself
     world.transport.take(150)
     assert world.transport.written[-1] == b"b" * 10
+    # Not from inside `resume_writing`: asyncio's transport would call `connection_lost` twice.
+    assert world.transport.calls == []
+    world.owner.loop.turn()
     assert set(world.transport.calls) == {"close"}
     assert world.connection.eof_received() is False
 

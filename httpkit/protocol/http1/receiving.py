@@ -25,6 +25,7 @@ from httpkit.protocol.http1.head import (
     check_size,
     classify_fields,
 )
+from httpkit.protocol.http1.memo import KnownHead
 from httpkit.protocol.http1.serialize import (
     CLOSE,
     serialize_head,
@@ -52,6 +53,8 @@ from httpkit.response import Response
 
 __all__ = ["ReceivingSide"]
 
+#: An idle connection keeps its last head up to this size, so that ten thousand of them stay small.
+_MAX_LAST_HEAD = 1024
 _CUT_OFF = "The request ended before it was complete."
 
 
@@ -70,9 +73,8 @@ class ReceivingSide(ConnectionState):
                 and data.endswith(b"\r\n\r\n")
             ):
                 # The fast lane: a read that is just one head, each line of which is known.
-                memo = self._parser.memo
-                known = None if memo is None else memo.recall(data)
-                if known is not None and len(known[3]) <= self._limits.max_headers:
+                known = self._recall(data)
+                if known is not None:
                     return self._begin_request(*known)
             if self._position < len(self._buffer):
                 data = self._buffer[self._position :] + data
@@ -150,12 +152,9 @@ class ReceivingSide(ConnectionState):
             if end < 4:
                 return self._receive_partial_head(buffer, start)
             head = buffer[start:end]
-            memo = self._parser.memo
-            if memo is not None and end - start <= self._fast_limit:
-                known = memo.recall(head)
-                if known is not None and len(known[3]) <= self._limits.max_headers:
-                    self._position = end
-                    return self._begin_request(*known)
+            if end - start <= self._fast_limit and (known := self._recall(head)) is not None:
+                self._position = end
+                return self._begin_request(*known)
             method, target, minor = check_request_line(head, self._limits)
             check_size(head, target, self._limits)
             check_lines(head)
@@ -169,9 +168,24 @@ class ReceivingSide(ConnectionState):
         self._position = end
         if minor == b"0":
             self._version = "1.0"  # such a connection is closed after its first answer
-        elif memo is not None:
+        elif (memo := self._parser.memo) is not None:
             memo.learn(head, method, target, headers, framing)
         return self._begin_request(method, target, framing.authority, headers, framing)
+
+    def _recall(self, head: bytes) -> KnownHead | None:
+        """What is known of a head; a client that polls sends the very same one each time."""
+        if head == self._last_head:
+            method, target, authority, headers, framing = self._last_known
+            return method, target, authority, headers.copy(), framing
+        memo = self._parser.memo
+        known = None if memo is None else memo.recall(head)
+        if known is None or len(known[3]) > self._limits.max_headers:
+            return None
+        if len(head) <= _MAX_LAST_HEAD:
+            method, target, authority, headers, framing = known
+            self._last_head = head
+            self._last_known = method, target, authority, headers.copy(), framing
+        return known
 
     def _receive_partial_head(self, buffer: bytes, start: int) -> list[Event]:
         line_checked = check_partial_head(

@@ -233,6 +233,7 @@ class SendingSide(ConnectionState):
         self._receive = RAW
         self._send = Send.RAW
         self._unconsumed = 0
+        self.has_more_input = self.has_more_input or self._eof  # the end is news to the session
 
     def _finish_answer(self, *, close: bool) -> None:
         """The answer is complete: the next request, the rest of the body, or the end."""

@@ -20,7 +20,7 @@ from httpkit.protocol.http1.chunked import ChunkGuard
 from httpkit.protocol.http1.head import (
     Framing,
 )
-from httpkit.protocol.http1.memo import HeadMemo
+from httpkit.protocol.http1.memo import HeadMemo, KnownHead
 from httpkit.protocol.http1.serialize import (
     Preamble,
 )
@@ -121,6 +121,8 @@ class ConnectionState:
         "_fast_limit",
         "_framing",
         "_last_answer",
+        "_last_head",
+        "_last_known",
         "_limits",
         "_looked_at",
         "_method",
@@ -144,6 +146,9 @@ class ConnectionState:
     def __init__(self, parser: MessageParser, limits: Limits, preamble: Preamble) -> None:
         self._parser = parser
         self._limits = limits
+        # The last head of the fast lane, and what it means; its list is never handed out.
+        self._last_head = b""
+        self._last_known: KnownHead = ("", b"", b"", [], _NO_FRAMING)
         # Heads up to this size exceed none of the limits of size.
         self._fast_limit = min(limits.max_target, limits.max_header_bytes)
         self._preamble = preamble
