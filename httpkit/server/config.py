@@ -24,7 +24,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Options of one server.
 
     Raises:
-        ConfigurationError: by `check`, with a message that says what to change.
+        ConfigurationError: by `checked`, with a message that says what to change.
     """
 
     host: str | None = "127.0.0.1"

@@ -18,6 +18,12 @@ from .wire import PATIENCE, Client, eventually
 T = TypeVar("T")
 
 
+def run(coroutine: Coroutine[Any, Any, T], loop: str) -> T:
+    """Run a coroutine on a loop of its own."""
+    with asyncio.Runner(loop_factory=lambda: new_event_loop(loop)) as runner:
+        return runner.run(coroutine)
+
+
 class Clock:
     """Monotonic time that passes when a test says so."""
 

@@ -234,6 +234,15 @@ class Client:
         raise AssertionError(f"received {data!r}")
 
 
+def refuses(address: Address) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        Client(address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def make_request(
     target: str = "/",
     *headers: str,
