@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
         #: Of them, those that wait for capacity.
         self.blocked: set[Stream] = set()
         self.bytes_sent = 0
+        self._pipeline_depth = owner.limits.pipeline_depth
         self._low_water = owner.limits.write_buffer // 4 or 1
         self._pull: int | None = None
         #: A batch is being dispatched; it is flushed at its end.
@@ -238,9 +239,7 @@ class Connection(asyncio.Protocol):
                         self._dispatch_other(event)
                 if stream is not None:
                     stream.begin()
-                if begun > 1 and (
-                    begun >= self.owner.limits.pipeline_depth or self.engine.capacity(0) <= 0
-                ):
+                if begun >= self._pipeline_depth or (begun > 1 and self.engine.capacity(0) <= 0):
                     self._book_pump()
                     break
                 if not self.engine.has_more_input:
