@@ -232,6 +232,24 @@ def test_trailers_have_the_limits_of_a_head(parser):
     assert_refused(parser, late, 431, limits=SMALL, places=0)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"z", b"5z", b"5 ", b"\r", b"\n", b"5\rX", b"5;a\rX", b"f" * 17, b";", b"5;a=" + LONG],
+    ids=lambda body: repr(body)[:20],
+)
+def test_garbage_is_refused_without_waiting_for_the_end_of_a_chunk_line(parser, body):
+    """CVE-2024-22019: what cannot become good is not kept until it has an end."""
+    for pieces in all_splits(body, places=fewer(parser)):
+        assert run(parser, [HEAD, *pieces]).terminated.status == 400
+
+
+@pytest.mark.parametrize("end", [b"X", b"\n", b"\rX", b"0"])
+def test_a_wrong_end_of_a_chunk_is_refused_at_its_first_byte(parser, end):
+    driver = run(parser, [HEAD + b"5\r\nhello", *bytewise(end)])
+    assert driver.terminated.status == 400
+    assert driver.streams[0].body == b"hello"
+
+
 def test_extensions_may_not_outweigh_the_data(parser):
     """CVE-2023-39326 (Go): lines within their limit, but a kilobyte of them for each byte."""
     line = b"1;a=%b\r\nx\r\n" % (b"b" * 1000)

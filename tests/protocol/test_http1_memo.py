@@ -164,6 +164,33 @@ def test_what_is_no_head_is_not_recalled(memo, data):
     check_both(data)
 
 
+def test_only_whole_heads_are_recalled(memo):
+    check_both(HEAD)
+    assert memo.recall(HEAD) is not None
+    for data in (HEAD[:-1], HEAD[:-2], HEAD[:-4], HEAD + b"\r\n", HEAD + HEAD, b"\r\n" + HEAD):
+        assert memo.recall(data) is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.0\r\nHost: a\r\nX: y\r\n\r\n",
+        b"GET http://a/ HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX: y\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nContent-Length: 0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nExpect: 100-continue\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n Z: a\r\n\r\n",
+    ],
+)
+def test_only_plain_heads_teach(memo, head):
+    run("native", head)
+    assert memo._request_lines == memo._hosts == memo._fields == {}
+
+
 def test_limits_hold_in_the_fast_lane(memo):
     """The memo is shared by servers with other limits."""
     check_both(HEAD * 2)

@@ -66,7 +66,7 @@ def test_bodies_by_length(library):
 
 def test_blanks_around_values_without_quadratic_work(library):
     """A long run of blanks inside a value must not be tried from each of its places."""
-    value = b"a" + b" " * 30_000 + b"b"
+    value = b"a" + b" " * 1_000_000 + b"b"
     fields = library.parse_head(HEAD % (b"X: %b\r\nY: c \t \r\n" % value))
     assert fields == [(b"host", b"a"), (b"x", value), (b"y", b"c")]
 

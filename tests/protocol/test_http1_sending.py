@@ -274,6 +274,7 @@ def test_calls_on_other_streams_do_nothing(parser):
         (GET, b"foo"),
         (GET, b""),
         (UPGRADE, b""),
+        (UPGRADE.replace(b"foo, bar", b"foo, , bar,"), b""),
         (UPGRADE, b"baz"),
         (UPGRADE, b"foo, bar"),
         (UPGRADE, b"foo\r\nX: y"),

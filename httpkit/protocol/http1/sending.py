@@ -66,7 +66,7 @@ class SendingSide(ConnectionState):
                 data = head + (SIZES[size] if size < len(SIZES) else b"%d\r\n\r\n" % size) + body
                 self._out.append(data)
                 self._queued += len(data)
-                if self._receive is COMPLETE and connection is not CLOSE and not self._eof:
+                if self._receive is COMPLETE and connection is not CLOSE:
                     self._send = DONE
                     self._receive = IDLE
                     self._unconsumed = 0
