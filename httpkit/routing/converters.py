@@ -24,8 +24,9 @@ __all__ = [
 
 #: An integer of 64 bits has at most 19 digits; converting 10^6 of them would take seconds.
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
-#: What `repr` of a finite float looks like, and the usual ways to write one.
-_FLOAT = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?(?:[eE][+-]?[0-9]{1,3})?")
+#: What `repr` of a finite float looks like, and the usual ways to write one. It has at most 17
+#: significant digits, behind up to four zeros where it does without an exponent.
+_FLOAT = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,21})?(?:[eE][+-]?[0-9]{1,3})?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 

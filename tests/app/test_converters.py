@@ -4,7 +4,7 @@ import math
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from httpkit.routing.converters import BUILT_IN, Converter, join_path
@@ -92,6 +92,8 @@ def test_integers_round_trip(value):
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
+@example(0.00012345678901234567)  # 20 decimals: zeros and 17 digits
+@example(0.00010000000000000002)
 @fuzz
 def test_floats_round_trip(value):
     converter = BUILT_IN["float"]
