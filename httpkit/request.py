@@ -4,7 +4,7 @@ A request holds raw wire values and a `RequestChannel`, the server's side of it;
 event loop is a method of that channel.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -13,12 +13,12 @@ import msgspec
 from httpkit.cookies import parse_cookies
 from httpkit.errors import HTTPError
 from httpkit.forms import FormData, FormLimits, parse_form
-from httpkit.headers import HeaderFields, Headers, RawHeaders, encode_fields
+from httpkit.headers import HeaderFields, Headers, encode_fields
 from httpkit.semantics.media_types import find_codec, parse_media_type
 from httpkit.types import Address, MatchedRoute, RequestChannel
 from httpkit.urls import URL, Query, decode_path, split_target
 
-__all__ = ["Request", "State"]
+__all__ = ["Request", "RequestHead", "State"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,37 @@ class State:
         def __setattr__(self, name: str, value: Any) -> None: ...
 
 
+class RequestHead:
+    """What the head of a request says, checked by an engine. Never changed: requests share them.
+
+    Attributes:
+        method: registered method, upper case.
+        target: request target: origin-form, absolute-form or `*`.
+        authority: host and port as the client named them.
+        headers: lower case names, values without surrounding whitespace.
+        scheme: `http` or `https`; empty if the connection decides.
+        version: `1.0`, `1.1`, `2` or `3`.
+    """
+
+    __slots__ = ("authority", "headers", "method", "scheme", "target", "version")
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        authority: bytes = b"",
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        scheme: str = "",
+        version: str = "1.1",
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.authority = authority
+        self.headers = tuple(headers)
+        self.scheme = scheme
+        self.version = version
+
+
 class Request:
     """One request.
 
@@ -44,8 +75,6 @@ class Request:
         method: upper case, e.g. `GET`.
         target: the request target as received.
         scheme: `http` or `https`.
-        http_version: `1.0`, `1.1`, `2` or `3`.
-        raw_headers: the fields as lower case names and values in bytes.
         path_params: what the route's converters took from the path.
         route: the route that matched, `None` before the router has seen the request; its pattern
             is empty where none matched.
@@ -53,21 +82,19 @@ class Request:
     """
 
     __slots__ = (
-        "_authority",
         "_body",
         "_channel",
         "_cookies",
         "_form",
+        "_head",
         "_headers",
         "_query",
         "_segments",
         "_state",
         "_streamed",
-        "http_version",
         "max_body",
         "method",
         "path_params",
-        "raw_headers",
         "route",
         "scheme",
         "target",
@@ -85,22 +112,16 @@ class Request:
     def __init__(
         self,
         channel: RequestChannel,
-        method: str,
-        target: bytes,
-        raw_headers: RawHeaders,
+        head: RequestHead,
         scheme: str = "http",
-        authority: bytes = b"",
-        http_version: str = "1.1",
         max_body: int | None = None,
     ) -> None:
         self._channel = channel
-        self._authority = authority
-        self.method = method
-        self.target = target
-        self.raw_headers = raw_headers
+        self._head = head
+        self.method = head.method
+        self.target = head.target
         self.max_body = max_body
         self.scheme = scheme
-        self.http_version = http_version
         self.path_params: Mapping[str, Any] = _NO_PARAMS
         self.route: MatchedRoute | None = None
         self._segments: list[str] | EllipsisType | None = ...
@@ -156,7 +177,12 @@ class Request:
     @property
     def authority(self) -> str:
         """Host and port as the client named them."""
-        return self._authority.decode("latin-1")
+        return self._head.authority.decode("latin-1")
+
+    @property
+    def http_version(self) -> str:
+        """`1.0`, `1.1`, `2` or `3`."""
+        return self._head.version
 
     @property
     def url(self) -> URL:
@@ -202,12 +228,17 @@ class Request:
     # --- header fields -----------------------------------------------------------------------
 
     @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The fields as lower case names and values in bytes."""
+        return self._head.headers
+
+    @property
     def headers(self) -> Headers:
         """The header fields."""
         try:
             return self._headers
         except AttributeError:
-            self._headers = Headers(self.raw_headers)
+            self._headers = Headers(self._head.headers)
             return self._headers
 
     @property

@@ -6,6 +6,7 @@ cost more than the parsing. HTTP/1.1 numbers its requests as streams, 1, 2, 3 â€
 
 from httpkit.errors import ProtocolError
 from httpkit.headers import RawHeaders
+from httpkit.request import RequestHead
 
 __all__ = [
     "ConnectionTerminated",
@@ -22,43 +23,20 @@ class RequestReceived:
 
     Attributes:
         stream_id: names the request in every later event and call.
-        method: registered method, upper case.
-        scheme: `http` or `https`; empty if the connection decides.
-        authority: host and port as the client named them.
-        target: request target, checked: origin-form, absolute-form or `*`.
-        headers: lower case names, values without surrounding whitespace.
+        head: method, target, fields; may be shared with other requests.
         end_stream: no body follows.
         upgrade: the protocols offered in `Upgrade`, or `None`.
-        version: `1.0`, `1.1`, `2` or `3`.
         content_length: the announced length of the body that follows, or `None`.
     """
 
-    __slots__ = (
-        "authority",
-        "content_length",
-        "end_stream",
-        "headers",
-        "method",
-        "scheme",
-        "stream_id",
-        "target",
-        "upgrade",
-        "version",
-    )
+    __slots__ = ("content_length", "end_stream", "head", "stream_id", "upgrade")
 
-    def __init__(
-        self, stream_id: int, method: str, target: bytes, authority: bytes, headers: RawHeaders
-    ) -> None:
+    def __init__(self, stream_id: int, head: RequestHead) -> None:
         self.stream_id = stream_id
-        self.method = method
-        self.target = target
-        self.authority = authority
-        self.headers = headers
+        self.head = head
         # What most requests do not have; the engine sets it afterwards.
-        self.scheme = ""
         self.end_stream = True
         self.upgrade: bytes | None = None
-        self.version = "1.1"
         self.content_length: int | None = None
 
 

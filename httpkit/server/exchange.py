@@ -11,8 +11,9 @@ It never sees the kind of connection; it asks for a flush.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Iterable
 from contextvars import Context, copy_context
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from httpkit.errors import (
@@ -88,16 +89,8 @@ class Exchange:
         self._body: BodyReader | None = None
         if not event.end_stream:
             self._body = BodyReader(server.loop, event.content_length)
-        self.request = Request(
-            self,
-            event.method,
-            event.target,
-            event.headers,
-            event.scheme or connection.scheme,
-            event.authority,
-            event.version,
-            server.max_body,
-        )
+        head = event.head
+        self.request = Request(self, head, head.scheme or connection.scheme, server.max_body)
 
     # --- the way of a request ----------------------------------------------------------------
 
@@ -118,36 +111,23 @@ class Exchange:
         self._context = context = copy_context()
         try:
             result = context.run(server.call, self.request)
-        except Exception as error:  # noqa: BLE001 - an application must not; answered 500
+            if type(result) is CoroutineType:
+                result = server.starter.start(result, context)
+            elif not isinstance(result, Response):
+                result = server.starter.start(_wait_for(result), context)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
             self.fail(error)
             return
-        if isinstance(result, Response):
+        if isinstance(result, asyncio.Task):
+            self._task = result
+            result.add_done_callback(self._answered)
+        else:
             self.respond(result)
-        else:
-            self._run(result, self._answered)  # type: ignore[arg-type]
-
-    def _run(
-        self,
-        coroutine: Coroutine[Any, Any, Any],
-        then: Callable[[asyncio.Task[Any]], None],
-    ) -> None:
-        """Run a coroutine as a task in the context of this request."""
-        starter = self._server.starter
-        task: asyncio.Task[Any] | None
-        try:
-            task = starter.start(coroutine, self._context)
-        except TypeError:  # another kind of awaitable, or a mistake, which awaiting it will tell
-            task = None
-        if task is None:
-            task = starter.start(_wait_for(coroutine), self._context)
-        if task.done():
-            then(task)
-        else:
-            self._task = task
-            task.add_done_callback(then)
 
     def _answered(self, task: asyncio.Task[Any]) -> None:
-        """The application is through."""
+        """The application is through, after it had to wait."""
         self._task = None
         try:
             response = task.result()
@@ -161,24 +141,36 @@ class Exchange:
         if self.gone:
             self.finish()
             return
-        self.response = response
-        try:
-            body = response.body
-            whole = type(body) is bytes and response.trailers is None
-            if whole and not isinstance(response, Upgrade):
-                self._connection.engine.send_response(self.stream_id, response)
-                self.body_sent = len(body)  # type: ignore[arg-type]
-            else:
-                whole = False
-        except (LocalProtocolError, AttributeError) as error:
-            known = isinstance(response, Response)
-            name = type(response).__name__
-            self.fail(error if known else TypeError(f"{name} is not a Response"))
+        if not isinstance(response, Response):
+            self.fail(TypeError(f"{type(response).__name__} is not a Response"))
             return
-        if whole:
+        self.response = response
+        body = response.body
+        if type(body) is not bytes or response.trailers is not None or isinstance(response, Upgrade):
+            self._stream(response)
+            return
+        try:
+            self._connection.engine.send_response(self.stream_id, response)
+        except LocalProtocolError as error:
+            self.fail(error)
+            return
+        self.body_sent = len(body)
+        self.finish()
+
+    def _stream(self, response: Response) -> None:
+        """Write an answer that is not one piece of bytes, as a task of its own if it has to wait."""
+        try:
+            result = self._server.starter.start(send_stream(self, response), self._context)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
+            self.fail(error)
+            return
+        if result is None:
             self.finish()
         else:
-            self._run(send_stream(self, response), self._streamed)
+            self._task = result
+            result.add_done_callback(self._streamed)
 
     def _streamed(self, task: asyncio.Task[None]) -> None:
         self._task = None

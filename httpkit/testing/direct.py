@@ -23,7 +23,7 @@ from httpkit.errors import BodyTooLarge, ClientDisconnected, LocalProtocolError,
 from httpkit.headers import Headers, RawHeaders, encode_fields
 from httpkit.limits import Limits
 from httpkit.protocol.outgoing import has_no_body
-from httpkit.request import Request
+from httpkit.request import Request, RequestHead
 from httpkit.response import Response, Upgrade
 from httpkit.status import BODILESS
 from httpkit.testing.driver import Informational
@@ -177,15 +177,9 @@ class DirectReply:
 
     async def start(self, request: PreparedRequest, max_body: int | None) -> None:
         """Run the handler; the body is left for `receive`."""
-        self._channel.request = made = Request(
-            self._channel,
-            request.method,
-            request.target,
-            request.headers,
-            scheme=request.url.scheme,
-            authority=request.header(b"host") or b"",
-            max_body=max_body,
-        )
+        authority = request.header(b"host") or b""
+        head = RequestHead(request.method, request.target, authority, request.headers)
+        self._channel.request = made = Request(self._channel, head, request.url.scheme, max_body)
         response = await self._begin(self._answer(made))
         self._response = response
         self.status = response.status

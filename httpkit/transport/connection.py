@@ -170,14 +170,13 @@ class Connection(asyncio.Protocol):
         if self.busy or self._lost:
             return
         engine = self.engine
-        while not self._writing_paused and (data := engine.data_to_send(self._pull)):
-            self.bytes_sent += len(data)
-            self.transport.write(data)
-            if self._pull is None:
-                break
-        else:
-            if not self._writing_paused:
-                self._pull = None
+        if self._pull is None:
+            data = engine.data_to_send()
+            if data:
+                self.bytes_sent += len(data)
+                self.transport.write(data)
+        elif not self._writing_paused:
+            self._write_portions()
         if self.blocked:
             for stream in list(self.blocked):
                 stream.resume_writing()
@@ -190,6 +189,16 @@ class Connection(asyncio.Protocol):
                 self.owner.loop.call_soon(self.flush)
             else:
                 self._close(engine.close)
+
+    def _write_portions(self) -> None:
+        """The socket was full a moment ago: give it low-water portions until it is again."""
+        while not self._writing_paused:
+            data = self.engine.data_to_send(self._pull)
+            if not data:
+                self._pull = None
+                break
+            self.bytes_sent += len(data)
+            self.transport.write(data)
 
     def pump(self) -> None:
         """Go on with requests that waited for an answer to end, then flush.
@@ -226,6 +235,7 @@ class Connection(asyncio.Protocol):
         self.busy = True
         try:
             begun = 0
+            engine = self.engine
             while events:
                 stream: Stream | None = None
                 for event in events:
@@ -239,12 +249,12 @@ class Connection(asyncio.Protocol):
                         self._dispatch_other(event)
                 if stream is not None:
                     stream.begin()
-                if begun >= self._pipeline_depth or (begun > 1 and self.engine.capacity(0) <= 0):
+                if not engine.has_more_input:
+                    break
+                if begun >= self._pipeline_depth or (begun > 1 and engine.capacity(0) <= 0):
                     self._book_pump()
                     break
-                if not self.engine.has_more_input:
-                    break
-                events = self.engine.receive_data(b"")
+                events = engine.receive_data(b"")
         finally:
             self.busy = False
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from httpkit.app import App
 from httpkit.headers import Headers
-from httpkit.request import Request
+from httpkit.request import Request, RequestHead
 from httpkit.response import Response
 from httpkit.types import Address, RequestChannel
 
@@ -62,7 +62,7 @@ def make_request(
 ) -> Request:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     target = target.encode() if isinstance(target, str) else target
-    return Request(FakeChannel(chunks), method, target, raw, authority=authority)
+    return Request(FakeChannel(chunks), RequestHead(method, target, authority, raw))
 
 
 def ask(app: App, method: str = "GET", target: str | bytes = "/", *headers: Any, **options: Any):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from httpkit.errors import HTTPError
 from httpkit.headers import Headers
-from httpkit.request import Request
+from httpkit.request import Request, RequestHead
 from httpkit.types import Address, RequestChannel
 
 #: For every property test: few examples, and no wall clock.
@@ -86,7 +86,10 @@ def make_request(
 ) -> Request:
     """A request whose body comes in these chunks."""
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    return Request(channel or FakeChannel(chunks), method, target, raw, **options)
+    head = RequestHead(
+        method, target, options.pop("authority", b""), raw, version=options.pop("http_version", "1.1")
+    )
+    return Request(channel or FakeChannel(chunks), head, **options)
 
 
 def cut(data: bytes, size: int) -> list[bytes]:

@@ -364,7 +364,8 @@ def test_an_application_is_what_has_its_three_methods():
 
 
 def test_the_arguments_are_kept():
-    request = Request(FakeChannel(), "GET", b"/", [], http_version="2", max_body=5)
+    head = RequestHead("GET", b"/", version="2")
+    request = Request(FakeChannel(), head, max_body=5)
     assert (request.scheme, request.http_version, request.max_body) == ("http", "2", 5)
     assert request.path_params == {}
     assert request.route is None

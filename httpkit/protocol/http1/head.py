@@ -110,6 +110,16 @@ class Framing:
         self.expect_continue = False
         self.upgrade: bytes | None = None
 
+    @property
+    def is_simple(self) -> bool:
+        """Nothing but a length frames the message, and the connection goes on."""
+        return (
+            self.keep_alive
+            and not self.chunked
+            and not self.expect_continue
+            and self.upgrade is None
+        )
+
 
 def check_request_line(head: bytes, limits: Limits) -> tuple[str, bytes, bytes]:
     """Method, target and minor version (`b"0"` or `b"1"`) of a head (RFC 9112 §3)."""

@@ -7,15 +7,16 @@ the ordinary road; it decides nothing by itself.
 
 Why that is sound: a field line has the same meaning in every head, except for the few fields that
 frame the message. Of those only `Connection: keep-alive` is ever remembered, and `Host`, which is
-recognized as the first field and nowhere else, so that there is exactly one. So a head that is
-recalled has no body, no upgrade and no expectation, and nothing of it has to be checked again but
-its size.
+recognized as the first field and nowhere else, so that there is exactly one. `Content-Length` is
+remembered for the methods that have bodies, and counted when it is recalled. So a head that is
+recalled has no coding, no upgrade and no expectation, and nothing of it has to be checked again
+but its size.
 """
 
 from typing import TypeVar
 
-from httpkit.headers import RawHeaders
 from httpkit.protocol.http1.head import FRAMING_FIELDS, Framing
+from httpkit.request import RequestHead
 
 __all__ = ["HeadMemo", "KnownHead"]
 
@@ -32,19 +33,25 @@ _KEEP_ALIVE_FRAMING.said_keep_alive = True
 
 Value = TypeVar("Value")
 
-#: Method, target, authority, fields, framing.
-KnownHead = tuple[str, bytes, bytes, RawHeaders, Framing]
+#: Requests with these methods are remembered with the length of their body.
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+#: Field lines and what they mean.
+Lines = dict[bytes, tuple[bytes, bytes]]
+#: A head and what it says about the message.
+KnownHead = tuple[RequestHead, Framing]
 
 
 class HeadMemo:
     """Known lines, shared by all connections of a process."""
 
-    __slots__ = ("_fields", "_hosts", "_request_lines")
+    __slots__ = ("_fields", "_fields_with_body", "_hosts", "_request_lines")
 
     def __init__(self) -> None:
-        self._request_lines: dict[bytes, tuple[str, bytes]] = {}
-        self._hosts: dict[bytes, tuple[bytes, bytes]] = {}
-        self._fields: dict[bytes, tuple[bytes, bytes]] = {}
+        self._request_lines: dict[bytes, tuple[str, bytes, Lines]] = {}
+        self._hosts: Lines = {}
+        self._fields: Lines = {}
+        self._fields_with_body: Lines = {}
 
     def recall(self, head: bytes) -> KnownHead | None:
         """The parsed form of these bytes, if they are one whole head and every line is known.
@@ -56,35 +63,51 @@ class HeadMemo:
         if lines[-1] or lines[-2]:
             return None
         try:
-            method, target = self._request_lines[lines[0]]
+            method, target, known = self._request_lines[lines[0]]
             host = self._hosts[lines[1]]
-            fields = [host, *map(self._fields.__getitem__, lines[2:-2])]
+            fields = (host, *map(known.__getitem__, lines[2:-2]))
         except KeyError:
             return None
+        framing: Framing | None
         framing = _KEEP_ALIVE_FRAMING if _KEEP_ALIVE in lines else _PLAIN_FRAMING
-        return method, target, host[1], fields, framing
+        if known is self._fields_with_body:
+            framing = _frame_body(fields, framing)
+            if framing is None:
+                return None
+        return RequestHead(method, target, host[1], fields), framing
 
-    def learn(
-        self, head: bytes, method: str, target: bytes, headers: RawHeaders, framing: Framing
-    ) -> None:
+    def learn(self, raw: bytes, head: RequestHead, framing: Framing) -> None:
         """Remember the lines of a head of HTTP/1.1 that has passed every check."""
+        headers = head.headers
+        with_body = head.method in _WITH_BODY
         if (
-            target[0] != 0x2F
-            or not framing.keep_alive
-            or framing.chunked
-            or framing.content_length is not None
-            or framing.expect_continue
-            or framing.upgrade is not None
+            head.target[0] != 0x2F
+            or not framing.is_simple
+            or (framing.content_length is not None and not with_body)
             or not headers
             or headers[0][0] != b"host"
         ):
             return
-        lines = head.split(b"\r\n")
-        _remember(self._request_lines, lines[0], (method, target))
+        lines = raw.split(b"\r\n")
+        known = self._fields_with_body if with_body else self._fields
+        _remember(self._request_lines, lines[0], (head.method, head.target, known))
         _remember(self._hosts, lines[1], headers[0])
         for line, field in zip(lines[2:-2], headers[1:], strict=True):
-            if field[0] not in FRAMING_FIELDS or line == _KEEP_ALIVE:
-                _remember(self._fields, line, field)
+            name = field[0]
+            framed = name == b"content-length" and with_body
+            if framed or name not in FRAMING_FIELDS or line == _KEEP_ALIVE:
+                _remember(known, line, field)
+
+
+def _frame_body(fields: tuple[tuple[bytes, bytes], ...], plain: Framing) -> Framing | None:
+    """The framing of a head with at most one Content-Length."""
+    lengths = [value for name, value in fields if name == b"content-length"]
+    if len(lengths) != 1:
+        return None if lengths else plain
+    framing = Framing(keep_alive=True)
+    framing.said_keep_alive = plain.said_keep_alive
+    framing.content_length = int(lengths[0])
+    return framing
 
 
 def _remember(memo: dict[bytes, Value], line: bytes, value: Value) -> None:

@@ -6,7 +6,6 @@ from httpkit.errors import (
     RequestTimeout,
     reason_phrase,
 )
-from httpkit.headers import RawHeaders
 from httpkit.protocol.engine import Close, Deadline
 from httpkit.protocol.events import (
     DataReceived,
@@ -49,6 +48,7 @@ from httpkit.protocol.outgoing import (
     OutgoingFields,
     keep_trailers,
 )
+from httpkit.request import RequestHead
 from httpkit.response import Response
 
 __all__ = ["ReceivingSide"]
@@ -66,16 +66,9 @@ class ReceivingSide(ConnectionState):
     def receive_data(self, data: bytes) -> list[Event]:
         """Take bytes; empty to go on with what was kept back."""
         if data:
-            if (
-                not self._buffer
-                and self._receive is IDLE
-                and len(data) <= self._fast_limit
-                and data.endswith(b"\r\n\r\n")
-            ):
-                # The fast lane: a read that is just one head, each line of which is known.
-                known = self._recall(data)
-                if known is not None:
-                    return self._begin_request(*known)
+            if data == self._last_raw and not self._buffer and self._receive is IDLE:
+                # A client that polls sends the very same head each time.
+                return self._begin_request(*self._last_known)
             if self._position < len(self._buffer):
                 data = self._buffer[self._position :] + data
                 self._scanned -= self._position
@@ -147,45 +140,51 @@ class ReceivingSide(ConnectionState):
                 if start == len(buffer):
                     self._receive = IDLE
                     return []
+        last = self._last_raw
+        if last and buffer.startswith(last, start):
+            self._position = start + len(last)
+            return self._begin_request(*self._last_known)
         end = buffer.find(b"\r\n\r\n", max(start, self._scanned - 3)) + 4
         try:
             if end < 4:
                 return self._receive_partial_head(buffer, start)
-            head = buffer[start:end]
-            if end - start <= self._fast_limit and (known := self._recall(head)) is not None:
-                self._position = end
-                return self._begin_request(*known)
-            method, target, minor = check_request_line(head, self._limits)
-            check_size(head, target, self._limits)
-            check_lines(head)
-            try:
-                headers = self._parser.parse_head(head)
-            except RemoteProtocolError:
-                raise classify_fields(head, target, minor, self._limits) from None
-            framing = check_fields(headers, target, minor, self._limits)
+            raw = buffer[start:end]
+            known = self._recall(raw) or self._parse_head(raw)
         except RemoteProtocolError as error:
             return self._refuse(error)
         self._position = end
-        if minor == b"0":
-            self._version = "1.0"  # such a connection is closed after its first answer
-        elif (memo := self._parser.memo) is not None:
-            memo.learn(head, method, target, headers, framing)
-        return self._begin_request(method, target, framing.authority, headers, framing)
+        return self._begin_request(*known)
 
-    def _recall(self, head: bytes) -> KnownHead | None:
-        """What is known of a head; a client that polls sends the very same one each time."""
-        if head == self._last_head:
-            method, target, authority, headers, framing = self._last_known
-            return method, target, authority, headers.copy(), framing
+    def _recall(self, raw: bytes) -> KnownHead | None:
+        """What is known of a head; remembered for the next one of this connection."""
         memo = self._parser.memo
-        known = None if memo is None else memo.recall(head)
-        if known is None or len(known[3]) > self._limits.max_headers:
+        if memo is None or len(raw) > self._fast_limit:
             return None
-        if len(head) <= _MAX_LAST_HEAD:
-            method, target, authority, headers, framing = known
-            self._last_head = head
-            self._last_known = method, target, authority, headers.copy(), framing
+        known = memo.recall(raw)
+        if known is None or len(known[0].headers) > self._limits.max_headers:
+            return None
+        if len(raw) <= _MAX_LAST_HEAD:
+            self._last_raw = raw
+            self._last_known = known
         return known
+
+    def _parse_head(self, raw: bytes) -> KnownHead:
+        """The ordinary road: the guard, the parser, the guard."""
+        method, target, minor = check_request_line(raw, self._limits)
+        check_size(raw, target, self._limits)
+        check_lines(raw)
+        try:
+            headers = self._parser.parse_head(raw)
+        except RemoteProtocolError:
+            raise classify_fields(raw, target, minor, self._limits) from None
+        framing = check_fields(headers, target, minor, self._limits)
+        version = "1.0" if minor == b"0" else "1.1"
+        head = RequestHead(method, target, framing.authority, headers, "", version)
+        memo = self._parser.memo
+        if memo is not None and minor == b"1":
+            memo.learn(raw, head, framing)
+        self._parser_reads = True
+        return head, framing
 
     def _receive_partial_head(self, buffer: bytes, start: int) -> list[Event]:
         line_checked = check_partial_head(
@@ -202,22 +201,20 @@ class ReceivingSide(ConnectionState):
             raise RemoteProtocolError(_CUT_OFF)
         return []
 
-    def _begin_request(
-        self, method: str, target: bytes, authority: bytes, headers: RawHeaders, framing: Framing
-    ) -> list[Event]:
+    def _begin_request(self, head: RequestHead, framing: Framing) -> list[Event]:
         self.last_stream_id = stream_id = self.last_stream_id + 1
         self._looked_at = NOTHING
-        self._method = method
+        self._head = head
         self._framing = framing
         self._send = WAITING
-        event = RequestReceived(stream_id, method, target, authority, headers)
+        event = RequestReceived(stream_id, head)
         if not framing.keep_alive or stream_id == self._limits.max_requests_per_connection:
             self._last_answer = True
-            event.version = self._version
         if framing.upgrade is not None:
             event.upgrade = framing.upgrade
         if not framing.chunked and not framing.content_length:
             self._receive = COMPLETE
+            self._parser_reads = False
             return [event]
         event.end_stream = False
         event.content_length = framing.content_length
@@ -237,9 +234,11 @@ class ReceivingSide(ConnectionState):
         self._continued = True  # who sends the body does not wait for 100 (RFC 9110 §10.1.1)
         raw, done, error = self._take_framed()
         try:
-            data = self._parser.parse_body(raw) if raw else b""
+            data = self._parser.parse_body(raw) if raw and self._parser_reads else raw
         except RemoteProtocolError as parser_error:
             return self._refuse(parser_error)
+        if done:
+            self._parser_reads = False
         self.body_received += len(data)
         if self._receive is DRAIN:
             return self._drain(len(raw), error, done=done)
@@ -325,7 +324,7 @@ class ReceivingSide(ConnectionState):
         head = serialize_head(self._preamble, status, fields, CLOSE)
         self._queue(b"%bcontent-length: %d\r\n\r\n" % (head, len(body)))
         # RFC 9110 §9.3.2: a client that asked with HEAD takes a body for its next answer.
-        is_head = self._method == "HEAD"
+        is_head = self._head.method == "HEAD"
         if self._receive is not BODY:
             is_head = self._buffer.startswith(b"HEAD ", self._position)
         if not is_head:

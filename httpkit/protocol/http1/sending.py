@@ -25,7 +25,6 @@ from httpkit.protocol.http1.state import (
     Send,
 )
 from httpkit.protocol.outgoing import (
-    NO_CONTENT,
     OutgoingFields,
     check_informational,
     check_status,
@@ -49,29 +48,28 @@ class SendingSide(ConnectionState):
             return
         body = response.body
         assert type(body) is bytes
+        fields = response.raw_headers
         if (
-            type(response.raw_headers) is tuple
-            and self._method != "HEAD"
-            and response.status not in NO_CONTENT
+            type(fields) is tuple
+            and self._receive is COMPLETE
+            and not self._last_answer
+            and not self._eof
+            and self._head.method != "HEAD"
         ):
+            # The fast lane: the head is known, and the connection goes on.
             preamble = self._preamble
-            if self._last_answer or self._eof or self._receive is not COMPLETE:
-                connection = self._connection_line()
-            else:
-                connection = preamble.keep_alive if self._framing.said_keep_alive else PLAIN
-            key = (response.status, response.raw_headers, connection)
-            head = preamble.memo.get(key) or preamble.sized_head(response, connection)
+            heads = preamble.asked_heads if self._framing.said_keep_alive else preamble.heads
+            head = heads.get((response.status, fields))
+            if head is None:
+                head = preamble.make_head(response, heads)
             if head:
                 size = len(body)
                 data = head + (SIZES[size] if size < len(SIZES) else b"%d\r\n\r\n" % size) + body
                 self._out.append(data)
                 self._queued += len(data)
-                if self._receive is COMPLETE and connection is not CLOSE:
-                    self._send = DONE
-                    self._receive = IDLE
-                    self._unconsumed = 0
-                else:
-                    self._finish_answer(close=connection is CLOSE)
+                self._send = DONE
+                self._receive = IDLE
+                self._unconsumed = 0
                 return
         self.send_headers(stream_id, response, len(body))
         self.send_data(stream_id, body)
@@ -110,7 +108,7 @@ class SendingSide(ConnectionState):
         """How the body is delimited (RFC 9112 §6), and the field that says so."""
         announced = fields.content_length
         status = response.status
-        if has_no_body(self._method, status):
+        if has_no_body(self._head.method, status):
             size = announced if announced is not None else length
             if status == 205:
                 size = 0
@@ -122,7 +120,7 @@ class SendingSide(ConnectionState):
                 f"Content-Length says {announced} bytes but the body has {length}"
             )
         size = announced if length is None else length
-        if self._version == "1.1" and (size is None or response.trailers is not None):
+        if self._head.version == "1.1" and (size is None or response.trailers is not None):
             return Send.CHUNKED, b"transfer-encoding: chunked\r\n"
         if size is None:
             return Send.UNTIL_CLOSE, b""
@@ -205,7 +203,7 @@ class SendingSide(ConnectionState):
         fields.has_date = fields.has_server = True  # the final answer carries them
         if status == 100:
             self._continued = True
-        if self._version == "1.1":
+        if self._head.version == "1.1":
             self._queue(serialize_head(self._preamble, status, fields, PLAIN) + b"\r\n")
 
     def send_reset(self, stream_id: int) -> None:

@@ -1,14 +1,14 @@
 """Writing heads of answers (RFC 9112 §4, §5), with as little joining as possible.
 
 A `Preamble` is shared by all connections of a server: it holds the fields the server adds and
-memoises whole heads of answers whose fields are shared constants (tuples). The server renews it
+memoizes whole heads of answers whose fields are shared constants (tuples). The server renews it
 once a second with the current date, which drops the memo.
 """
 
 from collections.abc import Iterable
 
 from httpkit.headers import encode_header
-from httpkit.protocol.outgoing import OutgoingFields, check_status
+from httpkit.protocol.outgoing import NO_CONTENT, OutgoingFields, check_status
 from httpkit.response import Response
 from httpkit.status import status_line
 
@@ -26,6 +26,10 @@ SIZES = [b"%d\r\n\r\n" % size for size in range(4096)]
 _MAX_MEMO = 512
 
 
+#: Prebuilt heads by status and fields, up to and including `content-length: `.
+Heads = dict[tuple[int, tuple[tuple[bytes, bytes], ...]], bytes]
+
+
 class Preamble:
     """The fields this server adds to every answer, and prebuilt heads that contain them.
 
@@ -33,41 +37,48 @@ class Preamble:
         date: the current IMF-fixdate.
         server: the `Server` field's value; empty for none.
         keep_alive: seconds an idle connection is kept, for `Keep-Alive: timeout=`.
+
+    Attributes:
+        heads: for connections that go on.
+        asked_heads: the same for clients that said `Connection: keep-alive`, and are told how
+            long they may count on it.
     """
 
-    __slots__ = ("date", "keep_alive", "memo", "server")
+    __slots__ = ("asked_heads", "date", "heads", "keep_alive", "server")
 
     def __init__(self, date: bytes, server: bytes = b"httpkit", keep_alive: float = 75) -> None:
         self.server = b"%b: %b\r\n" % encode_header(b"server", server) if server else b""
         #: For clients that said `Connection: keep-alive`: how long they may count on it.
         self.keep_alive = b"connection: keep-alive\r\nkeep-alive: timeout=%d\r\n" % keep_alive
         self.date = b""
-        self.memo: dict[tuple[int, tuple[tuple[bytes, bytes], ...], bytes], bytes] = {}
+        self.heads: Heads = {}
+        self.asked_heads: Heads = {}
         self.refresh(date)
 
     def refresh(self, date: bytes) -> None:
         """Set the date; called once a second."""
         self.date = b"date: %b\r\n" % date
-        self.memo.clear()
+        self.heads.clear()
+        self.asked_heads.clear()
 
-    def sized_head(self, response: Response, connection: bytes) -> bytes:
-        """The head of an answer up to and including `content-length: `.
+    def make_head(self, response: Response, heads: Heads) -> bytes:
+        """Build the head of an answer whose fields are a constant tuple, checked, into `heads`.
 
-        Only for fields that are a constant tuple; checked when first made. Empty if the fields
-        speak about framing or the connection, which is to be decided for each answer.
+        Empty if the fields speak about framing or the connection, or there is no content: that
+        is to be decided for each answer.
         """
-        key = (response.status, response.raw_headers, connection)
-        head = self.memo.get(key)  # type: ignore[arg-type]
-        if head is None:
-            check_status(response.status)
-            fields = OutgoingFields(response.raw_headers)
-            head = b""
-            if not fields.close and fields.content_length is None:
-                head = serialize_head(self, response.status, fields, connection)
-                head += b"content-length: "
-            if len(self.memo) >= _MAX_MEMO:
-                self.memo.clear()
-            self.memo[key] = head  # type: ignore[index]
+        check_status(response.status)
+        fields = OutgoingFields(response.raw_headers)
+        head = b""
+        simple = not fields.close and fields.content_length is None
+        if simple and response.status not in NO_CONTENT:
+            connection = self.keep_alive if heads is self.asked_heads else PLAIN
+            head = serialize_head(self, response.status, fields, connection)
+            head += b"content-length: "
+        if len(heads) >= _MAX_MEMO:
+            heads.clear()
+        assert isinstance(response.raw_headers, tuple)
+        heads[response.status, response.raw_headers] = head
         return head
 
 

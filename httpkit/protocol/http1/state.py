@@ -24,6 +24,7 @@ from httpkit.protocol.http1.memo import HeadMemo, KnownHead
 from httpkit.protocol.http1.serialize import (
     Preamble,
 )
+from httpkit.request import RequestHead
 
 __all__ = [
     "BODY",
@@ -100,6 +101,7 @@ _DEADLINES = {
     RAW: Deadline.NONE,
 }
 _NO_FRAMING = Framing(keep_alive=False)
+_NO_HEAD = RequestHead("", b"")
 
 # How far the beginning of a head has been looked at.
 NOTHING = 0
@@ -121,13 +123,14 @@ class ConnectionState:
         "_fast_limit",
         "_framing",
         "_last_answer",
-        "_last_head",
+        "_head",
         "_last_known",
+        "_last_raw",
         "_limits",
         "_looked_at",
-        "_method",
         "_out",
         "_parser",
+        "_parser_reads",
         "_position",
         "_preamble",
         "_queued",
@@ -136,7 +139,6 @@ class ConnectionState:
         "_send",
         "_send_left",
         "_unconsumed",
-        "_version",
         "body_received",
         "close",
         "has_more_input",
@@ -146,9 +148,9 @@ class ConnectionState:
     def __init__(self, parser: MessageParser, limits: Limits, preamble: Preamble) -> None:
         self._parser = parser
         self._limits = limits
-        # The last head of the fast lane, and what it means; its list is never handed out.
-        self._last_head = b""
-        self._last_known: KnownHead = ("", b"", b"", [], _NO_FRAMING)
+        # The last head that may come again just so, and what it means.
+        self._last_raw = b""
+        self._last_known: KnownHead = (_NO_HEAD, _NO_FRAMING)
         # Heads up to this size exceed none of the limits of size.
         self._fast_limit = min(limits.max_target, limits.max_header_bytes)
         self._preamble = preamble
@@ -167,9 +169,10 @@ class ConnectionState:
         # This side wants the current answer, or the next one, to be the last.
         self._last_answer = False
         # The current request.
-        self._method = ""
-        self._version = "1.1"
+        self._head = _NO_HEAD
         self._framing = _NO_FRAMING
+        # The parser has seen its head, so it has to see its body.
+        self._parser_reads = False
         self._chunks: ChunkGuard | None = None
         self._body_left = 0
         self._drain_left = 0
