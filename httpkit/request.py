@@ -6,7 +6,7 @@ event loop is a method of that channel.
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from types import EllipsisType, MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import msgspec
 
@@ -16,11 +16,14 @@ from httpkit.forms import FormData, FormLimits, parse_form
 from httpkit.headers import HeaderFields, Headers, encode_fields
 from httpkit.semantics.media_types import find_codec, parse_media_type
 from httpkit.types import Address, MatchedRoute, RequestChannel
-from httpkit.urls import URL, Query, decode_path, split_target
+from httpkit.urls import QUESTION_MARK, SLASH, URL, Query, decode_path, split_target
 
 __all__ = ["Request", "RequestHead", "State"]
 
 T = TypeVar("T")
+
+#: Shared by all requests without any.
+_NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
 class State:
@@ -68,8 +71,10 @@ class RequestHead:
         self.version = version
 
 
-class Request:
+class Request(msgspec.Struct, eq=False, weakref=True):
     """One request.
+
+    A Struct of msgspec, since one is made for every request; servers make it.
 
     Attributes:
         method: upper case, e.g. `GET`.
@@ -81,50 +86,35 @@ class Request:
         max_body: the limit for this request's body in bytes, `None` for none.
     """
 
-    __slots__ = (
-        "_body",
-        "_channel",
-        "_cookies",
-        "_form",
-        "_head",
-        "_headers",
-        "_query",
-        "_segments",
-        "_state",
-        "_streamed",
-        "max_body",
-        "method",
-        "path_params",
-        "route",
-        "scheme",
-        "target",
-    )
+    _channel: RequestChannel
+    _head: RequestHead
+    method: str
+    target: bytes
+    scheme: str = "http"
+    max_body: int | None = None
+    path_params: Mapping[str, Any] = _NO_PARAMS
+    route: MatchedRoute | None = None
+    # What is parsed on first use.
+    _segments: list[str] | EllipsisType | None = ...
+    _headers: Headers | None = None
+    _query: Query | None = None
+    _cookies: dict[str, str] | None = None
+    _state: State | None = None
+    _body: bytes | None = None
+    _form: FormData | None = None
+    #: The body is read, or is being read.
+    _streamed: bool = False
 
-    # What is parsed on first use is unset before.
-    _body: bytes
-    _cookies: dict[str, str]
-    _form: FormData
-    _headers: Headers
-    _query: Query
-    _state: State
-    _streamed: bool
-
-    def __init__(
-        self,
+    @classmethod
+    def of(
+        cls,
         channel: RequestChannel,
         head: RequestHead,
         scheme: str = "http",
         max_body: int | None = None,
-    ) -> None:
-        self._channel = channel
-        self._head = head
-        self.method = head.method
-        self.target = head.target
-        self.max_body = max_body
-        self.scheme = scheme
-        self.path_params: Mapping[str, Any] = _NO_PARAMS
-        self.route: MatchedRoute | None = None
-        self._segments: list[str] | EllipsisType | None = ...
+    ) -> Self:
+        """A request with this head."""
+        return cls(channel, head, head.method, head.target, scheme, max_body)
 
     # --- the target --------------------------------------------------------------------------
 
@@ -136,8 +126,10 @@ class Request:
         """
         segments = self._segments
         if segments is ...:
-            path = split_target(self.target)[0]
-            segments = self._segments = decode_path(path) if path[:1] == b"/" else None
+            path = self.target
+            if QUESTION_MARK in path or path[0] != SLASH:
+                path = split_target(path)[0]
+            segments = self._segments = decode_path(path) if path[0] == SLASH else None
         return segments
 
     @property
@@ -160,14 +152,12 @@ class Request:
         Raises:
             HTTPError: 400 with more than 1000 fields.
         """
-        try:
-            return self._query
-        except AttributeError:
+        if self._query is None:
             try:
                 self._query = Query.parse(self.query_string)
             except ValueError:
                 raise HTTPError(400, "The query has too many fields.") from None
-            return self._query
+        return self._query
 
     @property
     def host(self) -> str:
@@ -235,20 +225,16 @@ class Request:
     @property
     def headers(self) -> Headers:
         """The header fields."""
-        try:
-            return self._headers
-        except AttributeError:
+        if self._headers is None:
             self._headers = Headers(self._head.headers)
-            return self._headers
+        return self._headers
 
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies (RFC 6265bis §5.7)."""
-        try:
-            return self._cookies
-        except AttributeError:
+        if self._cookies is None:
             self._cookies = parse_cookies(self.headers.getlist("cookie"))
-            return self._cookies
+        return self._cookies
 
     @property
     def content_type(self) -> str:
@@ -284,11 +270,9 @@ class Request:
     @property
     def state(self) -> State:
         """Attributes of your own, for middleware and handlers of this request."""
-        try:
-            return self._state
-        except AttributeError:
+        if self._state is None:
             self._state = State()
-            return self._state
+        return self._state
 
     async def send_informational(self, status: int, headers: HeaderFields | None = None) -> None:
         """Write an interim response, e.g. 102 or 103 (RFC 9110 §15.2); HTTP/1.0 gets none.
@@ -317,11 +301,11 @@ class Request:
             BodyTooLarge: beyond `max_body`; answered 413 unless caught.
             RuntimeError: the body was consumed before.
         """
-        if hasattr(self, "_body"):
+        if self._body is not None:
             if self._body:
                 yield self._body
             return
-        if hasattr(self, "_streamed"):
+        if self._streamed:
             raise RuntimeError("the body of this request has been consumed by stream() already")
         self._streamed = True
         receive = self._channel.receive_body
@@ -330,13 +314,15 @@ class Request:
 
     async def body(self) -> bytes:
         """The whole body; kept, so that it can be asked for again."""
-        try:
+        if self._body is not None:
             return self._body
-        except AttributeError:
-            pass
-        if hasattr(self, "_streamed"):
+        if self._streamed:
             raise RuntimeError("the body of this request has been consumed by stream() already")
         self._streamed = True
+        whole = self._channel.take_body()
+        if whole is not None:
+            self._body = whole
+            return whole
         receive = self._channel.receive_body
         chunk = await receive()
         if chunk:
@@ -394,15 +380,13 @@ class Request:
         Raises:
             HTTPError: 415 for another media type, 400 for a malformed form, 413 beyond a limit.
         """
-        try:
-            return self._form
-        except AttributeError:
+        if self._form is None:
             self._form = await parse_form(self, limits)
-            return self._form
+        return self._form
 
     async def trailers(self) -> Headers:
         """The trailer fields; reads what is left of the body first (RFC 9110 §6.5)."""
-        if not hasattr(self, "_body"):
+        if self._body is None:
             while await self._channel.receive_body():
                 pass
             self._streamed = True
@@ -410,7 +394,3 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target.decode('latin-1')}>"
-
-
-#: Shared by all requests without any.
-_NO_PARAMS: Mapping[str, Any] = MappingProxyType({})

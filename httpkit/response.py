@@ -51,6 +51,7 @@ _NOT_THERE = frozenset(
 )
 
 _encode_json = msgspec.json.Encoder().encode
+_new = object.__new__
 
 
 class Response:
@@ -325,6 +326,17 @@ def _encode_content(
     )
 
 
+def _make_response(body: bytes, fields: ConstantHeaders) -> Response:
+    """What `Response(body)` makes, without asking what it was given."""
+    response = _new(Response)
+    response.status = 200
+    response.raw_headers = fields
+    response.body = body
+    response.trailers = None
+    response.background = None
+    return response
+
+
 def to_response(value: object) -> Response:
     """Convert what a handler returned.
 
@@ -336,11 +348,9 @@ def to_response(value: object) -> Response:
     """
     kind = type(value)
     if kind is str:
-        return Response(value)  # type: ignore[arg-type]
+        return _make_response(value.encode(), _TEXT)  # type: ignore[attr-defined]
     if kind is dict or kind is list:
-        response = Response(_encode_json(value))
-        response.raw_headers = _JSON
-        return response
+        return _make_response(_encode_json(value), _JSON)
     if isinstance(value, Response):
         return value
     if value is None:

@@ -85,6 +85,14 @@ class RequestChannel(Protocol):
         """Whether a graceful stop has begun; long streams should come to an end."""
         ...
 
+    def take_body(self) -> bytes | None:
+        """The whole body, if all of it has arrived; `None` if it is to be received.
+
+        Raises:
+            BodyTooLarge: more than the request's `max_body`.
+        """
+        ...
+
     async def receive_body(self) -> bytes:
         """The next chunk of the body, `b""` at its end.
 

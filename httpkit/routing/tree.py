@@ -137,6 +137,8 @@ def _choose(
                 values.append(convert(segment))
             except ValueError:
                 continue
+            if index + 1 == len(segments) and behind.leaf is not None:
+                return behind.leaf
             found = find(behind, segments, values, index + 1)
             if found is not None:
                 return found

@@ -45,7 +45,8 @@ class BodyReader:
         if data:
             self._chunks.append(data)
         self._ended = self._ended or end
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self) -> None:
         """There will be no more; what is here can still be read."""
@@ -63,6 +64,16 @@ class BodyReader:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def take_whole(self) -> bytes | None:
+        """The whole body, if it has arrived and nobody has read of it."""
+        if not self._ended or self._read or self._failed:
+            return None
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._read = len(data)
+        return data
 
     async def read(self) -> bytes:
         """The next chunk, `b""` at the end.

@@ -13,8 +13,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Iterable
 from contextvars import Context, copy_context
-from types import CoroutineType
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from httpkit.errors import (
     BodyTooLarge,
@@ -24,7 +26,6 @@ from httpkit.errors import (
     ProtocolError,
 )
 from httpkit.headers import HeaderFields, Headers, RawHeaders
-from httpkit.protocol.events import RequestReceived
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade
 from httpkit.server.body_reader import BodyReader
@@ -39,58 +40,41 @@ __all__ = ["Exchange"]
 
 logger = logging.getLogger("httpkit")
 
+_RETRY = {"retry-after": "1"}
+_NO_CONTEXT = Context()
 
-class Exchange:
+
+class Exchange(msgspec.Struct, eq=False, weakref=True):
     """One request and its answer; implements `RequestChannel` and `transport.Stream`.
 
+    A Struct of msgspec, since one is made for every request. `Server.make_stream` makes it, and
+    adds the request and the body.
+
     Attributes:
-        request: what the application gets.
+        request: what the application gets; gone when the exchange is over.
         response: what it answered, once it has.
         body_sent: bytes of the answer's body given to the engine.
         head_sent: the head of a streamed answer is out; it can no longer be replaced.
         gone: the peer cannot be answered.
-        started: when the head was complete, on the loop's clock in seconds.
+        started: when the head was complete, on the server's clock in seconds.
+        body: where its body arrives, or the raw bytes after an upgrade; `None` without one.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_body",
-        "_connection",
-        "_context",
-        "_server",
-        "_task",
-        "_timed_out",
-        "_trailers",
-        "_writers",
-        "body_sent",
-        "gone",
-        "head_sent",
-        "request",
-        "response",
-        "started",
-        "stream_id",
-    )
-
-    _context: Context
-
-    def __init__(self, server: "Server", connection: Connection, event: RequestReceived) -> None:
-        self._server = server
-        self._connection = connection
-        self.stream_id = event.stream_id
-        self.started = server.clock()
-        self.response: Response | None = None
-        self.body_sent = 0
-        self.head_sent = False
-        self.gone = False
-        self._task: asyncio.Task[Any] | None = None
-        self._timed_out = False
-        self._trailers: RawHeaders = _NO_TRAILERS
-        self._writers: tuple[asyncio.Future[None], ...] = ()
-        self._body: BodyReader | None = None
-        if not event.end_stream:
-            self._body = BodyReader(server.loop, event.content_length)
-        head = event.head
-        self.request = Request(self, head, head.scheme or connection.scheme, server.max_body)
+    _server: "Server"
+    _connection: Connection
+    stream_id: int
+    started: float
+    request: Request = None  # type: ignore[assignment]  # set at once
+    body: BodyReader | None = None
+    response: Response | None = None
+    body_sent: int = 0
+    head_sent: bool = False
+    gone: bool = False
+    _task: asyncio.Task[Any] | None = None
+    _timed_out: bool = False
+    _trailers: Iterable[tuple[bytes, bytes]] = ()
+    _writers: tuple[asyncio.Future[None], ...] = ()
+    _context: Context = _NO_CONTEXT
 
     # --- the way of a request ----------------------------------------------------------------
 
@@ -110,21 +94,27 @@ class Exchange:
             return
         self._context = context = copy_context()
         try:
-            result = context.run(server.call, self.request)
-            if type(result) is CoroutineType:
-                result = server.starter.start(result, context)
-            elif not isinstance(result, Response):
-                result = server.starter.start(_wait_for(result), context)
+            result = server.starter.start(server.call, self.request, context)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
             self.fail(error)
             return
+        if isinstance(result, Response):
+            self.respond(result)
+        else:
+            self._wait_for(result)
+
+    def _wait_for(self, result: object) -> None:
+        """The application is not through, or is wrong."""
+        if isinstance(result, Awaitable) and not isinstance(result, asyncio.Task):
+            # Not a coroutine, or it would be a task already.
+            result = self._server.loop.create_task(_await(result), context=self._context)
         if isinstance(result, asyncio.Task):
             self._task = result
             result.add_done_callback(self._answered)
         else:
-            self.respond(result)
+            self.fail(_not_a_response(result))
 
     def _answered(self, task: asyncio.Task[Any]) -> None:
         """The application is through, after it had to wait."""
@@ -133,16 +123,16 @@ class Exchange:
             response = task.result()
         except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
             self.fail(error)
-        else:
+            return
+        if isinstance(response, Response):
             self.respond(response)
+        else:
+            self.fail(_not_a_response(response))
 
     def respond(self, response: Response) -> None:
         """Write an answer: at once, or as a stream."""
         if self.gone:
             self.finish()
-            return
-        if not isinstance(response, Response):
-            self.fail(TypeError(f"{type(response).__name__} is not a Response"))
             return
         self.response = response
         body = response.body
@@ -158,9 +148,11 @@ class Exchange:
         self.finish()
 
     def _stream(self, response: Response) -> None:
-        """Write an answer that is not one piece of bytes, as a task of its own if it has to wait."""
+        """Write an answer that is not one piece of bytes, as a task if it has to wait."""
         try:
-            result = self._server.starter.start(send_stream(self, response), self._context)
+            result = self._server.starter.start(
+                partial(send_stream, self), response, self._context
+            )
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
@@ -246,8 +238,8 @@ class Exchange:
         response = self.response
         if response is not None and response.background is not None:
             server.run_background(response.background, self._context)
-        if self._body is not None:
-            self._body.abandon()
+        if self.body is not None:
+            self.body.abandon()
         # A request knows its exchange, and either may be held by its answer or by its context:
         # without these they would live until the garbage collector finds the circle.
         self.response = None
@@ -262,8 +254,8 @@ class Exchange:
 
     def receive_data(self, data: bytes, *, end_stream: bool) -> None:
         """A piece of the body, or of the raw stream after an upgrade."""
-        assert self._body is not None
-        self._body.feed(data, end=end_stream)
+        assert self.body is not None
+        self.body.feed(data, end=end_stream)
 
     def receive_trailers(self, headers: RawHeaders) -> None:
         """The trailer section."""
@@ -276,8 +268,8 @@ class Exchange:
             self.response = Response(b"", error.status)  # the engine's answer, for the access log
         self._connection.blocked.discard(self)
         self._wake_writers()
-        if self._body is not None:
-            self._body.fail()
+        if self.body is not None:
+            self.body.fail()
         if self._task is not None:
             self._task.cancel("the client has gone")
 
@@ -340,7 +332,7 @@ class Exchange:
 
     def begin_raw(self) -> BodyReader:
         """Turn to raw bytes after an accepted upgrade; what came with the head comes first."""
-        self._body = reader = BodyReader(self._server.loop)
+        self.body = reader = BodyReader(self._server.loop)
         self._connection.pump()
         return reader
 
@@ -370,9 +362,21 @@ class Exchange:
         """Whether the peer is known to be gone."""
         return self.gone
 
+    def take_body(self) -> bytes | None:
+        """The whole body, if all of it has arrived."""
+        if self.body is None:
+            return b""
+        data = self.body.take_whole()
+        if data is not None:
+            limit = self.request.max_body
+            if limit is not None and len(data) > limit:
+                raise BodyTooLarge(f"The body is larger than {limit} bytes.")
+            self._connection.consume(self.stream_id, len(data))
+        return data
+
     async def receive_body(self) -> bytes:
         """The next chunk of the body; asks a client that waits for 100 (Continue) to send it."""
-        body = self._body
+        body = self.body
         if body is None:
             return b""
         if body.abandoned:
@@ -400,14 +404,12 @@ class Exchange:
         self._connection.flush()
 
 
-async def _wait_for(result: object) -> Response:
-    if not isinstance(result, Awaitable):
-        name = type(result).__name__
-        raise TypeError(f"{name} is not a Response, nor an awaitable of one")
-    response: Response = await result
-    return response
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    """A coroutine around another kind of awaitable."""
+    return await awaitable
 
 
-_RETRY = {"retry-after": "1"}
-_NO_CONTEXT = Context()
-_NO_TRAILERS: RawHeaders = []
+def _not_a_response(result: object) -> TypeError:
+    return TypeError(f"{type(result).__name__} is not a Response, nor an awaitable of one")
+
+

@@ -23,16 +23,17 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from contextvars import Context
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Limits
-from httpkit.protocol.events import ConnectionTerminated
+from httpkit.protocol.events import ConnectionTerminated, RequestReceived
 from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser
+from httpkit.request import Request
 from httpkit.semantics.dates import format_http_date
 from httpkit.server.access_log import AccessLog
+from httpkit.server.body_reader import BodyReader
 from httpkit.server.config import Config
 from httpkit.server.counters import Counters
 from httpkit.server.exchange import Exchange
@@ -70,7 +71,6 @@ class Server:
 
     loop: asyncio.AbstractEventLoop
     starter: TaskStarter
-    make_stream: Callable[..., Exchange]
 
     def __init__(self, application: Application, config: Config) -> None:
         self.application = application
@@ -125,7 +125,6 @@ class Server:
         self.application.on_freeze()
         self.loop = asyncio.get_running_loop()
         self.starter = TaskStarter(self.loop)
-        self.make_stream = partial(Exchange, self)
         self._starting = asyncio.Event()
         try:
             if listen:
@@ -273,6 +272,22 @@ class Server:
         """A protocol for one more transport: an accepted socket, or one in memory."""
         engine = HTTP1Engine(self._parser(), self.limits, self._preamble)
         return Connection(self, engine, next(self._numbers), scheme)
+
+    def make_stream(self, connection: Connection, event: RequestReceived) -> Exchange:
+        """An exchange for a new request."""
+        head = event.head
+        exchange = Exchange(self, connection, event.stream_id, self.clock())
+        exchange.request = Request(
+            exchange,
+            head,
+            head.method,
+            head.target,
+            head.scheme or connection.scheme,
+            self.max_body,
+        )
+        if not event.end_stream:
+            exchange.body = BodyReader(self.loop, event.content_length)
+        return exchange
 
     def _room(self) -> int:
         return self.limits.max_connections - len(self._connections)

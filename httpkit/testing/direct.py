@@ -104,6 +104,10 @@ class Channel:
         self._body = _iterate(body)
         self._received = 0
 
+    def take_body(self) -> bytes | None:
+        """Bodies come in pieces here."""
+        return None
+
     async def receive_body(self) -> bytes:
         """The next piece of the body."""
         if self.disconnected or self.request is None:
@@ -179,7 +183,7 @@ class DirectReply:
         """Run the handler; the body is left for `receive`."""
         authority = request.header(b"host") or b""
         head = RequestHead(request.method, request.target, authority, request.headers)
-        self._channel.request = made = Request(self._channel, head, request.url.scheme, max_body)
+        self._channel.request = made = Request.of(self._channel, head, request.url.scheme, max_body)
         response = await self._begin(self._answer(made))
         self._response = response
         self.status = response.status

@@ -35,6 +35,9 @@ __all__ = ["Connection", "ConnectionOwner", "Stream"]
 
 logger = logging.getLogger("httpkit")
 
+# On Python 3.11 looking up a member of an Enum takes longer than all else that is done with it.
+_OPEN = Close.OPEN
+
 
 class Stream(Protocol):
     """What a connection tells about one request; `server.exchange.Exchange` listens."""
@@ -182,7 +185,7 @@ class Connection(asyncio.Protocol):
                 stream.resume_writing()
         if self.streams or self._reading_paused or self._writing_paused or self._pump_booked:
             self._update_reading()
-        if engine.close is not Close.OPEN and not engine.has_more_to_send:
+        if engine.close is not _OPEN and not engine.has_more_to_send:
             if self._resuming:
                 # asyncio's transport does not expect its end from inside `resume_writing`, and
                 # would report the loss twice.

@@ -22,6 +22,7 @@ from asyncio import _enter_task, _leave_task, _register_task, _unregister_task
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from sys import getrefcount
+from types import CoroutineType
 from typing import Any, Literal, TypeVar
 from weakref import getweakrefcount
 
@@ -36,7 +37,7 @@ else:
 
 __all__ = ["HandlerTask", "LoopChoice", "TaskStarter", "new_event_loop"]
 
-T = TypeVar("T")
+A = TypeVar("A")
 LoopChoice = Literal["auto", "uvloop", "asyncio"]
 
 
@@ -146,34 +147,38 @@ class TaskStarter:
         if hasattr(loop, "__dict__") and loop.get_task_factory() is None:
             self._make_spare()
 
-    def start(self, coroutine: Coroutine[Any, Any, T], context: Context) -> T | asyncio.Task[T]:
-        """Take the first step of a coroutine in `context`.
+    def start(self, function: Callable[[A], Any], argument: A, context: Context) -> Any:
+        """Call a function, and take the first step of the coroutine it may give, in `context`.
 
         Returns:
-            What it returned, if it is done; else the task that goes on with it.
+            What came out, if that was all; else the task that goes on with it.
 
         Raises:
-            BaseException: what it raised in that step.
+            BaseException: what was raised by then.
         """
         loop, task = self._loop, self._spare
         if task is None:
-            return loop.create_task(coroutine, context=context)
+            return loop.create_task(_call(function, argument), context=context)
         try:
             _enter_task(loop, task)
         except RuntimeError:  # another task is in the middle of a step
-            return loop.create_task(coroutine, context=context)
+            return loop.create_task(_call(function, argument), context=context)
+        waiting: Coroutine[Any, Any, Any] | None = None
         try:
-            waits_for = context.run(coroutine.send, None)
-        except StopIteration as stop:
-            _leave_task(loop, task)
-            result: T = stop.value
+            result = context.run(function, argument)
+            if type(result) is CoroutineType:
+                waiting = result
+                try:
+                    waits_for = context.run(waiting.send, None)
+                except StopIteration as stop:
+                    waiting, result = None, stop.value
         except BaseException:
             _leave_task(loop, task)
-            self._make_spare()
+            self._make_spare()  # the exception knows what happened in it
             raise
-        else:
-            _leave_task(loop, task)
-            return self._go_on(task, coroutine, context, waits_for)
+        _leave_task(loop, task)
+        if waiting is not None:
+            return self._go_on(task, waiting, context, waits_for)
         if getrefcount(task) != self._references or getweakrefcount(task) or task.touched:
             self._make_spare()
         return result
@@ -181,10 +186,10 @@ class TaskStarter:
     def _go_on(
         self,
         task: HandlerTask,
-        coroutine: Coroutine[Any, Any, T],
+        coroutine: Coroutine[Any, Any, Any],
         context: Context,
         waits_for: Any,
-    ) -> asyncio.Task[T]:
+    ) -> HandlerTask:
         """Let the spare task begin with a coroutine that has to wait, and make another one."""
         step = self._step
         assert step is not None
@@ -217,3 +222,9 @@ class TaskStarter:
 
     def _keep_step(self, step: Any, *, context: Context | None = None) -> None:  # noqa: ARG002
         self._step = step
+
+
+async def _call(function: Callable[[A], Any], argument: A) -> Any:
+    """What `TaskStarter.start` does, as a coroutine."""
+    result = function(argument)
+    return await result if type(result) is CoroutineType else result

@@ -32,6 +32,9 @@ class FakeChannel:
     def __init__(self, chunks: Iterable[bytes | BaseException] = ()) -> None:
         self.chunks = list(chunks)
 
+    def take_body(self) -> bytes | None:
+        return None
+
     async def receive_body(self) -> bytes:
         if not self.chunks:
             return b""
@@ -62,7 +65,7 @@ def make_request(
 ) -> Request:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     target = target.encode() if isinstance(target, str) else target
-    return Request(FakeChannel(chunks), RequestHead(method, target, authority, raw))
+    return Request.of(FakeChannel(chunks), RequestHead(method, target, authority, raw))
 
 
 def ask(app: App, method: str = "GET", target: str | bytes = "/", *headers: Any, **options: Any):

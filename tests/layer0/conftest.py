@@ -54,6 +54,9 @@ class FakeChannel:
     server: Address | None = Address("192.0.2.2", 80)
     shutting_down = False
 
+    def take_body(self) -> bytes | None:
+        return None
+
     async def receive_body(self) -> bytes:
         self.reads += 1
         if not self.chunks:
@@ -89,7 +92,7 @@ def make_request(
     head = RequestHead(
         method, target, options.pop("authority", b""), raw, version=options.pop("http_version", "1.1")
     )
-    return Request(channel or FakeChannel(chunks), head, **options)
+    return Request.of(channel or FakeChannel(chunks), head, **options)
 
 
 def cut(data: bytes, size: int) -> list[bytes]:

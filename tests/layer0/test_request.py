@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from httpkit.errors import BodyTooLarge, ClientDisconnected, HTTPError
 from httpkit.headers import Headers
 from httpkit.limits import FormLimits
-from httpkit.request import Request, State
+from httpkit.request import Request, RequestHead, State
 from httpkit.types import Address, Application
 
 from .conftest import FakeChannel, fuzz, make_request, run, status_of
@@ -365,7 +365,7 @@ def test_an_application_is_what_has_its_three_methods():
 
 def test_the_arguments_are_kept():
     head = RequestHead("GET", b"/", version="2")
-    request = Request(FakeChannel(), head, max_body=5)
+    request = Request.of(FakeChannel(), head, max_body=5)
     assert (request.scheme, request.http_version, request.max_body) == ("http", "2", 5)
     assert request.path_params == {}
     assert request.route is None
