@@ -4,7 +4,7 @@ A request holds raw wire values and a `RequestChannel`, the server's side of it;
 event loop is a method of that channel.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -40,35 +40,34 @@ class State:
         def __setattr__(self, name: str, value: Any) -> None: ...
 
 
-class RequestHead:
+class RequestHead(msgspec.Struct, eq=False, gc=False):
     """What the head of a request says, checked by an engine. Never changed: requests share them.
 
     Attributes:
         method: registered method, upper case.
         target: request target: origin-form, absolute-form or `*`.
         authority: host and port as the client named them.
-        headers: lower case names, values without surrounding whitespace.
         scheme: `http` or `https`; empty if the connection decides.
         version: `1.0`, `1.1`, `2` or `3`.
     """
 
-    __slots__ = ("authority", "headers", "method", "scheme", "target", "version")
+    method: str
+    target: bytes
+    authority: bytes = b""
+    _headers: tuple[tuple[bytes, bytes], ...] | None = ()
+    scheme: str = ""
+    version: str = "1.1"
 
-    def __init__(
-        self,
-        method: str,
-        target: bytes,
-        authority: bytes = b"",
-        headers: Iterable[tuple[bytes, bytes]] = (),
-        scheme: str = "",
-        version: str = "1.1",
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.authority = authority
-        self.headers = tuple(headers)
-        self.scheme = scheme
-        self.version = version
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The fields: lower case names, values without surrounding whitespace."""
+        if self._headers is None:
+            self._headers = self._read_headers()
+        return self._headers
+
+    def _read_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The fields of an engine's head that keeps them as bytes until somebody asks."""
+        return ()
 
 
 class Request(msgspec.Struct, eq=False, weakref=True):

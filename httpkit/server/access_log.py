@@ -1,8 +1,8 @@
 """The access log, off the hot path.
 
-A request leaves a note here when it ends; notes are formatted in batches, and a thread of its own
-writes them, since a pipe or a disk may block. If it cannot keep up, lines are dropped and counted
-rather than kept without end.
+A request leaves an entry here when it ends; entries are formatted in batches, and a thread of its
+own writes them, since a pipe or a disk may block. If it cannot keep up, lines are dropped and
+counted rather than kept without end.
 """
 
 import logging
@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
 import msgspec
+from msgspec.structs import replace
 
-from httpkit.protocol.outgoing import has_no_body
-from httpkit.request import Request
+from httpkit.protocol.outgoing import NO_CONTENT
 
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
@@ -26,7 +27,7 @@ logger = logging.getLogger("httpkit")
 
 __all__ = ["AccessLog", "Entry", "format_combined", "format_common", "format_json"]
 
-#: Notes in a batch; a timer flushes earlier.
+#: Entries in a batch; a timer flushes earlier.
 _BATCH = 128
 #: Batches that may wait for the writer.
 _MAX_WAITING = 256
@@ -39,13 +40,16 @@ _UNSAFE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 #: Month names of the log's format, whatever the locale of the process is.
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
-#: What is kept of a request until its line is written: the exchange, its request (which it
-#: forgets), the status, the end on the server's clock.
-_Note = tuple["Exchange", Request, int, float]
+#: Lines repeat their parts; so many different ones are known in their escaped form.
+_MAX_ESCAPED = 512
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """One line of the log, before it is formatted.
+#: The usual times: formatting a float costs as much as half of the line.
+_TENTHS = [f"{tenths / 10:.1f}" for tenths in range(1000)]
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One line of the log, before it is formatted: text and numbers, nothing that lives on.
 
     Attributes:
         time: end of the request as a Unix timestamp in seconds.
@@ -74,6 +78,7 @@ class Entry(msgspec.Struct, frozen=True):
     user_agent: str | None = None
 
 
+@lru_cache(_MAX_ESCAPED)
 def escape(text: str) -> str:
     r"""Quotes, backslashes, control and non-ASCII characters as `\xhh` (Apache's way).
 
@@ -86,24 +91,34 @@ def escape(text: str) -> str:
 
 def format_common(entry: Entry, stamp: str) -> str:
     """Apache's common log format, then milliseconds and request id."""
-    return f"{_common_fields(entry, stamp)} {entry.ms:.1f} {entry.id}\n"
+    return f"{_common_fields(entry, stamp)} {_show_ms(entry.ms)} {entry.id}\n"
 
 
 def format_combined(entry: Entry, stamp: str) -> str:
     """Apache's combined log format, then milliseconds and request id."""
     return (
         f'{_common_fields(entry, stamp)} "{escape(entry.referer or "-")}" '
-        f'"{escape(entry.user_agent or "-")}" {entry.ms:.1f} {entry.id}\n'
+        f'"{escape(entry.user_agent or "-")}" {_show_ms(entry.ms)} {entry.id}\n'
     )
 
 
 def _common_fields(entry: Entry, stamp: str) -> str:
-    # On a Unix socket the client's name is a path of its choice; it must stay one field.
-    client = escape(entry.client).replace(" ", "\\x20")
     return (
-        f'{client} - - [{stamp}] "{entry.method} {escape(entry.target)} {entry.protocol}" '
-        f"{entry.status} {entry.bytes}"
+        f"{_escape_client(entry.client)} - - [{stamp}] "
+        f'"{entry.method} {escape(entry.target)} {entry.protocol}" {entry.status} {entry.bytes}'
     )
+
+
+def _show_ms(ms: float) -> str:
+    """Milliseconds with one decimal."""
+    tenths = int(ms * 10 + 0.5)
+    return _TENTHS[tenths] if tenths < len(_TENTHS) else f"{ms:.1f}"
+
+
+@lru_cache(_MAX_ESCAPED)
+def _escape_client(client: str) -> str:
+    """On a Unix socket the client's name is a path of its choice; it must stay one field."""
+    return escape(client).replace(" ", "\\x20")
 
 
 _encode_json = msgspec.json.Encoder().encode
@@ -111,7 +126,8 @@ _encode_json = msgspec.json.Encoder().encode
 
 def format_json(entry: Entry, stamp: str) -> str:  # noqa: ARG001 - same shape as the others
     """One JSON object; `time` is a Unix timestamp. JSON escapes whatever needs it."""
-    return _encode_json(entry).decode() + "\n"
+    rounded = replace(entry, time=round(entry.time, 3), ms=round(entry.ms, 3))
+    return _encode_json(rounded).decode() + "\n"
 
 
 _FORMATS: dict[str, Callable[[Entry, str], str]] = {
@@ -147,7 +163,9 @@ class AccessLog:
         self._with_headers = style != "common"
         self._clock = clock
         self._wall = wall
-        self._notes: list[_Note] = []
+        self._entries: list[Entry] = []
+        #: From the server's clock to Unix time.
+        self._offset = wall() - clock()
         self._batches: queue.Queue[str | None] = queue.Queue(_MAX_WAITING)
         self.dropped = 0
         self._thread = threading.Thread(target=self._write, name="httpkit-access-log", daemon=True)
@@ -155,48 +173,48 @@ class AccessLog:
 
     def record(self, exchange: "Exchange") -> None:
         """Note that a request has ended."""
-        notes = self._notes
-        response = exchange.response
+        entries = self._entries
+        request, response, client = exchange.request, exchange.response, exchange.connection.peer
+        method = request.method
         status = CLIENT_CLOSED_REQUEST if response is None else response.status
-        notes.append((exchange, exchange.request, status, self._clock()))
-        if len(notes) >= _BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Format what is noted and hand it to the writer."""
-        notes = self._notes
-        if not notes:
-            return
-        self._notes = []
-        wall = self._wall()
-        offset = wall - self._clock()
-        local = time.localtime(wall)
-        month = _MONTHS[local.tm_mon - 1]
-        stamp = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
-        form, entry = self._format, self._entry
-        text = "".join([form(entry(note, offset), stamp) for note in notes])
-        try:
-            self._batches.put_nowait(text)
-        except queue.Full:
-            self.dropped += len(notes)
-
-    def _entry(self, note: _Note, offset: float) -> Entry:
-        exchange, request, status, end = note
-        headers = request.headers if self._with_headers else None
-        client = exchange.client
-        return Entry(
-            round(end + offset, 3),
+        end = self._clock()
+        entry = Entry(
+            end + self._offset,
             client.host if client is not None and client.host else "-",
-            request.method,
+            method,
             request.target.decode("latin-1"),
             "HTTP/" + request.http_version,
             status,
-            0 if has_no_body(request.method, status) else exchange.body_sent,
-            round((end - exchange.started) * 1000, 3),
+            0 if method == "HEAD" or status in NO_CONTENT else exchange.body_sent,
+            (end - exchange.started) * 1000,
             exchange.request_id,
-            None if headers is None else headers.get("referer"),
-            None if headers is None else headers.get("user-agent"),
         )
+        if self._with_headers:
+            headers = request.headers
+            entry = replace(
+                entry, referer=headers.get("referer"), user_agent=headers.get("user-agent")
+            )
+        entries.append(entry)
+        if len(entries) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Format what has come and hand it to the writer."""
+        entries = self._entries
+        if not entries:
+            return
+        self._entries = []
+        wall = self._wall()
+        self._offset = wall - self._clock()
+        local = time.localtime(wall)
+        month = _MONTHS[local.tm_mon - 1]
+        stamp = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
+        form = self._format
+        text = "".join([form(entry, stamp) for entry in entries])
+        try:
+            self._batches.put_nowait(text)
+        except queue.Full:
+            self.dropped += len(entries)
 
     def close(self) -> None:
         """Write what is left and end the thread; one that cannot go on is left behind."""

@@ -51,6 +51,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     adds the request and the body.
 
     Attributes:
+        connection: the one it is on.
         request: what the application gets; gone when the exchange is over.
         response: what it answered, once it has.
         body_sent: bytes of the answer's body given to the engine.
@@ -61,7 +62,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     """
 
     _server: "Server"
-    _connection: Connection
+    connection: Connection
     stream_id: int
     started: float
     request: Request = None  # type: ignore[assignment]  # set at once
@@ -81,7 +82,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     def begin(self) -> None:
         """Run the application; it may be through on return."""
         if self.gone:  # refused by the engine in the same breath: no handler ever sees it
-            self._connection.streams.pop(self.stream_id, None)
+            self.connection.streams.pop(self.stream_id, None)
             return
         server = self._server
         counters = server.counters
@@ -140,7 +141,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             self._stream(response)
             return
         try:
-            self._connection.engine.send_response(self.stream_id, response)
+            self.connection.engine.send_response(self.stream_id, response)
         except LocalProtocolError as error:
             self.fail(error)
             return
@@ -199,13 +200,13 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         if not deliberate or (self.head_sent and not late):
             self._log(error)
         if self.head_sent:
-            self._connection.engine.send_reset(self.stream_id)
+            self.connection.engine.send_reset(self.stream_id)
         else:
             self._send_error(status, text, headers)
         self.finish()
 
     def _send_error(self, status: int, text: str, headers: HeaderFields | None = None) -> None:
-        engine = self._connection.engine
+        engine = self.connection.engine
         try:
             response = Response(f"{status} {text}\n", status, headers)
             engine.send_response(self.stream_id, response)
@@ -230,7 +231,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     def finish(self) -> None:
         """The exchange is over; the connection may go on with the next."""
         server = self._server
-        connection = self._connection
+        connection = self.connection
         connection.streams.pop(self.stream_id, None)
         server.counters.requests_in_flight -= 1
         if server.access_log is not None:
@@ -266,7 +267,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         self.gone = True
         if error is not None and not self.head_sent:
             self.response = Response(b"", error.status)  # the engine's answer, for the access log
-        self._connection.blocked.discard(self)
+        self.connection.blocked.discard(self)
         self._wake_writers()
         if self.body is not None:
             self.body.fail()
@@ -275,8 +276,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def resume_writing(self) -> None:
         """There may be capacity again."""
-        if self._connection.engine.capacity(self.stream_id) > 0:
-            self._connection.blocked.discard(self)
+        if self.connection.engine.capacity(self.stream_id) > 0:
+            self.connection.blocked.discard(self)
             self._wake_writers()
 
     def _wake_writers(self) -> None:
@@ -295,11 +296,6 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     # --- called by send_stream ---------------------------------------------------------------
 
-    @property
-    def connection(self) -> Connection:
-        """The connection it is on."""
-        return self._connection
-
     async def send(self, data: bytes) -> None:
         """Give the engine a piece of the body; wait while the queue behind it is full.
 
@@ -308,7 +304,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         """
         if self.gone:
             raise ClientDisconnected("the client has gone")
-        connection = self._connection
+        connection = self.connection
         connection.engine.send_data(self.stream_id, data)
         self.body_sent += len(data)
         connection.flush()
@@ -319,7 +315,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         """Wait until the engine may take more; several tasks of one session may do so at once."""
         writer = self._server.loop.create_future()
         self._writers = (*self._writers, writer)
-        blocked = self._connection.blocked
+        blocked = self.connection.blocked
         blocked.add(self)
         try:
             await writer
@@ -333,25 +329,25 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     def begin_raw(self) -> BodyReader:
         """Turn to raw bytes after an accepted upgrade; what came with the head comes first."""
         self.body = reader = BodyReader(self._server.loop)
-        self._connection.pump()
+        self.connection.pump()
         return reader
 
     # --- RequestChannel ----------------------------------------------------------------------
 
     @property
     def request_id(self) -> str:
-        """Process, connection and request in hexadecimal."""
-        return f"{self._server.instance}-{self._connection.number:x}-{self.stream_id:x}"
+        """Process and connection in hexadecimal, and which of its requests this is."""
+        return f"{self.connection.name}-{self.stream_id}"
 
     @property
     def client(self) -> Address | None:
         """The peer's address."""
-        return self._connection.peer
+        return self.connection.peer
 
     @property
     def server(self) -> Address | None:
         """The local address."""
-        return self._connection.local
+        return self.connection.local
 
     @property
     def shutting_down(self) -> bool:
@@ -371,7 +367,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             limit = self.request.max_body
             if limit is not None and len(data) > limit:
                 raise BodyTooLarge(f"The body is larger than {limit} bytes.")
-            self._connection.consume(self.stream_id, len(data))
+            self.connection.consume(self.stream_id, len(data))
         return data
 
     async def receive_body(self) -> bytes:
@@ -384,7 +380,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         limit = self.request.max_body
         if limit is not None and body.size > limit:
             raise BodyTooLarge(f"The body is larger than {limit} bytes.")
-        connection = self._connection
+        connection = self.connection
         if body.waiting and connection.engine.expects_continue(self.stream_id):
             connection.engine.send_informational(self.stream_id, 100, ())
             connection.flush()
@@ -400,8 +396,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Write an interim response now."""
-        self._connection.engine.send_informational(self.stream_id, status, headers)
-        self._connection.flush()
+        self.connection.engine.send_informational(self.stream_id, status, headers)
+        self.connection.flush()
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

@@ -271,7 +271,7 @@ class Server:
     def make_connection(self, scheme: str = "http") -> Connection:
         """A protocol for one more transport: an accepted socket, or one in memory."""
         engine = HTTP1Engine(self._parser(), self.limits, self._preamble)
-        return Connection(self, engine, next(self._numbers), scheme)
+        return Connection(self, engine, f"{self.instance}-{next(self._numbers):x}", scheme)
 
     def make_stream(self, connection: Connection, event: RequestReceived) -> Exchange:
         """An exchange for a new request."""
@@ -312,8 +312,8 @@ class Server:
         """The engine has refused input; the reason goes to the log."""
         self.counters.requests_refused += 1
         logger.info(
-            "connection %x from %s refused%s: %s",
-            connection.number,
+            "connection %s from %s refused%s: %s",
+            connection.name,
             connection.peer,
             f" with {event.status}" if event.status else "",
             event.error,

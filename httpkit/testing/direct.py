@@ -182,7 +182,7 @@ class DirectReply:
     async def start(self, request: PreparedRequest, max_body: int | None) -> None:
         """Run the handler; the body is left for `receive`."""
         authority = request.header(b"host") or b""
-        head = RequestHead(request.method, request.target, authority, request.headers)
+        head = RequestHead(request.method, request.target, authority, tuple(request.headers))
         self._channel.request = made = Request.of(self._channel, head, request.url.scheme, max_body)
         response = await self._begin(self._answer(made))
         self._response = response

@@ -86,18 +86,18 @@ class Connection(asyncio.Protocol):
     Args:
         owner: the server.
         engine: a fresh engine for this connection.
-        number: names the connection in logs.
+        name: of the connection, in logs and in the ids of its requests.
         scheme: `http`, or `https` behind TLS.
     """
 
     transport: asyncio.Transport
 
     def __init__(
-        self, owner: ConnectionOwner, engine: Engine, number: int, scheme: str = "http"
+        self, owner: ConnectionOwner, engine: Engine, name: str, scheme: str = "http"
     ) -> None:
         self.owner = owner
         self.engine = engine
-        self.number = number
+        self.name = name
         self.scheme = scheme
         self.peer: Address | None = None
         self.local: Address | None = None
@@ -322,7 +322,7 @@ class Connection(asyncio.Protocol):
         waiting = self.transport.get_write_buffer_size()
         taken = self.bytes_sent - waiting
         if self._deadline.write_stalled(waiting, taken, now, limits):
-            logger.info("connection %x: the peer takes no bytes, closed", self.number)
+            logger.info("connection %s: the peer takes no bytes, closed", self.name)
             self.abort()
             return
         engine = self.engine

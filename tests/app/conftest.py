@@ -65,7 +65,7 @@ def make_request(
 ) -> Request:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     target = target.encode() if isinstance(target, str) else target
-    return Request.of(FakeChannel(chunks), RequestHead(method, target, authority, raw))
+    return Request.of(FakeChannel(chunks), RequestHead(method, target, authority, tuple(raw)))
 
 
 def ask(app: App, method: str = "GET", target: str | bytes = "/", *headers: Any, **options: Any):

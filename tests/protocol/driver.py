@@ -22,6 +22,7 @@ from httpkit.protocol.events import (
     TrailersReceived,
 )
 from httpkit.protocol.http1 import HTTP1Engine, Preamble, make_engine
+from httpkit.request import RequestHead
 from httpkit.response import Response
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
@@ -35,7 +36,7 @@ Fields = list[tuple[bytes, bytes]]
 class Stream:
     """One request as the events told it."""
 
-    head: RequestReceived
+    received: RequestReceived
     body: bytes = b""
     trailers: Fields = field(default_factory=list)
     ended: bool = False
@@ -43,7 +44,11 @@ class Stream:
 
     @property
     def id(self) -> int:
-        return self.head.stream_id
+        return self.received.stream_id
+
+    @property
+    def head(self) -> RequestHead:
+        return self.received.head
 
 
 class NormalStream(NamedTuple):
@@ -173,7 +178,7 @@ class Driver:
             stream.trailers = event.headers
             return
         if stream.ended:
-            assert event.data == b"" or stream.head.upgrade, "a body after its end"
+            assert event.data == b"" or stream.received.upgrade, "a body after its end"
         assert event.data or event.end_stream, "an event that says nothing"
         stream.body += event.data
         self.engine.consume(stream.id, len(event.data))
@@ -213,8 +218,8 @@ def _normal(stream: Stream) -> NormalStream:
         head.authority,
         head.version,
         tuple(head.headers),
-        head.upgrade,
-        head.content_length,
+        stream.received.upgrade,
+        stream.received.content_length,
         stream.body,
         tuple(stream.trailers),
         stream.ended,

@@ -434,11 +434,12 @@ def test_events_say_what_there_is(parser):
     driver = run(
         parser, b"POST /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\nContent-Length: 0\r\n\r\n" + OLD
     )
-    first, second = (stream.head for stream in driver.streams)
-    assert (first.stream_id, first.method, first.scheme, first.version) == (1, "POST", "", "1.1")
-    assert first.headers == [(b"host", b"a"), (b"x", b"y"), (b"content-length", b"0")]
+    first, second = (stream.received for stream in driver.streams)
+    head = first.head
+    assert (first.stream_id, head.method, head.scheme, head.version) == (1, "POST", "", "1.1")
+    assert head.headers == ((b"host", b"a"), (b"x", b"y"), (b"content-length", b"0"))
     assert (first.end_stream, first.content_length, first.upgrade) == (True, None, None)
-    assert (second.stream_id, second.version, second.authority) == (2, "1.0", b"")
+    assert (second.stream_id, second.head.version, second.head.authority) == (2, "1.0", b"")
     assert (second.end_stream, second.content_length) == (True, None)
 
 
@@ -538,12 +539,12 @@ def test_what_counts_as_an_offer(parser, fields, offered):
         driver = run(parser, pieces)
         # Nobody accepts it: it is ignored, and parsing goes on right behind it.
         assert [answer.status for answer in driver.answers()] == [200, 200]
-        assert driver.streams[0].head.upgrade == offered
+        assert driver.streams[0].received.upgrade == offered
 
 
 def test_http_1_0_offers_nothing(parser):
     driver = run(parser, UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"))
-    assert driver.streams[0].head.upgrade is None
+    assert driver.streams[0].received.upgrade is None
 
 
 @pytest.mark.parametrize("request_with_body", [LENGTH, CHUNKED])

@@ -46,49 +46,56 @@ def test_serialize_head():
     assert serialize_fields([(b"a", b""), (b"b", b"c")]) == b"a: \r\nb: c\r\n"
 
 
-def test_constant_heads_are_made_once_for_each_status_and_connection():
-    preamble = Preamble(b"today", b"")
+def test_constant_heads_are_made_for_each_status_and_connection():
+    preamble = Preamble(b"today", b"", keep_alive=5)
     response = constant((b"x", b"y"))
-    head = preamble.sized_head(response, PLAIN)
+    head = preamble.make_head(response, preamble.heads)
     assert head == b"HTTP/1.1 200 OK\r\ndate: today\r\nx: y\r\ncontent-length: "
-    assert preamble.sized_head(constant((b"x", b"y")), PLAIN) is head
-    assert preamble.sized_head(response, CLOSE) != head
-    assert preamble.sized_head(constant((b"x", b"y"), status=404), PLAIN) != head
-    assert len(preamble.memo) == 3
+    assert preamble.heads == {(200, ((b"x", b"y"),)): head}
+    assert b"keep-alive: timeout=5\r\n" in preamble.make_head(response, preamble.asked_heads)
+    assert preamble.make_head(constant((b"x", b"y"), status=404), preamble.heads) != head
+    assert len(preamble.heads) == 2
+    assert len(preamble.asked_heads) == 1
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_answers_without_content_are_left_to_the_slow_road(status):
+    preamble = Preamble(b"today")
+    assert preamble.make_head(constant(status=status), preamble.heads) == b""
 
 
 def test_a_new_date_drops_the_memo():
     preamble = Preamble(b"today")
     response = constant((b"x", b"y"))
-    assert b"today" in preamble.sized_head(response, PLAIN)
+    assert b"today" in preamble.make_head(response, preamble.heads)
     preamble.refresh(b"tomorrow")
-    assert preamble.memo == {}
-    assert b"date: tomorrow\r\n" in preamble.sized_head(response, PLAIN)
+    assert preamble.heads == {}
+    assert b"date: tomorrow\r\n" in preamble.make_head(response, preamble.heads)
 
 
 def test_the_memo_is_bounded(monkeypatch):
     monkeypatch.setattr(serialize, "_MAX_MEMO", 8)
     preamble = Preamble(b"today")
     for number in range(50):
-        preamble.sized_head(constant((b"x", b"%d" % number)), PLAIN)
-        assert len(preamble.memo) <= 8
+        preamble.make_head(constant((b"x", b"%d" % number)), preamble.heads)
+        assert len(preamble.heads) <= 8
 
 
 def test_heads_that_depend_on_the_answer_are_left_to_the_slow_road():
     preamble = Preamble(b"today")
     for _ in range(2):
-        assert preamble.sized_head(constant((b"connection", b"a, close")), PLAIN) == b""
-        assert preamble.sized_head(constant((b"content-length", b"5")), PLAIN) == b""
-    assert preamble.sized_head(constant((b"connection", b"keep-alive")), PLAIN)
+        assert preamble.make_head(constant((b"connection", b"a, close")), preamble.heads) == b""
+        assert preamble.make_head(constant((b"content-length", b"5")), preamble.heads) == b""
+    assert preamble.make_head(constant((b"connection", b"keep-alive")), preamble.heads)
 
 
 def test_what_is_refused_is_not_remembered():
     preamble = Preamble(b"today")
     for _ in range(2):
         with pytest.raises(InvalidHeader):
-            preamble.sized_head(constant((b"x", b"a\nb")), PLAIN)
+            preamble.make_head(constant((b"x", b"a\nb")), preamble.heads)
         bad = constant()
         bad.status = 100
         with pytest.raises(LocalProtocolError):
-            preamble.sized_head(bad, PLAIN)
-    assert preamble.memo == {}
+            preamble.make_head(bad, preamble.heads)
+    assert preamble.heads == {}

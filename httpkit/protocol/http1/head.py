@@ -14,6 +14,8 @@ beginning of the head shows is the one that is answered.
 import re
 from ipaddress import AddressValueError, IPv6Address
 
+import msgspec
+
 from httpkit.errors import (
     ConnectRefused,
     ExpectationFailed,
@@ -31,6 +33,7 @@ from httpkit.status import METHODS
 __all__ = [
     "FIELD_LINE",
     "FRAMING_FIELDS",
+    "ORIGIN_METHODS",
     "Framing",
     "check_fields",
     "check_lines",
@@ -39,6 +42,7 @@ __all__ = [
     "check_section_end",
     "check_size",
     "classify_fields",
+    "is_authority",
     "split_fields",
 ]
 
@@ -67,7 +71,7 @@ FRAMING_FIELDS = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"}
 )
 #: Methods that reach an application: CONNECT is for proxies, whatever its target.
-_ORIGIN_METHODS = {raw: name for raw, name in METHODS.items() if name != "CONNECT"}
+ORIGIN_METHODS = {raw: name for raw, name in METHODS.items() if name != "CONNECT"}
 #: Room in a head for method, version, spaces and line ends.
 _LINE_OVERHEAD = 64
 
@@ -78,47 +82,26 @@ _MAX_KNOWN = 1024
 _MAX_KNOWN_SIZE = 262
 
 
-class Framing:
+class Framing(msgspec.Struct, eq=False, gc=False):
     """What the fields of a head say about the message and the connection.
 
     Attributes:
-        authority: host and port, from the target where that has one (RFC 9112 §3.2.2).
-        content_length: announced length or `None`.
-        chunked: the body has the chunked coding.
         keep_alive: the connection may go on after this exchange.
         said_keep_alive: the client sent `Connection: keep-alive` and may want to hear the terms.
+        content_length: announced length or `None`.
+        chunked: the body has the chunked coding.
+        authority: host and port, from the target where that has one (RFC 9112 §3.2.2).
         expect_continue: the client waits for 100 (Continue).
         upgrade: protocols offered, or `None`.
     """
 
-    __slots__ = (
-        "authority",
-        "chunked",
-        "content_length",
-        "expect_continue",
-        "keep_alive",
-        "said_keep_alive",
-        "upgrade",
-    )
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        self.authority = b""
-        self.content_length: int | None = None
-        self.chunked = False
-        self.keep_alive = keep_alive
-        self.said_keep_alive = False
-        self.expect_continue = False
-        self.upgrade: bytes | None = None
-
-    @property
-    def is_simple(self) -> bool:
-        """Nothing but a length frames the message, and the connection goes on."""
-        return (
-            self.keep_alive
-            and not self.chunked
-            and not self.expect_continue
-            and self.upgrade is None
-        )
+    keep_alive: bool
+    said_keep_alive: bool = False
+    content_length: int | None = None
+    chunked: bool = False
+    authority: bytes = b""
+    expect_continue: bool = False
+    upgrade: bytes | None = None
 
 
 def check_request_line(head: bytes, limits: Limits) -> tuple[str, bytes, bytes]:
@@ -127,7 +110,7 @@ def check_request_line(head: bytes, limits: Limits) -> tuple[str, bytes, bytes]:
     if match is None:
         raise _classify_request_line(head, limits)
     raw_method, target, minor = match.groups()
-    method = _ORIGIN_METHODS.get(raw_method)
+    method = ORIGIN_METHODS.get(raw_method)
     if method is None or len(target) > limits.max_target:
         raise _classify_request_line(head, limits)
     if target[0] != 0x2F or b"#" in target:
@@ -142,7 +125,7 @@ def _check_other_form(method: str, target: bytes) -> None:
             raise RemoteProtocolError("The target * belongs to OPTIONS alone.")
     else:
         match = _ABSOLUTE.fullmatch(target)
-        if match is None or not _is_authority(match[1]):
+        if match is None or not is_authority(match[1]):
             raise RemoteProtocolError("The request target is neither a path nor an absolute URL.")
 
 
@@ -291,15 +274,17 @@ def _check_host(framing: Framing, host: bytes | None, target: bytes, minor: byte
     if host is None:
         if minor == b"1":
             raise RemoteProtocolError("The Host field is missing.")
-    elif host not in _known_authorities and not _is_authority(host):
+    elif not is_authority(host):
         raise RemoteProtocolError("The Host field is invalid.")
     if target[0] != 0x2F and (match := _ABSOLUTE.fullmatch(target)):
         host = match[1]
     framing.authority = host or b""
 
 
-def _is_authority(value: bytes) -> bool:
+def is_authority(value: bytes) -> bool:
     """Whether this is a host of RFC 3986 §3.2.2 and a port that can exist."""
+    if value in _known_authorities:
+        return True
     match = _AUTHORITY.fullmatch(value)
     if match is None:
         return False

@@ -6,7 +6,6 @@ import httptools
 
 from httpkit.errors import RemoteProtocolError
 from httpkit.headers import RawHeaders
-from httpkit.protocol.http1.memo import HeadMemo
 from httpkit.protocol.http1.serialize import serialize_fields
 
 __all__ = ["HttptoolsParser"]
@@ -21,8 +20,7 @@ class HttptoolsParser:
     __slots__ = ("_data", "_fields", "_parser")
 
     name = "native"
-    #: Shared by all connections of the process.
-    memo: HeadMemo | None = HeadMemo()
+    has_fast_lane = True
 
     def __init__(self) -> None:
         self._fields: RawHeaders = []

@@ -24,7 +24,7 @@ from httpkit.protocol.http1.head import (
     check_size,
     classify_fields,
 )
-from httpkit.protocol.http1.memo import KnownHead
+from httpkit.protocol.http1.plain import match_plain_head
 from httpkit.protocol.http1.serialize import (
     CLOSE,
     serialize_head,
@@ -144,31 +144,25 @@ class ReceivingSide(ConnectionState):
         if last and buffer.startswith(last, start):
             self._position = start + len(last)
             return self._begin_request(*self._last_known)
+        if self._parser.has_fast_lane and self._scanned <= start:
+            plain = match_plain_head(buffer, start, self._limits)
+            if plain is not None:
+                raw = plain[0].raw
+                self._position = start + len(raw)
+                if len(raw) <= _MAX_LAST_HEAD:
+                    self._last_raw, self._last_known = raw, plain
+                return self._begin_request(*plain)
         end = buffer.find(b"\r\n\r\n", max(start, self._scanned - 3)) + 4
         try:
             if end < 4:
                 return self._receive_partial_head(buffer, start)
-            raw = buffer[start:end]
-            known = self._recall(raw) or self._parse_head(raw)
+            known = self._parse_head(buffer[start:end])
         except RemoteProtocolError as error:
             return self._refuse(error)
         self._position = end
         return self._begin_request(*known)
 
-    def _recall(self, raw: bytes) -> KnownHead | None:
-        """What is known of a head; remembered for the next one of this connection."""
-        memo = self._parser.memo
-        if memo is None or len(raw) > self._fast_limit:
-            return None
-        known = memo.recall(raw)
-        if known is None or len(known[0].headers) > self._limits.max_headers:
-            return None
-        if len(raw) <= _MAX_LAST_HEAD:
-            self._last_raw = raw
-            self._last_known = known
-        return known
-
-    def _parse_head(self, raw: bytes) -> KnownHead:
+    def _parse_head(self, raw: bytes) -> tuple[RequestHead, Framing]:
         """The ordinary road: the guard, the parser, the guard."""
         method, target, minor = check_request_line(raw, self._limits)
         check_size(raw, target, self._limits)
@@ -179,12 +173,8 @@ class ReceivingSide(ConnectionState):
             raise classify_fields(raw, target, minor, self._limits) from None
         framing = check_fields(headers, target, minor, self._limits)
         version = "1.0" if minor == b"0" else "1.1"
-        head = RequestHead(method, target, framing.authority, headers, "", version)
-        memo = self._parser.memo
-        if memo is not None and minor == b"1":
-            memo.learn(raw, head, framing)
         self._parser_reads = True
-        return head, framing
+        return RequestHead(method, target, framing.authority, tuple(headers), "", version), framing
 
     def _receive_partial_head(self, buffer: bytes, start: int) -> list[Event]:
         line_checked = check_partial_head(

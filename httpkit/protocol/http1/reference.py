@@ -5,7 +5,6 @@ import h11
 from httpkit.errors import RemoteProtocolError
 from httpkit.headers import RawHeaders
 from httpkit.protocol.http1.head import split_fields
-from httpkit.protocol.http1.memo import HeadMemo
 
 __all__ = ["H11Parser"]
 
@@ -23,7 +22,7 @@ class H11Parser:
 
     name = "reference"
     #: The reference has no fast lane: it is what the fast lane is compared with.
-    memo: HeadMemo | None = None
+    has_fast_lane = False
 
     def __init__(self) -> None:
         self._trailers: RawHeaders = []

@@ -20,7 +20,6 @@ from httpkit.protocol.http1.chunked import ChunkGuard
 from httpkit.protocol.http1.head import (
     Framing,
 )
-from httpkit.protocol.http1.memo import HeadMemo, KnownHead
 from httpkit.protocol.http1.serialize import (
     Preamble,
 )
@@ -50,8 +49,8 @@ class MessageParser(Protocol):
     """What a parsing library has to do for the engine. Raises only `RemoteProtocolError`."""
 
     name: str
-    #: The fast lane in front of it, if it has one.
-    memo: HeadMemo | None
+    #: Plain heads do not reach it.
+    has_fast_lane: bool
 
     def parse_head(self, head: bytes) -> RawHeaders:
         """The fields of the next request's head: lower case names, trimmed values."""
@@ -120,7 +119,6 @@ class ConnectionState:
         "_cut",
         "_drain_left",
         "_eof",
-        "_fast_limit",
         "_framing",
         "_last_answer",
         "_head",
@@ -150,9 +148,7 @@ class ConnectionState:
         self._limits = limits
         # The last head that may come again just so, and what it means.
         self._last_raw = b""
-        self._last_known: KnownHead = (_NO_HEAD, _NO_FRAMING)
-        # Heads up to this size exceed none of the limits of size.
-        self._fast_limit = min(limits.max_target, limits.max_header_bytes)
+        self._last_known: tuple[RequestHead, Framing] = (_NO_HEAD, _NO_FRAMING)
         self._preamble = preamble
         self.close = Close.OPEN
         self.has_more_input = False
