@@ -68,10 +68,7 @@ def _stepping(handler: Handler, respond: Responder, *, parameters: bool) -> Endp
 
     def endpoint(request: Request) -> Response | Awaitable[Response]:
         try:
-            if parameters:
-                coroutine = handler(request, **request.path_params)
-            else:
-                coroutine = handler(request)
+            coroutine = handler(request, **request.path_params) if parameters else handler(request)
             waits_for = coroutine.send(None)
         except StopIteration as stop:
             value = stop.value
@@ -117,20 +114,19 @@ class _Rest(Awaitable[Any]):
     def __await__(self) -> Generator[Any, Any, Any]:
         coroutine = self._coroutine
         waits_for, self._waits_for = self._waits_for, None
-        while True:
-            try:
-                value = yield waits_for
-            except GeneratorExit:
-                coroutine.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - cancellation goes in as it came
-                send, value = coroutine.throw, error
-            else:
-                send = coroutine.send
-            try:
-                waits_for = send(value)
-            except StopIteration as stop:
-                return stop.value
+        try:
+            while True:
+                try:
+                    value = yield waits_for
+                except GeneratorExit:
+                    coroutine.close()
+                    raise
+                except BaseException as error:  # noqa: BLE001 - cancellation goes in as it came
+                    waits_for = coroutine.throw(error)
+                else:
+                    waits_for = coroutine.send(value)
+        except StopIteration as stop:
+            return stop.value
 
 
 def _asynchronous(call: Handler, respond: Responder) -> Next:

@@ -137,7 +137,11 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             return
         self.response = response
         body = response.body
-        if type(body) is not bytes or response.trailers is not None or isinstance(response, Upgrade):
+        if (
+            type(body) is not bytes
+            or response.trailers is not None
+            or isinstance(response, Upgrade)
+        ):
             self._stream(response)
             return
         try:
@@ -151,9 +155,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     def _stream(self, response: Response) -> None:
         """Write an answer that is not one piece of bytes, as a task if it has to wait."""
         try:
-            result = self._server.starter.start(
-                partial(send_stream, self), response, self._context
-            )
+            result = self._server.starter.start(partial(send_stream, self), response, self._context)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
@@ -407,5 +409,3 @@ async def _await(awaitable: Awaitable[Any]) -> Any:
 
 def _not_a_response(result: object) -> TypeError:
     return TypeError(f"{type(result).__name__} is not a Response, nor an awaitable of one")
-
-

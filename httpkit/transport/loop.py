@@ -111,7 +111,10 @@ class _Rest(Coroutine[Any, Any, Any]):
             waits_for = self._begin()
             if waits_for is not None and waits_for.cancel():
                 return waits_for
-        return self._context.run(self._coroutine.throw, *error)
+        try:
+            return self._context.run(self._coroutine.throw, *error)
+        finally:
+            del error  # its traceback leads here: without this they would hold each other
 
     def _begin(self) -> Any:
         self._begun = True

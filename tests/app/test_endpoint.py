@@ -123,7 +123,7 @@ def test_a_def_handler_needs_no_await():
         assert isinstance(app(make_request(method, "/s")), Response)
 
 
-def test_an_async_handler_is_one_coroutine():
+def test_an_async_handler_that_never_waits_needs_no_coroutine():
     app = App()
 
     @app.get("/")
@@ -131,10 +131,72 @@ def test_an_async_handler_is_one_coroutine():
         return "x"
 
     answer = app(make_request())
+    assert isinstance(answer, Response)
+    assert answer.body == b"x"
+
+
+def test_an_async_handler_goes_on_in_one_coroutine():
+    app = App()
+
+    @app.get("/")
+    async def handler(request):
+        await asyncio.sleep(0)
+        return "x"
+
+    answer = app(make_request())
     assert inspect.iscoroutine(answer)
+    assert answer.send(None) is None
     with pytest.raises(StopIteration) as finished:
         answer.send(None)
     assert finished.value.value.body == b"x"
+
+
+def test_what_an_async_handler_waits_for_comes_in():
+    """Values, exceptions, cancellation and the end go to the handler as they come."""
+    events = []
+    failed = asyncio.Event()
+    app = App()
+
+    @app.get("/")
+    async def handler(request):
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_exception, ValueError("late"))
+        try:
+            await future
+        except ValueError as error:
+            events.append(str(error))
+            failed.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            events.append("end")
+
+    async def main():
+        task = asyncio.ensure_future(app(make_request()))
+        await failed.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert events == ["late", "end"]
+
+
+def test_an_async_handler_that_is_left_alone_is_closed():
+    events = []
+    app = App()
+
+    @app.get("/")
+    async def handler(request):
+        try:
+            await asyncio.sleep(0)
+        finally:
+            events.append("end")
+
+    answer = app(make_request())
+    answer.send(None)
+    answer.close()
+    assert events == ["end"]
 
 
 def test_a_static_hit_decodes_nothing():

@@ -90,7 +90,11 @@ def make_request(
     """A request whose body comes in these chunks."""
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     head = RequestHead(
-        method, target, options.pop("authority", b""), tuple(raw), version=options.pop("http_version", "1.1")
+        method,
+        target,
+        options.pop("authority", b""),
+        tuple(raw),
+        version=options.pop("http_version", "1.1"),
     )
     return Request.of(channel or FakeChannel(chunks), head, **options)
 

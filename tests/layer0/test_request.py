@@ -54,7 +54,7 @@ def test_a_query_with_too_many_fields_is_400():
 
 
 @fuzz
-@given(st.binary())
+@given(st.binary(min_size=1))
 def test_no_target_raises(target):
     request = make_request(target=target, authority=target)
     assert request.path

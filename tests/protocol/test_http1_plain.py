@@ -4,9 +4,8 @@ import msgspec
 import pytest
 
 from httpkit.limits import Limits
-from httpkit.protocol.http1 import Preamble, make_engine
+from httpkit.protocol.http1 import Preamble, make_engine, receiving
 from httpkit.protocol.http1 import plain as plain_module
-from httpkit.protocol.http1 import receiving
 from httpkit.protocol.http1.head import Framing
 from httpkit.protocol.http1.plain import match_plain_head
 from httpkit.response import Response
@@ -140,7 +139,9 @@ def test_no_line_opens_the_fast_lane_for_a_head_that_is_not_plain(hits):
         for one in LINES
         for two in (LINES if line is REQUEST_LINES[0] else [b"X: y"])
     ]
-    heads += [b"GET / HTTP/1.1\r\n%b\r\nHost: a\r\n%b\r\n\r\n" % (a, b) for a in LINES for b in LINES]
+    heads += [
+        b"GET / HTTP/1.1\r\n%b\r\nHost: a\r\n%b\r\n\r\n" % (a, b) for a in LINES for b in LINES
+    ]
     heads += [b"GET / HTTP/1.1\r\n%b\r\n\r\n" % line for line in LINES]
     for data in heads:
         expected = run("reference", data + b"abc").verdict()

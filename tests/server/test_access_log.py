@@ -304,7 +304,12 @@ def test_entries_keep_nothing_alive(logging) -> None:
     server.connect().get()
     log = server.server.access_log
     [entry] = server.call(lambda: list(log._entries))
-    assert {type(value) for value in msgspec.structs.astuple(entry)} <= {str, int, float, type(None)}
+    assert {type(value) for value in msgspec.structs.astuple(entry)} <= {
+        str,
+        int,
+        float,
+        type(None),
+    }
     server.call(log.flush)
     assert server.call(lambda: len(log._entries)) == 0
 

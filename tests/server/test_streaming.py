@@ -24,7 +24,7 @@ class Buffered:
 
     def look(self) -> None:
         engine = self.connection.engine
-        body = next(iter(self.connection.streams.values()))._body
+        body = next(iter(self.connection.streams.values())).body
         self.most = max(
             self.most,
             len(engine._buffer)

@@ -18,6 +18,7 @@ from httpkit.protocol.events import (
     StreamReset,
     TrailersReceived,
 )
+from httpkit.request import RequestHead
 from httpkit.transport.connection import Connection
 from httpkit.types import Address
 
@@ -201,9 +202,7 @@ class World:
 
 
 def request(stream_id: int) -> RequestReceived:
-    event = RequestReceived.__new__(RequestReceived)
-    event.stream_id = stream_id
-    return event
+    return RequestReceived(stream_id, RequestHead("GET", b"/"))
 
 
 # --- dispatch ------------------------------------------------------------------------------------

@@ -65,8 +65,7 @@ def match_plain_head(data: bytes, start: int, limits: Limits) -> tuple[PlainHead
         or size > limits.max_header_bytes
         or size > limits.max_target
         or (
-            size > limits.max_headers * _SHORTEST_LINE
-            and raw.count(b"\n") - 2 > limits.max_headers
+            size > limits.max_headers * _SHORTEST_LINE and raw.count(b"\n") - 2 > limits.max_headers
         )
     ):
         return None
