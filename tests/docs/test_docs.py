@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from httpkit import Config, FormLimits, Limits
-from httpkit.cli.options import describe_fields
+from httpkit.cli.schema import describe_fields
 from httpkit.cli.run import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
