@@ -29,7 +29,7 @@ __all__ = [
     "Setting",
     "Target",
     "describe_fields",
-    "suggest",
+    "find_closest",
 ]
 
 VARIABLE_PREFIX = "HTTPKIT_"
@@ -157,10 +157,9 @@ def describe_fields(struct: type[msgspec.Struct]) -> dict[str, str]:
     return texts
 
 
-def suggest(name: str, names: Iterable[str]) -> str:
-    """A question for somebody who has written a name that is not among these; may be empty."""
-    close = get_close_matches(name, list(names), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+def find_closest(name: str, names: Iterable[str]) -> str | None:
+    """The name that somebody has probably meant who wrote another."""
+    return next(iter(get_close_matches(name, list(names), 1)), None)
 
 
 def _settings() -> Iterator[Setting]:

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from httpkit.cli.schema import SETTINGS, VARIABLE_PREFIX, Setting, suggest
+from httpkit.cli.schema import SETTINGS, VARIABLE_PREFIX, Setting, find_closest
 from httpkit.errors import ConfigurationError
 
 __all__ = [
@@ -74,8 +74,10 @@ def read_environment(environ: Mapping[str, str]) -> Source:
             continue
         setting = by_variable.get(variable)
         if setting is None:
-            hint = suggest(variable, by_variable) or "; unset it, see httpkit run --help"
-            raise ConfigurationError(f"{variable} is no variable of httpkit{hint}")
+            name = variable.removeprefix(VARIABLE_PREFIX).lower()
+            meant = find_closest(name, SETTINGS)
+            hint = f"did you mean {SETTINGS[meant].variable}?" if meant else "unset it"
+            raise ConfigurationError(f"{variable} is no variable of httpkit: {hint}")
         if text:
             try:
                 source[setting.name] = Found(setting.parse(text), variable)
@@ -181,9 +183,9 @@ def _find_setting(key: str, among: Mapping[str, Setting], origin: str) -> Settin
         return among[name]
     if name in SETTINGS:
         raise ConfigurationError(f"{origin}: {key} is no limit: move it above the table of limits")
-    raise ConfigurationError(
-        f"{origin}: there is no option {key!r}{suggest(name, [*among, _LIMITS])}"
-    )
+    meant = find_closest(name, [*among, _LIMITS])
+    hint = f"did you mean {meant}?" if meant else "remove it"
+    raise ConfigurationError(f"{origin}: there is no option {key!r}: {hint}")
 
 
 def _example(setting: Setting, value: object) -> str:

@@ -206,8 +206,8 @@ def _alternatives(arguments: tuple[Any, ...]) -> Kind:
     kinds = tuple(
         _nothing(or_empty=or_empty) if each is NoneType else kind_of(each) for each in arguments
     )
-    # Any text is a text, so `None` and words are tried before everything else.
-    order = sorted(kinds, key=lambda kind: (not kind.holds(None), not kind.words))
+    # Any text is a text, so that comes last; `None` comes first.
+    order = sorted(kinds, key=lambda kind: (not kind.holds(None), kind.holds("")))
 
     def parse(text: str) -> object:
         for kind in order:

@@ -87,8 +87,10 @@ def test_values(arguments: list[str], expected: dict[str, Any]) -> None:
         (["--unix-mode", "7777"], "'7777' is not an octal number from 0 to 777"),
         (
             ["--tcp-keep-alive", "1,2"],
-            "'1,2' is not 3 values with commas between (a whole number from 1 to 32767; a whole "
-            "number from 1 to 32767; a whole number from 1 to 127), or 'off'",
+            (
+                "'1,2' is not 3 values with commas between (a whole number from 1 to 32767; a "
+                "whole number from 1 to 32767; a whole number from 1 to 127), or 'off'"
+            ),
         ),
         (["--http1", "fast"], "'fast' is not 'auto', 'native' or 'reference'"),
         (["--prot", "1"], "No such option"),

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from httpkit import Config, FormLimits, Limits
-from httpkit.cli.schema import describe_fields
 from httpkit.cli.run import run_command
+from httpkit.cli.schema import describe_fields
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
