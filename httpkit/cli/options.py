@@ -62,12 +62,12 @@ class SectionedCommand(click.Command):
         own: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
             setting = SETTINGS.get(parameter.name or "")
-            record = parameter.get_help_record(ctx)
             if setting is not None and isinstance(parameter, click.Argument):
-                record = setting.flag, setting.summary
-            if record is not None:
-                records = own if setting is None else sections.setdefault(setting.section, [])
-                records.append(record)
+                record: tuple[str, str] | None = (setting.flag, setting.summary)
+            else:
+                record = parameter.get_help_record(ctx)
+            assert record is not None, "no option is hidden"
+            (own if setting is None else sections.setdefault(setting.section, [])).append(record)
         sections["Options"] = own
         terms = [term for records in sections.values() for term, _ in records]
         width = max(len(term) for term in terms if len(term) <= _TERM_WIDTH)
@@ -105,7 +105,7 @@ def setting_options(names: Iterable[str] = SETTINGS) -> Callable[[F], F]:
 def effective_settings(ctx: click.Context) -> Settings:
     """The settings from all sources, or exit with code 1."""
     given = {
-        name: Found(value, SETTINGS[name].flag)
+        name: Found(value, "command line" if SETTINGS[name].is_argument else SETTINGS[name].flag)
         for name, value in ctx.params.items()
         if name in SETTINGS and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
@@ -121,7 +121,7 @@ def effective_settings(ctx: click.Context) -> Settings:
 
 def _option(setting: Setting) -> Callable[[Any], Any]:
     kind = SettingType(setting)
-    if setting.flag == "MODULE:APP":
+    if setting.is_argument:
         return click.argument(setting.name, metavar=f"[{setting.flag}]", type=kind, required=False)
     help_text = _describe(setting)
     if setting.type is bool:

@@ -78,9 +78,14 @@ class Setting:
     is_limit: bool
 
     @property
+    def is_argument(self) -> bool:
+        """Whether it stands on the command line without a flag."""
+        return self.name == "app"
+
+    @property
     def flag(self) -> str:
-        """How the command line calls it; the application is an argument there."""
-        return "MODULE:APP" if self.name == "app" else f"--{self.name.replace('_', '-')}"
+        """How the command line calls it."""
+        return "MODULE:APP" if self.is_argument else f"--{self.name.replace('_', '-')}"
 
     @property
     def variable(self) -> str:

@@ -132,8 +132,8 @@ def read_values(file: TomlFile) -> Source:
         except ConfigurationError as error:
             hint = f"write it as in {key} = {_example(setting, value)}"
             raise ConfigurationError(f"{origin}: {key} = {error}; {hint}") from None
-        if setting.is_path and isinstance(converted, str):
-            converted = os.path.join(os.path.dirname(file.path), converted)
+        if setting.is_path:
+            converted = _relative_to(file.path, converted)
         source[setting.name] = Found(converted, origin)
     return source
 
@@ -195,6 +195,13 @@ def _example(setting: Setting, value: object) -> str:
     except ConfigurationError:
         meant = setting.default
     return setting.kind.show_toml(meant)
+
+
+def _relative_to(file: str, paths: object) -> object:
+    """A path, several or none, as they are from here."""
+    if isinstance(paths, tuple):
+        return tuple(_relative_to(file, path) for path in paths)
+    return os.path.join(os.path.dirname(file), paths) if isinstance(paths, str) else paths
 
 
 def _locate(file: TomlFile, table: str, key: str) -> str:

@@ -92,7 +92,7 @@ def test_json(project: Path) -> None:
     assert shown["file"] == "httpkit.toml"
     assert [*shown["options"], *shown["limits"]] == list(SETTINGS)
     assert shown["options"]["app"] == {
-        "value": "proj:app", "text": "proj:app", "origin": "MODULE:APP", "changed": True,
+        "value": "proj:app", "text": "proj:app", "origin": "command line", "changed": True,
     }  # fmt: skip
     assert shown["options"]["unix_mode"]["value"] == 0o600
     assert shown["options"]["unix_mode"]["text"] == "600"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from httpkit.cli.config import config_command
 from httpkit.cli.options import effective_settings
-from httpkit.cli.schema import SETTINGS
+from httpkit.cli.schema import SETTINGS, Setting
 from httpkit.cli.settings import Settings, load_settings
-from httpkit.cli.sources import Found, read_environment
+from httpkit.cli.sources import Found, open_file, read_environment, read_values
 from httpkit.cli.values import OFF_WORDS
 from httpkit.errors import ConfigurationError
 
@@ -115,6 +115,15 @@ def test_paths_are_relative_to_the_file(write: File) -> None:
     assert loaded.options == {"unix": "deploy/run/x.sock", "access_log_file": "/log"}
     assert Path(loaded.target.app_dir) == Path("deploy")
     assert load({"HTTPKIT_UNIX": "x.sock"}).options == {"unix": "x.sock"}
+
+
+def test_several_paths_are_relative_to_the_file(write: File, monkeypatch: Any) -> None:
+    paths = tuple[Annotated[str, msgspec.Meta(extra={"path": True})], ...]
+    new = Setting("watched", paths, (), "Server", "", is_limit=False)
+    monkeypatch.setitem(SETTINGS, "watched", new)
+    write("deploy/site.toml", "watched = ['src', '/lib']\n")
+    found = read_values(open_file("deploy/site.toml"))
+    assert found == {"watched": (("deploy/src", "/lib"), "deploy/site.toml:1")}
 
 
 def test_the_target(write: File) -> None:
