@@ -46,8 +46,10 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic since c
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The words that it may be."""
+        """The words that it may be; for a path, what the shell finds."""
         del ctx, param
+        if self._setting.is_path:
+            return [CompletionItem(incomplete, type="file")]
         return [
             CompletionItem(word) for word in self._setting.kind.words if word.startswith(incomplete)
         ]
@@ -91,6 +93,7 @@ def setting_options(names: Iterable[str] = SETTINGS) -> Callable[[F], F]:
         command = click.option(
             "--config",
             metavar="FILE|off",
+            type=click.Path(),
             envvar=CONFIG_VARIABLE,
             help="Configuration file  [default: httpkit.toml, or pyproject.toml with a table "
             "tool.httpkit, in the directory of --app-dir or else in the current one]",

@@ -103,17 +103,17 @@ def find_place(source: Source) -> str | None:
     Raises:
         ConfigurationError: it names two places.
     """
-    named = [
-        name
-        for place in _PLACES
-        for name in [name for name in place if name in source and source[name].value is not None][
-            :1
-        ]
-    ]
+    named = [name for place in _PLACES if (name := _first_named(source, place)) is not None]
     if len(named) > 1:
         words = " and ".join(f"{name} ({source[name].origin})" for name in named)
         raise ConfigurationError(f"{words} are two places to listen on: keep one of them")
     return named[0] if named else None
+
+
+def _first_named(source: Source, names: tuple[str, ...]) -> str | None:
+    # `unix = "off"` names no place.
+    named = (name for name in names if name in source and source[name].value is not None)
+    return next(named, None)
 
 
 def _merge(sources: list[Source]) -> dict[str, Found]:
@@ -146,7 +146,7 @@ def _check(settings: Settings) -> None:
     try:
         Config.of(**settings.options)
     except ConfigurationError as error:
-        # Checks of more than a type begin with the name of the option.
-        name = re.match(r"\w*", str(error))
-        found = settings.found.get(name[0]) if name else None
-        raise ConfigurationError(f"{found.origin}: {error}" if found else str(error)) from None
+        # What is checked beside the types begins with the name of the option.
+        found = settings.found.get(re.split(r"\W", str(error), maxsplit=1)[0])
+        origin = f"{found.origin}: " if found and found.origin != DEFAULT else ""
+        raise ConfigurationError(f"{origin}{error}") from None

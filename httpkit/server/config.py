@@ -97,7 +97,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return cls(**options).checked()  # type: ignore[arg-type]
 
     def checked(self) -> "Config":
-        """The same options, if every value is possible.
+        """The same options in their plain form, if every value is possible.
 
         Raises:
             ConfigurationError: a wrong value, by the name of its option.

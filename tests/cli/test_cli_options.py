@@ -104,11 +104,18 @@ def test_wrong_values(arguments: list[str], message: str) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_words_are_completed() -> None:
-    option = next(param for param in run_command.params if param.name == "log_level")
-    context = click.Context(run_command)
-    items = option.type.shell_complete(context, option, "de")
-    assert [item.value for item in items] == ["debug"]
+@pytest.mark.parametrize(
+    ("name", "incomplete", "items"),
+    [
+        ("log_level", "de", [("debug", "plain")]),
+        ("unix", "ru", [("ru", "file")]),
+        ("port", "8", []),
+    ],
+)
+def test_completion(name: str, incomplete: str, items: list[tuple[str, str]]) -> None:
+    option = next(param for param in run_command.params if param.name == name)
+    found = option.type.shell_complete(click.Context(run_command), option, incomplete)
+    assert [(item.value, item.type) for item in found] == items
 
 
 def test_every_section_begins_at_a_field() -> None:

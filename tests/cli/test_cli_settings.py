@@ -19,6 +19,7 @@ from httpkit.cli.settings import Settings, load_settings
 from httpkit.cli.sources import Found, open_file, read_environment, read_values
 from httpkit.cli.values import OFF_WORDS
 from httpkit.errors import ConfigurationError
+from httpkit.server.config import Config
 
 File = Callable[..., Path]
 
@@ -339,6 +340,15 @@ def test_the_line_of_a_value_if_it_is_certain(write: File, text: str, line: str)
     assert load().found["port"] == (2, f"pyproject.toml{line}")
 
 
+def test_a_check_of_values_that_nobody_has_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**options: object) -> None:
+        raise ConfigurationError("port: 8000 is taken on Mondays")
+
+    monkeypatch.setattr(Config, "of", refuse)
+    assert message_of(load) == "port: 8000 is taken on Mondays"
+    assert message_of(load, port=8000) == "--port: port: 8000 is taken on Mondays"
+
+
 # --- every kind of field, in every source ----------------------------------------------------
 
 
@@ -440,7 +450,7 @@ def values_of(annotation: Any, meta: msgspec.Meta = NO_META) -> st.SearchStrateg
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_a_value_is_read_as_it_is_shown(name: str, data: st.DataObject) -> None:
     option = SETTINGS[name]
