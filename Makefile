@@ -6,6 +6,7 @@
 #   make test-slow  the slow tests alone
 #   make coverage   all but the slow tests, measured, with the thresholds
 #   make lint       ruff, mypy, import-linter
+#   make reference  the options in docs/configuration.md, written anew from the code
 #   make bench      the benchmarks (wrk)
 #   make clean      remove what was installed and measured
 
@@ -16,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: demo test test-all test-slow coverage lint format bench clean
+.PHONY: demo test test-all test-slow coverage lint format reference bench clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/httpkit run examples.showcase.app:app --host $(HOST) --port $(PORT)
@@ -47,6 +48,9 @@ lint: $(VENV)/lint.stamp
 format: $(VENV)/lint.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+reference: $(VENV)/test.stamp
+	$(BIN)/python -m httpkit.cli.reference docs/configuration.md
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks

@@ -13,16 +13,29 @@ from typing import NoReturn
 
 import click
 
+from httpkit.cli.settings import Settings
 from httpkit.cli.terminal import exit_with_error
 from httpkit.types import Application
 
-__all__ = ["importing", "load_application"]
+__all__ = ["importing", "load_target"]
 
 #: Names of modules that are being imported; `App.run` refuses to run inside one.
 importing: list[str] = []
 
 
-def load_application(target: str, directory: str) -> Application:
+def load_target(settings: Settings) -> Application:
+    """Load the application that the settings name, or exit with code 1."""
+    target = settings.target
+    if target.app is None:
+        file = settings.file or "httpkit.toml"
+        exit_with_error(
+            'there is no application to serve: name it, as in "httpkit run main:app", or write '
+            f'app = "main:app" into {file}'
+        )
+    return _load(target.app, target.app_dir)
+
+
+def _load(target: str, directory: str) -> Application:
     """Import a module and take an application from it, or exit with code 1.
 
     Args:

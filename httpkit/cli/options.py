@@ -1,177 +1,140 @@
-"""Command line options made from the fields of `Config` and `Limits`.
+"""Options of the command line, made from `schema.SETTINGS`.
 
-The structs are the one source of truth: names, types, ranges and defaults come from their fields,
-the help from the text below each field. Nothing about an option is written down twice.
+`run` and `config` take all of them, `routes` those that say where the application is.
 """
 
-import ast
-import inspect
-import re
-import textwrap
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, Literal, TypeVar, get_args, get_origin
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import click
-import msgspec
 from click.core import ParameterSource
-from msgspec.structs import FieldInfo
+from click.shell_completion import CompletionItem
 
-from httpkit.limits import Limits
-from httpkit.server.config import Config
+from httpkit.cli.schema import SETTINGS, Setting
+from httpkit.cli.settings import Settings, find_place, load_settings
+from httpkit.cli.sources import CONFIG_VARIABLE, Found
+from httpkit.cli.terminal import exit_with_error
+from httpkit.errors import ConfigurationError
 
-__all__ = ["SectionedCommand", "describe_fields", "given_options", "server_options"]
+__all__ = ["SectionedCommand", "effective_settings", "setting_options"]
+
+#: A space at which no line is broken; `get_help` makes it an ordinary one.
+_JOINER = "\xa0"
+#: Longer terms stand on a line of their own.
+_TERM_WIDTH = 37
 
 F = TypeVar("F", bound=Callable[..., Any])
-Struct = type[msgspec.Struct]
-
-_TEXT, _OCTAL = "TEXT", "OCTAL"
-#: What is written where `None` is meant.
-_OFF = "off"
-_METAVARS: dict[type, str] = {
-    msgspec.inspect.IntType: "N",
-    msgspec.inspect.FloatType: "SECONDS",
-    msgspec.inspect.StrType: _TEXT,
-    msgspec.inspect.TupleType: "N,N,N",
-    msgspec.inspect.NoneType: _OFF,
-}
-_WORDS = {
-    "N": "a whole number",
-    "SECONDS": "a number of seconds",
-    "N,N,N": "three whole numbers with commas between",
-    _OCTAL: "an octal number up to 777",
-}
 
 
-def describe_fields(struct: Struct) -> dict[str, str]:
-    """The text below each field of a struct, joined to one line; empty without the source."""
-    try:
-        source = textwrap.dedent(inspect.getsource(struct))
-    except OSError:
-        return {}
-    texts: dict[str, str] = {}
-    definition = ast.parse(source).body[0]
-    assert isinstance(definition, ast.ClassDef)
-    previous: ast.stmt | None = None
-    for statement in definition.body:
-        if (
-            isinstance(previous, ast.AnnAssign)
-            and isinstance(previous.target, ast.Name)
-            and isinstance(statement, ast.Expr)
-            and isinstance(statement.value, ast.Constant)
-        ):
-            texts[previous.target.id] = " ".join(str(statement.value.value).split())
-        previous = statement
-    return texts
+class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """The values of a setting, for click."""
 
+    def __init__(self, setting: Setting) -> None:
+        self.name = setting.name
+        self._setting = setting
 
-def summarize(text: str) -> str:
-    """The first sentence, without what is in parentheses: precedents belong to the docs."""
-    plain = re.sub(r" ?\([^()]*\)", "", text).replace("`", "")
-    return plain.partition(". ")[0].rstrip(".")
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """The value of a text, or a usage error."""
+        try:
+            return self._setting.parse(value)
+        except ConfigurationError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The words that it may be; for a path, what the shell finds."""
+        del ctx, param
+        if self._setting.is_path:
+            return [CompletionItem(incomplete, type="file")]
+        return [
+            CompletionItem(word) for word in self._setting.kind.words if word.startswith(incomplete)
+        ]
 
 
 class SectionedCommand(click.Command):
-    """A command whose help groups the options: those of the server, then the limits."""
+    """A command whose help groups the settings by their sections; its own options come last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each section under its own heading."""
+        """Write each section under its own heading, all with the same columns."""
         sections: dict[str, list[tuple[str, str]]] = {}
+        own: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):
-                is_limit = parameter.name in Limits.__struct_fields__
-                title = "Limits and deadlines" if is_limit else "Options"
-                sections.setdefault(title, []).append(record)
+            setting = SETTINGS.get(parameter.name or "")
+            if setting is not None and isinstance(parameter, click.Argument):
+                record: tuple[str, str] | None = (setting.flag, setting.summary)
+            else:
+                record = parameter.get_help_record(ctx)
+            assert record is not None, "no option is hidden"
+            (own if setting is None else sections.setdefault(setting.section, [])).append(record)
+        sections["Options"] = own
+        terms = [term for records in sections.values() for term, _ in records]
+        width = max(len(term) for term in terms if len(term) <= _TERM_WIDTH)
         for title, records in sections.items():
             with formatter.section(title):
-                formatter.write_dl(records, col_max=36)
+                rows = [(term.ljust(width), text) for term, text in records]
+                formatter.write_dl(rows, col_max=width)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help, in which no default is torn from its word."""
+        return super().get_help(ctx).replace(_JOINER, " ")
 
 
-def server_options(command: F) -> F:
-    """Add an option for every field of `Config` and `Limits`.
+def setting_options(names: Iterable[str] = SETTINGS) -> Callable[[F], F]:
+    """Add an argument or option for each of these settings, and `--config`.
 
-    Defaults belong to the structs: pass on only what `given_options` says.
+    Defaults belong to the structs: take the values from `effective_settings`.
     """
-    for option in reversed(list(_options())):
-        command = option(command)
-    return command
+
+    def decorate(command: F) -> F:
+        command = click.option(
+            "--config",
+            metavar="FILE|off",
+            type=click.Path(),
+            envvar=CONFIG_VARIABLE,
+            help="Configuration file  [default: httpkit.toml, or pyproject.toml with a table "
+            "tool.httpkit, in the directory of --app-dir or else in the current one]",
+        )(command)
+        for name in reversed(list(names)):
+            command = _option(SETTINGS[name])(command)
+        return command
+
+    return decorate
 
 
-def given_options(ctx: click.Context) -> dict[str, object]:
-    """The values of the options of `server_options` that stand on the command line."""
-    return {
-        name: value
+def effective_settings(ctx: click.Context) -> Settings:
+    """The settings from all sources, or exit with code 1."""
+    given = {
+        name: Found(value, "command line" if SETTINGS[name].is_argument else SETTINGS[name].flag)
         for name, value in ctx.params.items()
-        if name in (*Config.__struct_fields__, *Limits.__struct_fields__)
-        and ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+        if name in SETTINGS and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
-
-
-def _options() -> Iterator[Callable[[Any], Any]]:
-    for struct in (Config, Limits):
-        texts = describe_fields(struct)
-        for field in msgspec.structs.fields(struct):
-            if field.name != "limits":
-                yield _option(field, summarize(texts.get(field.name, "")))
-
-
-def _option(field: FieldInfo, text: str) -> Callable[[Any], Any]:
-    flag = "--" + field.name.replace("_", "-")
-    if field.type is bool:
-        shown = "on" if field.default else "off"
-        help_text = f"{text}  [default: {shown}]"
-        return click.option(f"{flag}/--no-{flag[2:]}", default=None, help=help_text)
-    if get_origin(field.type) is Literal:
-        choice = click.Choice(get_args(field.type))
-        help_text = f"{text}  [default: {field.default}]"
-        return click.option(flag, type=choice, default=None, help=help_text)
-    metavar = _metavar(field)
-    help_text = f"{text}  [default: {_show_default(field.default, metavar)}]"
-    convert = partial(_convert, field.type, metavar)
-    return click.option(flag, metavar=metavar, callback=convert, default=None, help=help_text)
-
-
-def _show_default(value: object, metavar: str) -> str:
-    if value is None:
-        return "none" if metavar == _TEXT else _OFF
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if metavar == _OCTAL:
-        return f"{value:o}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _metavar(field: FieldInfo) -> str:
-    """How the value is written; for the help and for `_convert`."""
-    if field.name == "unix_mode":
-        return _OCTAL
-    kind = msgspec.inspect.type_info(field.type)
-    kinds = list(kind.types) if isinstance(kind, msgspec.inspect.UnionType) else [kind]
-    names = [_METAVARS[type(each)] for each in kinds]
-    # An empty text is what switches a text off.
-    return _TEXT if _TEXT in names else "|".join(names)
-
-
-def _convert(
-    kind: Any, metavar: str, ctx: click.Context, param: click.Parameter, text: str | None
-) -> object:
-    """A callback of click: the value of an option, checked by the type of its field."""
-    del ctx, param
-    if text is None or (metavar.endswith(_OFF) and text.lower() == _OFF):
-        return None
-    value: object = text.split(",") if "," in metavar else text
     try:
-        if metavar == _OCTAL:
-            value = int(text, 8)
-        return msgspec.convert(value, kind, strict=False)
-    except ValueError as error:  # ValidationError is one
-        outside = re.search("[<>]=? .*", str(error))
-        if outside is not None and metavar != _OCTAL:
-            raise click.BadParameter(f"{text} must be {outside[0]}") from None
-        raise click.BadParameter(f"{text!r} is not {_describe(metavar)}") from None
+        find_place(given)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        return load_settings(given, os.environ, ctx.params["config"])
+    except ConfigurationError as error:
+        exit_with_error(str(error))
 
 
-def _describe(metavar: str) -> str:
-    kind, _, off = metavar.partition("|")
-    return f"{_WORDS[kind]}, nor {off!r}" if off else _WORDS[kind]
+def _option(setting: Setting) -> Callable[[Any], Any]:
+    kind = SettingType(setting)
+    if setting.is_argument:
+        return click.argument(setting.name, metavar=f"[{setting.flag}]", type=kind, required=False)
+    help_text = _describe(setting)
+    if setting.type is bool:
+        name = f"{setting.flag}/--no-{setting.flag[2:]}"
+        return click.option(name, default=None, help=help_text)
+    return click.option(
+        setting.flag, metavar=setting.kind.metavar, type=kind, default=None, help=help_text
+    )
+
+
+def _describe(setting: Setting) -> str:
+    default = setting.show(setting.default) or "''"
+    return f"{setting.summary}  [default:{_JOINER}{default}]"

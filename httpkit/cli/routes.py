@@ -5,7 +5,8 @@ import os
 import click
 
 from httpkit.app import App
-from httpkit.cli.load import load_application
+from httpkit.cli.load import load_target
+from httpkit.cli.options import effective_settings, setting_options
 from httpkit.cli.terminal import exit_with_error
 from httpkit.errors import ConfigurationError
 from httpkit.routing import RouteInfo
@@ -17,16 +18,13 @@ _HEADINGS = ("METHODS", "HOST", "PATTERN", "NAME", "HANDLER", "WHERE")
 
 
 @click.command("routes")
-@click.argument("target", metavar="MODULE:APP")
-@click.option(
-    "--app-dir",
-    default=os.curdir,
-    type=click.Path(exists=True, file_okay=False),
-    help="Directory that modules are imported from.  [default: the current one]",
-)
-def routes_command(target: str, app_dir: str) -> None:
+@setting_options(("app", "app_dir"))
+@click.pass_context
+def routes_command(ctx: click.Context, /, **_: object) -> None:
     """List the routes of MODULE:APP by host and pattern."""
-    application = load_application(target, app_dir)
+    settings = effective_settings(ctx)
+    application = load_target(settings)
+    target = settings.target.app
     if not isinstance(application, App):
         exit_with_error(f"{target} has no routes: it is not an httpkit App")
     try:

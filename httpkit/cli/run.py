@@ -1,12 +1,11 @@
 """`httpkit run`, and `run_app`, which `App.run` calls: serving in the foreground."""
 
-import os
 import sys
 
 import click
 
-from httpkit.cli.load import importing, load_application
-from httpkit.cli.options import SectionedCommand, given_options, server_options
+from httpkit.cli.load import importing, load_target
+from httpkit.cli.options import SectionedCommand, effective_settings, setting_options
 from httpkit.cli.terminal import configure_logging, exit_with_error, show_banner
 from httpkit.errors import ConfigurationError
 from httpkit.server import process
@@ -19,6 +18,7 @@ __all__ = ["run_app", "run_command"]
 def run_app(application: Application, **options: object) -> None:
     """Serve an application in the foreground until SIGINT or SIGTERM; then return.
 
+    What is not given has its default: neither the environment nor a configuration file is read.
     Prints the banner and the `httpkit` log to standard error, the access log to standard output.
 
     Args:
@@ -44,28 +44,20 @@ def run_app(application: Application, **options: object) -> None:
 
 
 @click.command("run", cls=SectionedCommand)
-@click.argument("target", metavar="MODULE:APP")
-@click.option(
-    "--app-dir",
-    default=os.curdir,
-    type=click.Path(exists=True, file_okay=False),
-    help="Directory that modules are imported from.  [default: the current one]",
-)
-@click.option("--debug", is_flag=True, help="Show tracebacks to clients: for development only.")
-@server_options
+@setting_options()
 @click.pass_context
-def run_command(
-    ctx: click.Context, /, target: str, app_dir: str, *, debug: bool, **_: object
-) -> None:
+def run_command(ctx: click.Context, /, **_: object) -> None:
     """Serve MODULE:APP, e.g. main:app, until Ctrl-C or SIGTERM.
 
     The first signal stops gracefully: running requests are finished. The second one ends at once.
+
+    Every option may also stand in the environment (HTTPKIT_PORT), in httpkit.toml or in the table
+    tool.httpkit of pyproject.toml; the command line comes first, files come last. `httpkit config`
+    prints what is in effect, and where it comes from.
     """
-    options = given_options(ctx)
-    if "unix" in options and ("host" in options or "port" in options):
-        raise click.UsageError("--unix replaces --host and --port: give one or the other")
-    configure_logging(str(options.get("log_level", Config().log_level)))
-    application = load_application(target, app_dir)
-    if debug and hasattr(application, "debug"):
+    settings = effective_settings(ctx)
+    configure_logging(str(settings.found["log_level"].value))
+    application = load_target(settings)
+    if settings.target.debug and hasattr(application, "debug"):
         application.debug = True
-    run_app(application, **options)
+    run_app(application, **settings.options)

@@ -14,7 +14,7 @@ from httpkit import __version__
 from httpkit.server.server import Server
 from httpkit.types import Address
 
-__all__ = ["configure_logging", "exit_with_error", "show_banner"]
+__all__ = ["configure_logging", "exit_with_error", "is_colored", "show_banner"]
 
 _COLORS = {
     logging.DEBUG: "bright_black",

@@ -11,13 +11,17 @@ from httpkit.limits import Limits
 from httpkit.protocol.http1 import HTTP1Choice
 from httpkit.transport.loop import LoopChoice
 
-__all__ = ["AccessLogFormat", "Config"]
+__all__ = ["AccessLogFormat", "Config", "Path"]
 
 AccessLogFormat = Literal["common", "combined", "json"]
 
 # What Linux accepts (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPCNT).
 _KeepAliveTime = Annotated[int, Meta(ge=1, le=32767)]
 _KeepAliveCount = Annotated[int, Meta(ge=1, le=127)]
+
+# What the command line and configuration files need to know beyond the type, see cli/values.py.
+Path = Annotated[str, Meta(extra={"path": True})]
+_Permissions = Annotated[int, Meta(ge=0, le=0o777, extra={"octal": True})]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,16 +31,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ConfigurationError: by `checked`, with a message that says what to change.
     """
 
-    host: str | None = "127.0.0.1"
-    """Address or name to listen on; empty for all addresses, IPv4 and IPv6."""
+    host: str = "127.0.0.1"
+    """Address or name to listen on; `*` or empty for all addresses, IPv4 and IPv6."""
 
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """TCP port; 0 for a free one."""
 
-    unix: str | None = None
+    unix: Path | None = None
     """Path of a Unix socket to listen on instead of TCP."""
 
-    unix_mode: Annotated[int, Meta(ge=0, le=0o777)] = 0o660
+    unix_mode: _Permissions = 0o660
     """Permission bits of the Unix socket: owner and group may connect, as with php-fpm."""
 
     unix_owner: str | None = None
@@ -61,14 +65,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     access_log_format: AccessLogFormat = "common"
     """`common`, `combined` (with referer and user agent) or `json`."""
 
-    access_log_file: str | None = None
-    """File the access log is appended to; standard output by default."""
+    access_log_file: Path | None = None
+    """File the access log is appended to; off: standard output."""
 
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     """Level of the `httpkit` logger."""
 
-    server_header: str = "httpkit"
-    """Value of the `Server` field; empty for none."""
+    server_header: str | None = "httpkit"
+    """Value of the `Server` field; off or empty for none."""
 
     limits: Limits = Limits()
     """Limits and deadlines."""
@@ -93,7 +97,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return cls(**options).checked()  # type: ignore[arg-type]
 
     def checked(self) -> "Config":
-        """The same options, if every value is possible.
+        """The same options in their plain form, if every value is possible.
 
         Raises:
             ConfigurationError: a wrong value, by the name of its option.
@@ -107,6 +111,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ConfigurationError(
                     f"{field.name}: {reason[:1].lower()}{reason[1:]}"
                 ) from None
-        if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|", self.server_header):
+        if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|", self.server_header or ""):
             raise ConfigurationError("server_header must be visible ASCII text")
+        if checked["host"] == "*":
+            checked["host"] = ""
         return Config(**checked)

@@ -89,7 +89,7 @@ class Server:
         self.instance = secrets.token_hex(2)
         self._parser = choose_parser(config.http1)
         self._preamble = Preamble(
-            _http_date(), config.server_header.encode(), config.limits.keep_alive_timeout
+            _http_date(), (config.server_header or "").encode(), config.limits.keep_alive_timeout
         )
         self._second = 0
         self._numbers = itertools.count(1)

@@ -1,6 +1,7 @@
 """Modules of an imaginary user, and the command line in this process."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,13 @@ app = App()
 async def index(request: Request) -> str:
     return "Hello"
 """
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that whoever runs the tests has set for servers of their own."""
+    for variable in [name for name in os.environ if name.startswith("HTTPKIT_")]:
+        monkeypatch.delenv(variable)
 
 
 @pytest.fixture

@@ -82,5 +82,7 @@ def test_an_unguarded_app_run_is_noticed(invoke: Invoke, write_module: Write) ->
     assert 'if __name__ == "__main__":' in result.stderr
 
 
-def test_a_missing_directory_is_a_usage_error(invoke: Invoke) -> None:
-    assert invoke("run", "x:app", "--app-dir", "/nowhere").exit_code == 2
+def test_a_missing_directory(invoke: Invoke) -> None:
+    result = invoke("run", "x:app", "--app-dir", "/nowhere")
+    assert result.exit_code == 1
+    assert "--app-dir: there is no directory '/nowhere'" in result.stderr

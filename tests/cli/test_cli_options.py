@@ -6,7 +6,7 @@ import click
 import msgspec
 import pytest
 
-from httpkit.cli import options
+from httpkit.cli import options, schema
 from httpkit.cli.run import run_command
 from httpkit.limits import Limits
 from httpkit.server.config import Config
@@ -19,8 +19,8 @@ FIELDS = [
 
 def parse(*arguments: str) -> dict[str, object]:
     """What the command would pass on."""
-    context = run_command.make_context("run", ["main:app", *arguments])
-    return options.given_options(context)
+    context = run_command.make_context("run", ["main:app", "--config", "off", *arguments])
+    return options.effective_settings(context).options
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
@@ -29,14 +29,15 @@ def test_every_field_is_an_option_with_help(field: msgspec.structs.FieldInfo) ->
     assert len(found) == 1
     option = found[0]
     assert isinstance(option, click.Option)
-    text, _, default = (option.help or "").partition("  [default: ")
+    text, _, default = (option.help or "").partition("  [default:\xa0")
     assert len(text) > 10
     assert "`" not in text
     assert default != ""
 
 
-def test_only_what_is_given_is_passed_on() -> None:
+def test_only_what_is_not_the_default_is_passed_on() -> None:
     assert parse() == {}
+    assert parse("--port", "8000", "--access-log") == {}
     assert parse("--port", "9000", "--no-access-log") == {"port": 9000, "access_log": False}
 
 
@@ -54,13 +55,13 @@ def test_only_what_is_given_is_passed_on() -> None:
         (["--http1", "reference", "--loop", "asyncio"], {"http1": "reference", "loop": "asyncio"}),
         (
             ["--access-log", "--access-log-format", "json"],
-            {"access_log": True, "access_log_format": "json"},
+            {"access_log_format": "json"},
         ),
         (["--max-body", "off"], {"max_body": None}),
         (["--max-body", "1048576"], {"max_body": 1048576}),
         (["--header-timeout", "2.5"], {"header_timeout": 2.5}),
         (["--request-timeout", "30"], {"request_timeout": 30.0}),
-        (["--server-header", ""], {"server_header": ""}),
+        (["--server-header", ""], {"server_header": None}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -73,19 +74,25 @@ def test_values(arguments: list[str], expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--port", "70000"], "70000 must be <= 65535"),
+        (["--port", "70000"], "'70000' is not a whole number from 0 to 65535"),
         (["--port", "http"], "'http' is not a whole number"),
-        (["--max-body", "-1"], "-1 must be >= 0"),
-        (["--max-body", "much"], "'much' is not a whole number, nor 'off'"),
-        (["--header-timeout", "0"], "0 must be > 0"),
+        (["--max-body", "-1"], "'-1' is not a whole number, at least 0, or 'off'"),
+        (["--max-body", "much"], "'much' is not a whole number, at least 0, or 'off'"),
+        (
+            ["--header-timeout", "0"],
+            "'0' is not a number of seconds, above 0 and at most 31_536_000",
+        ),
         (["--header-timeout", "soon"], "'soon' is not a number of seconds"),
-        (["--unix-mode", "999"], "'999' is not an octal number up to 777"),
-        (["--unix-mode", "7777"], "'7777' is not an octal number up to 777"),
+        (["--unix-mode", "999"], "'999' is not an octal number from 0 to 777"),
+        (["--unix-mode", "7777"], "'7777' is not an octal number from 0 to 777"),
         (
             ["--tcp-keep-alive", "1,2"],
-            "'1,2' is not three whole numbers with commas between, nor 'off'",
+            (
+                "'1,2' is not 3 values with commas between (a whole number from 1 to 32767; a "
+                "whole number from 1 to 32767; a whole number from 1 to 127), or 'off'"
+            ),
         ),
-        (["--http1", "fast"], "'fast' is not one of 'auto', 'native', 'reference'."),
+        (["--http1", "fast"], "'fast' is not 'auto', 'native' or 'reference'"),
         (["--prot", "1"], "No such option"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -97,18 +104,54 @@ def test_wrong_values(arguments: list[str], message: str) -> None:
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "incomplete", "items"),
+    [
+        ("log_level", "de", [("debug", "plain")]),
+        ("unix", "ru", [("ru", "file")]),
+        ("port", "8", []),
+    ],
+)
+def test_completion(name: str, incomplete: str, items: list[tuple[str, str]]) -> None:
+    option = next(param for param in run_command.params if param.name == name)
+    found = option.type.shell_complete(click.Context(run_command), option, incomplete)
+    assert [(item.value, item.type) for item in found] == items
+
+
+def test_every_section_begins_at_a_field() -> None:
+    assert schema.SECTIONS.keys() <= schema.SETTINGS.keys()
+
+
+def test_the_help_has_aligned_columns_and_whole_defaults() -> None:
+    lines = help_lines()
+    columns = {line.index("  [default: ") for line in lines if line.lstrip().startswith("[def")}
+    assert len(columns) <= 2  # with and without text in front
+    assert not [line for line in lines if line.endswith("[default:")]
+    assert max(map(len, lines)) <= 100
+    sections = [line.rstrip(":") for line in lines if line.endswith(":") and line[0] != " "]
+    assert sections == [*schema.SECTIONS.values(), "Options"]
+
+
+def help_lines() -> list[str]:
+    context = click.Context(run_command, info_name="run", terminal_width=100)
+    return run_command.get_help(context).splitlines()
+
+
 def test_a_struct_without_source_has_no_texts() -> None:
     made = msgspec.defstruct("Made", [("name", str)])
-    assert options.describe_fields(made) == {}
+    assert schema.describe_fields(made) == {}
 
 
 def test_texts_are_the_strings_below_the_fields() -> None:
-    texts = options.describe_fields(Config)
+    texts = schema.describe_fields(Config)
     assert texts["port"] == "TCP port; 0 for a free one."
     assert texts.keys() == set(Config.__struct_fields__)
-    assert options.describe_fields(Limits).keys() == set(Limits.__struct_fields__)
+    assert schema.describe_fields(Limits).keys() == set(Limits.__struct_fields__)
 
 
 def test_summaries_are_one_sentence_without_precedents() -> None:
     text = "Header fields, of `one` request: 431 (Apache, hyper: 100). More would be slow."
-    assert options.summarize(text) == "Header fields, of one request: 431"
+    assert (
+        schema.Setting("x", int, 1, "", text, is_limit=False).summary
+        == "Header fields, of one request: 431"
+    )

@@ -1,6 +1,7 @@
 """`httpkit run` and `App.run` as processes: from the banner to the exit code."""
 
 import json
+import os
 import re
 import resource
 import socket
@@ -106,6 +107,32 @@ def test_a_unix_socket_and_other_options(run: Any, tmp_path: Path) -> None:
     assert process.stop() == 0
     assert json.loads(process.output)["status"] == 200
     assert not path.exists()
+
+
+def test_a_project_needs_no_arguments(
+    start_httpkit: Any, tmp_path: Path, write_module: Write
+) -> None:
+    write_module("src.site_of_the_project", APP)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.httpkit]\napp = "site_of_the_project:app"\napp-dir = "src"\nport = 1\n'
+    )
+    process = start_httpkit("run", cwd=tmp_path, env={**os.environ, "HTTPKIT_PORT": "0"})
+    assert read(process.wait_for_url()) == "Hello"
+    assert process.stop() == 0
+
+
+def test_a_wrong_value_fails_before_anything_else(
+    start_httpkit: Any, tmp_path: Path, write_module: Write
+) -> None:
+    write_module("site_of_the_project", "print('imported', flush=True)\n")
+    (tmp_path / "httpkit.toml").write_text('app = "site_of_the_project:app"\nbacklog = 0\n')
+    process = start_httpkit("run", cwd=tmp_path)
+    assert process.wait() == 1
+    assert process.output == ""
+    assert process.errors == (
+        "httpkit: error: httpkit.toml:2: backlog = 0 is not a whole number, at least 1; "
+        "write it as in backlog = 2048\n"
+    )
 
 
 def test_quiet(run: Any) -> None:
@@ -278,7 +305,7 @@ def test_app_run_with_a_mistake(
 def test_two_places_to_listen_on(invoke: Invoke) -> None:
     result = invoke("run", "x:app", "--unix", "/x.sock", "--port", "80")
     assert result.exit_code == 2
-    assert "--unix replaces --host and --port" in result.stderr
+    assert "port (--port) and unix (--unix) are two places to listen on" in result.stderr
 
 
 def test_version_and_help(start_httpkit: Any) -> None:
@@ -287,4 +314,4 @@ def test_version_and_help(start_httpkit: Any) -> None:
     assert version.output == f"httpkit {__version__}\n"
     usage = start_httpkit("run", "--help")
     assert usage.wait() == 0
-    assert "Limits and deadlines:" in usage.output
+    assert "Limits: shutdown:" in usage.output

@@ -13,10 +13,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from httpkit import Config, FormLimits, Limits
-from httpkit.cli.options import describe_fields
+from httpkit.cli import main
+from httpkit.cli.config import config_command
+from httpkit.cli.reference import insert_reference
 from httpkit.cli.run import run_command
+from httpkit.cli.schema import describe_fields
+from httpkit.cli.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -26,6 +31,7 @@ PAGES = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 #: Text that is not Markdown prose: fenced blocks.
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -75,7 +81,7 @@ def test_the_hello_of_the_readme_is_the_example() -> None:
 
 
 def test_every_block_says_what_it_is() -> None:
-    known = {"python", "sh", "console", ""}
+    known = {"python", "sh", "console", "toml", ""}
     for page in PAGES:
         for block in blocks(page):
             assert block.info in known, f"{page}:{block.line}"
@@ -106,33 +112,71 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_options_of_the_command_line_exist() -> None:
-    known = {opt for param in run_command.params for opt in (*param.opts, *param.secondary_opts)}
+    commands = run_command, config_command
+    params = [param for command in commands for param in command.params]
+    known = {opt for param in params for opt in (*param.opts, *param.secondary_opts)}
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for line in page.read_text().splitlines():
-            if "httpkit run" in line or line.startswith(("`--", "| `--")):
+            if (
+                "httpkit run" in line
+                or "httpkit config" in line
+                or line.startswith(("`--", "| `--"))
+            ):
                 unknown = set(_OPTION.findall(line)) - known - {"--help"}
                 assert not unknown, f"{page}: {line}"
 
 
-def show(default: float | None) -> str:
-    if default is None:
-        return "off"
-    return f"{default:g}" if isinstance(default, float) else f"{default:_}"
-
-
-@pytest.mark.parametrize("struct", [Limits, FormLimits])
-def test_the_tables_of_limits(struct: type[msgspec.Struct]) -> None:
+def test_the_table_of_form_limits() -> None:
     page = (ROOT / "docs" / "server.md").read_text()
-    texts = describe_fields(struct)
-    rows = []
-    for field in msgspec.structs.fields(struct):
-        default = field.default
-        shown = (
-            f"{default:g}" if isinstance(default, float) else f"{default:_}" if default else "off"
-        )
-        rows.append(f"| `{field.name}` | {shown} | {texts[field.name]} |")
+    texts = describe_fields(FormLimits)
+    rows = [
+        f"| `{field.name}` | {field.default:_} | {texts[field.name]} |"
+        for field in msgspec.structs.fields(FormLimits)
+    ]
     table = "\n".join(["| name | default | what it limits |", "|---|---|---|", *rows])
     assert table in page, f"docs/server.md should contain\n{table}"
+
+
+def test_the_reference_of_options_is_current() -> None:
+    page = CONFIGURATION.read_text()
+    assert insert_reference(page) == page, "run make reference: an option has changed"
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The configuration file of the documentation, in the current directory."""
+    [block] = [block for block in blocks(CONFIGURATION) if block.info == "toml"]
+    (tmp_path / "httpkit.toml").write_text(block.text)
+    (tmp_path / "src").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return block.text
+
+
+def test_the_example_of_a_file_is_possible(example: str) -> None:
+    loaded = load_settings({}, {})
+    assert loaded.found["app"].value == "main:app"
+    assert len(loaded.options) == 8
+    # What is commented out is possible too, in place of what it replaces.
+    other = re.sub(r"^# ", "", example, flags=re.MULTILINE)
+    Path("httpkit.toml").write_text(re.sub(r"^(host|port) .*$", "", other, flags=re.MULTILINE))
+    assert load_settings({}, {}).options["unix"] == "run/site.sock"
+
+
+def test_the_examples_of_output_are_true(example: str) -> None:
+    """Of commands in docs/configuration.md: the output begins as it is shown."""
+    examples = [
+        found
+        for block in blocks(CONFIGURATION)
+        if block.info == "console"
+        for found in re.findall(r"^\$ (.*)\n((?:[^$].*\n|\n)*)", block.text, re.MULTILINE)
+    ]
+    assert len(examples) == 3
+    for command, output in examples:
+        *assignments, rest = re.split(r" (?=HTTPKIT_|httpkit )", command)
+        environ = dict(assignment.split("=") for assignment in assignments)
+        _, *arguments = rest.split()
+        result = CliRunner().invoke(main, arguments, env=environ)
+        assert result.output.startswith(output), command
 
 
 def test_the_defaults_that_the_text_names() -> None:

@@ -21,6 +21,11 @@ def test_limits_stand_beside_other_options() -> None:
     assert (config.limits.max_body, config.limits.max_headers) == (None, 7)
 
 
+def test_all_addresses_and_no_server_field() -> None:
+    assert Config.of(host="*").host == Config.of(host="").host == ""
+    assert Config.of(server_header=None).server_header is None
+
+
 def test_values_that_stand_for_others() -> None:
     """What comes out of a file: lists for tuples, mappings for limits."""
     config = Config.of(tcp_keep_alive=[1, 2, 3], limits={"max_body": 5})
@@ -35,8 +40,8 @@ def test_values_that_stand_for_others() -> None:
         ({"port": -1}, "port: expected `int` >= 0"),
         ({"port": 65536}, "port: expected `int` <= 65535"),
         ({"port": "80"}, "port: expected `int`, got `str`"),
-        ({"host": 5}, "host: expected `str | null`, got `int`"),
-        ({"host": object()}, "host: expected `str | null`, got `object`"),
+        ({"host": 5}, "host: expected `str`, got `int`"),
+        ({"host": object()}, "host: expected `str`, got `object`"),
         ({"unix_mode": 0o1777}, "unix_mode: expected `int` <= 511"),
         ({"backlog": 0}, "backlog: expected `int` >= 1"),
         ({"tcp_keep_alive": (1, 2)}, "tcp_keep_alive: expected `array` of length 3"),
