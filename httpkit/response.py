@@ -326,17 +326,6 @@ def _encode_content(
     )
 
 
-def _make_response(body: bytes, fields: ConstantHeaders) -> Response:
-    """What `Response(body)` makes, without asking what it was given."""
-    response = _new(Response)
-    response.status = 200
-    response.raw_headers = fields
-    response.body = body
-    response.trailers = None
-    response.background = None
-    return response
-
-
 def to_response(value: object) -> Response:
     """Convert what a handler returned.
 
@@ -348,11 +337,25 @@ def to_response(value: object) -> Response:
     """
     kind = type(value)
     if kind is str:
-        return _make_response(value.encode(), _TEXT)  # type: ignore[attr-defined]
-    if kind is dict or kind is list:
-        return _make_response(_encode_json(value), _JSON)
-    if isinstance(value, Response):
+        body, fields = value.encode(), _TEXT  # type: ignore[attr-defined]
+    elif kind is dict or kind is list:
+        body, fields = _encode_json(value), _JSON
+    elif isinstance(value, Response):
         return value
+    else:
+        return _convert(value)
+    # What Response(body) makes, without asking again what it is given.
+    response = _new(Response)
+    response.status = 200
+    response.raw_headers = fields
+    response.body = body
+    response.trailers = None
+    response.background = None
+    return response
+
+
+def _convert(value: object) -> Response:
+    """The rarer things that a handler may return."""
     if value is None:
         return Response(b"", 204)
     if isinstance(value, str | bytes | bytearray | memoryview | FileBody | AsyncIterable):

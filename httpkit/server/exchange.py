@@ -232,8 +232,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def finish(self) -> None:
         """The exchange is over; the connection may go on with the next."""
-        server = self._server
-        connection = self.connection
+        server, connection = self._server, self.connection
         connection.streams.pop(self.stream_id, None)
         server.counters.requests_in_flight -= 1
         if server.access_log is not None:

@@ -9,6 +9,7 @@ from httpkit.protocol.engine import Close
 from httpkit.protocol.http1.serialize import (
     CLOSE,
     PLAIN,
+    MAX_SIZE,
     SIZES,
     serialize_fields,
     serialize_head,
@@ -46,14 +47,13 @@ class SendingSide(ConnectionState):
         if stream_id != self.last_stream_id or self._send is not WAITING:
             self._check_ended(stream_id)
             return
-        body = response.body
-        assert type(body) is bytes
+        body: bytes = response.body  # type: ignore[assignment]  # the contract says so
         fields = response.raw_headers
         if (
-            type(fields) is tuple
-            and self._receive is COMPLETE
+            self._receive is COMPLETE
             and not self._last_answer
             and not self._eof
+            and type(fields) is tuple
             and self._head.method != "HEAD"
         ):
             # The fast lane: the head is known, and the connection goes on.
@@ -64,7 +64,7 @@ class SendingSide(ConnectionState):
                 head = preamble.make_head(response, heads)
             if head:
                 size = len(body)
-                data = head + (SIZES[size] if size < len(SIZES) else b"%d\r\n\r\n" % size) + body
+                data = head + (SIZES[size] if size < MAX_SIZE else b"%d\r\n\r\n" % size) + body
                 self._out.append(data)
                 self._queued += len(data)
                 self._send = DONE

@@ -12,14 +12,15 @@ from httpkit.protocol.outgoing import NO_CONTENT, OutgoingFields, check_status
 from httpkit.response import Response
 from httpkit.status import status_line
 
-__all__ = ["CLOSE", "PLAIN", "SIZES", "Preamble", "serialize_fields", "serialize_head"]
+__all__ = ["CLOSE", "MAX_SIZE", "PLAIN", "SIZES", "Preamble", "serialize_fields", "serialize_head"]
 
 #: Connection lines that an answer may need.
 PLAIN = b""
 CLOSE = b"connection: close\r\n"
 
 #: Ends of heads whose last field is the Content-Length, by that length: formatting costs more.
-SIZES = [b"%d\r\n\r\n" % size for size in range(4096)]
+MAX_SIZE = 4096
+SIZES = [b"%d\r\n\r\n" % size for size in range(MAX_SIZE)]
 
 #: Distinct constant heads are few: status codes times constant tuples. More means that somebody
 #: makes tuples for each request, and the memo starts anew rather than grow.
