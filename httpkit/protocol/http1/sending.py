@@ -8,8 +8,8 @@ from httpkit.errors import (
 from httpkit.protocol.engine import Close
 from httpkit.protocol.http1.serialize import (
     CLOSE,
-    PLAIN,
     MAX_SIZE,
+    PLAIN,
     SIZES,
     serialize_fields,
     serialize_head,
