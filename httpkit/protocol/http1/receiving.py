@@ -129,6 +129,10 @@ class ReceivingSide(ConnectionState):
 
     def _receive_head(self) -> list[Event]:
         buffer, start = self._buffer, self._position
+        last = self._last_raw
+        if last and buffer.startswith(last, start):
+            self._position = start + len(last)
+            return self._begin_request(*self._last_known)
         if buffer[start] == 0x0D and self._looked_at == NOTHING:
             # RFC 9112 §2.2: one empty line before a request line is ignored; a second is refused.
             if len(buffer) - start == 1:
@@ -140,10 +144,6 @@ class ReceivingSide(ConnectionState):
                 if start == len(buffer):
                     self._receive = IDLE
                     return []
-        last = self._last_raw
-        if last and buffer.startswith(last, start):
-            self._position = start + len(last)
-            return self._begin_request(*self._last_known)
         if self._parser.has_fast_lane and self._scanned <= start:
             plain = match_plain_head(buffer, start, self._limits)
             if plain is not None:
