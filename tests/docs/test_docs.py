@@ -93,7 +93,8 @@ def test_all_pages_are_in_the_index() -> None:
     reference = (docs / "reference" / "index.md").read_text()
     index = (docs / "index.md").read_text()
     for page in docs.rglob("*.md"):
-        if page.name == "index.md":
+        # Benchmarks leave their report there, on the machine that has run them.
+        if page.name == "index.md" or page.parent.name == "benchmarks":
             continue
         if page.parent.name == "reference":
             assert f"({page.name})" in reference

@@ -50,7 +50,9 @@ def test_every_page_is_in_the_navigation_once() -> None:
     listed = list(pages(project["nav"]))
     assert len(listed) == len(set(listed))
     published = {page for page in builder.published().values() if page.endswith(".md")}
-    assert set(listed) == published, "add the page to nav in zensical.toml"
+    assert set(listed) <= published
+    missing = {page for page in published - set(listed) if not page.startswith("benchmarks/")}
+    assert not missing, "add the page to nav in zensical.toml"
 
 
 def test_every_public_name_is_in_the_reference() -> None:
