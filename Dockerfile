@@ -12,8 +12,8 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY httpkit httpkit
 # pip stays behind in this stage.
-RUN python -m venv --without-pip /venv
-RUN python -m pip --python /venv/bin/python install --no-cache-dir ".[all]"
+RUN python -m venv --without-pip /venv \
+  && python -m pip --python /venv/bin/python install --no-cache-dir ".[all]"
 
 FROM python:${PYTHON}-slim
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin httpkit

@@ -96,12 +96,12 @@ def simulate(directory: Path) -> None:
     source, application, venv = directory / "src", directory / "app", directory / "venv"
     _copy(build, source)
     _copy(final, application)
+    quiet = {**os.environ, "PIP_QUIET": "1"}
     for step in build:
-        if step.name == "RUN":
-            command = [word.replace("/venv", str(venv)) for word in step.words]
-            assert command[0] == "python"
-            quiet = {**os.environ, "PIP_QUIET": "1"}
-            subprocess.run([sys.executable, *command[1:]], cwd=source, env=quiet, check=True)
+        for command in step.value.split("&&") if step.name == "RUN" else ():
+            program, *arguments = shlex.split(command.replace("/venv", str(venv)))
+            assert program == "python", command
+            subprocess.run([sys.executable, *arguments], cwd=source, env=quiet, check=True)
 
     port = 20000 + os.getpid() % 10000
     environment = {
