@@ -79,8 +79,10 @@ def test_it_does_not_run_as_root() -> None:
 def test_the_command_is_one_that_httpkit_understands() -> None:
     program, command, *_ = reader.last(FINAL, "ENTRYPOINT").words
     assert (program, command) == ("httpkit", "run")
-    context = run_command.make_context("run", list(reader.last(FINAL, "CMD").words))
-    module, _, name = context.params["target"].partition(":")
+    words = reader.last(FINAL, "CMD").words
+    context = run_command.make_context("run", list(words))
+    assert words[0] in context.params.values()
+    module, _, name = words[0].partition(":")
     assert isinstance(getattr(importlib.import_module(module), name), httpkit.App)
     assert context.params["host"] == "0.0.0.0"
     port = context.params["port"] or httpkit.Config().port
