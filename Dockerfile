@@ -1,20 +1,28 @@
 # The showcase in a small image; replace examples/ and the command by an application of your own.
 #
 #   docker build -t httpkit . && docker run --rm -p 8000:8000 httpkit
+#
+# It needs no capability and writes nothing: add --read-only --cap-drop ALL, with --tmpfs /tmp for
+# uploads that do not fit into memory.
 
-FROM python:3.11-slim AS build
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY httpkit httpkit
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir ".[all]"
+# pip stays behind in this stage.
+RUN python -m venv --without-pip /venv \
+  && python -m pip --python /venv/bin/python install --no-cache-dir ".[all]"
 
-FROM python:3.11-slim
-RUN useradd --system --no-create-home --shell /usr/sbin/nologin httpkit
+FROM python:${PYTHON}-slim
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin httpkit
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY examples examples
-ENV PATH="/venv/bin:$PATH" PYTHONUNBUFFERED=1
-USER httpkit
+ENV PATH="/venv/bin:$PATH" PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A number, so that Kubernetes can see that it is not root (runAsNonRoot).
+USER 10001
 EXPOSE 8000
 # The server stops gracefully on SIGTERM; give `docker stop --time` more than --shutdown-timeout.
 STOPSIGNAL SIGTERM

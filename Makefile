@@ -8,6 +8,9 @@
 #   make lint       ruff, mypy, import-linter
 #   make reference  the options in docs/configuration.md, written anew from the code
 #   make bench      the benchmarks (wrk)
+#   make docs       the documentation as a site, in site/
+#   make docs-serve the same on http://127.0.0.1:8000, rebuilt when a page changes
+#   make package    sdist and wheel in dist/, installed and tried in clean environments
 #   make clean      remove what was installed and measured
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -17,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-.PHONY: demo test test-all test-slow coverage lint format reference bench clean
+.PHONY: demo test test-all test-slow coverage lint format reference bench docs docs-serve package clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/httpkit run examples.showcase.app:app --host $(HOST) --port $(PORT)
@@ -55,8 +58,17 @@ reference: $(VENV)/test.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/docs.stamp
+	$(BIN)/python docs/build_site.py
+
+docs-serve: $(VENV)/docs.stamp
+	$(BIN)/python docs/build_site.py --serve $(HOST):$(PORT)
+
+package: $(VENV)/package.stamp
+	bash .ci/package
+
 clean:
-	rm -rf $(VENV) dist build .coverage .coverage.*
+	rm -rf $(VENV) dist build site .cache .coverage .coverage.*
 
 # A stamp says what is installed; it is older than pyproject.toml when that has changed.
 # --group needs a pip of 2025, and the one that Python brings may be older.

@@ -37,6 +37,7 @@ from httpkit.types import Address, Application, Handler, Middleware, Next, RawSt
 from httpkit.urls import URL, Query
 
 __version__ = "0.1.0"
+"""The version of the package, as `httpkit --version` says it."""
 
 __all__ = [
     "URL",

@@ -4,9 +4,6 @@ from http import HTTPStatus
 
 __all__ = ["BODILESS", "METHODS", "REASONS", "STATUS_LINES", "status_line"]
 
-#: Methods this server implements, by their wire form: the part of IANA's registry that every
-#: HTTP/1.1 engine can parse. Any other is answered 501 (RFC 9110 §9.1). CONNECT is refused by
-#: the head guard with 405.
 METHODS: dict[bytes, str] = {
     name.encode(): name
     for name in (
@@ -15,12 +12,13 @@ METHODS: dict[bytes, str] = {
         "PROPPATCH QUERY REBIND REPORT SEARCH UNBIND UNLINK UNLOCK"
     ).split()
 }
+"""Methods this server implements, by their wire form: the part of IANA's registry that every
+HTTP/1.1 engine can parse. Any other is answered 501 (RFC 9110 §9.1). CONNECT is refused by the head
+guard with 405."""
 
-#: Answers that never have a body (RFC 9110 §6.4.1); 1xx are not answers but interim responses.
 BODILESS = frozenset({204, 304})
+"""Answers that never have a body (RFC 9110 §6.4.1); 1xx are not answers but interim responses."""
 
-
-#: Reason phrases. Those of RFC 9110 stand here where a Python below 3.13 has older ones.
 REASONS: dict[int, str] = {
     **{status.value: status.phrase for status in HTTPStatus},
     413: "Content Too Large",
@@ -28,6 +26,7 @@ REASONS: dict[int, str] = {
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
 }
+"""Reason phrases. Those of RFC 9110 stand here where a Python below 3.13 has older ones."""
 
 
 def status_line(status: int) -> bytes:

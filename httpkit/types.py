@@ -38,8 +38,13 @@ class Address(NamedTuple):
 
 
 Handler = Callable[..., Any]
+"""`handler(request, **parameters)`: returns whatever becomes a Response, or an awaitable of it."""
+
 Next = Callable[["Request"], Awaitable["Response"]]
+"""What a middleware wraps: `await next(request)` gives the answer."""
+
 Middleware = Callable[["Request", Next], Awaitable["Response"]]
+"""`async def middleware(request, next)`: returns the answer of `next`, or one of its own."""
 
 
 @runtime_checkable
