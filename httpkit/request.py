@@ -12,7 +12,7 @@ import msgspec
 
 from httpkit.cookies import parse_cookies
 from httpkit.errors import HTTPError
-from httpkit.forms import FormData, FormLimits, parse_form
+from httpkit.forms import FormData, FormLimits, Part, iterate_parts, parse_form
 from httpkit.headers import HeaderFields, Headers, encode_fields
 from httpkit.semantics.media_types import find_codec, parse_media_type
 from httpkit.types import Address, MatchedRoute, RequestChannel
@@ -370,6 +370,26 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise HTTPError(400, f"The body is not JSON: {error}.") from None
 
+    def multipart(self, limits: FormLimits | None = None) -> AsyncGenerator[Part, None]:
+        """The parts of a `multipart/form-data` body as they arrive (RFC 7578).
+
+        A part can be read until the next one is asked for; what is not read is skipped. Nothing
+        is kept beyond a chunk, and the client is slowed down to the reader's pace.
+
+            async for part in request.multipart():
+                if part.filename is not None:
+                    await part.save(directory / part.filename)
+
+        Args:
+            limits: other limits than the default ones.
+
+        Raises:
+            HTTPError: while iterating; 415 for another media type, 400 for a malformed body, 413
+                beyond a limit.
+            RuntimeError: while iterating; the body was consumed before.
+        """
+        return iterate_parts(self, self._channel.run_blocking, limits)
+
     async def form(self, limits: FormLimits | None = None) -> FormData:
         """The body as a form, urlencoded or multipart; kept, so that it can be asked for again.
 
@@ -380,7 +400,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
             HTTPError: 415 for another media type, 400 for a malformed form, 413 beyond a limit.
         """
         if self._form is None:
-            self._form = await parse_form(self, limits)
+            self._form = await parse_form(self, self._channel.run_blocking, limits)
         return self._form
 
     async def trailers(self) -> Headers:

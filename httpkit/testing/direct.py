@@ -25,6 +25,7 @@ from httpkit.limits import Limits
 from httpkit.protocol.outgoing import has_no_body
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response, Upgrade
+from httpkit.server.blocking import run_blocking
 from httpkit.status import BODILESS
 from httpkit.testing.driver import Informational
 from httpkit.testing.messages import Body, PreparedRequest
@@ -130,6 +131,8 @@ class Channel:
     def is_disconnected(self) -> bool:
         """Whether the test has given up the answer."""
         return self.disconnected
+
+    run_blocking = staticmethod(run_blocking)
 
 
 async def _iterate(body: Body) -> AsyncIterator[bytes]:
