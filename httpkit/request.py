@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 import msgspec
 
 from httpkit.cookies import parse_cookies
+from httpkit.decoding import DecodedBody, find_coding
 from httpkit.errors import HTTPError
 from httpkit.forms import FormData, FormLimits, Part, iterate_parts, parse_form
 from httpkit.headers import HeaderFields, Headers, encode_fields
@@ -292,6 +293,36 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         await self.send_informational(103, [("link", link) for link in links])
 
     # --- the body ----------------------------------------------------------------------------
+
+    def decode_body(self, max_size: int | None = None) -> None:
+        """From here on, give the body without its `Content-Encoding` (RFC 9110 §8.4).
+
+        Without this call the body is what was sent. With it `body`, `text`, `json`, `form`,
+        `multipart` and `stream` read a body that came as gzip or deflate as if it had come plain;
+        one without a coding stays as it is. Inflating happens while reading, and `max_body` still
+        holds for the bytes that were sent.
+
+        Args:
+            max_size: bytes that the decoded body may have (413 beyond); by default `max_body`.
+
+        Raises:
+            HTTPError: 415 with `Accept-Encoding` for another coding; while reading, 400 for a
+                body that is malformed or cut short.
+            RuntimeError: the body has been read.
+            ValueError: `max_body` is `None` for this request and `max_size` is missing.
+        """
+        if hasattr(self, "_body") or hasattr(self, "_streamed"):
+            raise RuntimeError("the body has to be decoded before it is read")
+        if max_size is None:
+            max_size = self.max_body
+        if max_size is None:
+            raise ValueError("this route has no max_body: give decode_body a max_size")
+        if isinstance(self._channel, DecodedBody):
+            self._channel.max_size = max_size
+            return
+        coding = find_coding(", ".join(self.headers.getlist("content-encoding")))
+        if coding is not None:
+            self._channel = DecodedBody(self._channel, coding, max_size).as_channel()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body in chunks as they arrive; the client is slowed down to the reader's pace.

@@ -1,12 +1,14 @@
 """Uploads through a socket: threads for the disk, backpressure, cancellation."""
 
 import asyncio
+import gzip
 import tempfile
 import threading
+import zlib
 
 import pytest
 
-from httpkit import FormLimits, HTTPError
+from httpkit import App, FormLimits, HTTPError
 from httpkit.forms import form as form_module
 from httpkit.response import Response
 from httpkit.server.blocking import run_blocking
@@ -190,3 +192,33 @@ def test_a_call_that_an_executor_gives_up_is_cancelled():
             await task
 
     asyncio.run(check())
+
+
+# --- bodies with a content coding ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "status"),
+    [
+        (gzip.compress(b"x" * 100_000), "gzip", 200),
+        (zlib.compress(b"x" * 100_000), "deflate", 200),
+        (gzip.compress(bytes(50_000_000)), "gzip", 413),
+        (gzip.compress(b"x" * 100_000)[:-1], "gzip", 400),
+        (b"x", "br", 415),
+    ],
+)
+def test_a_body_with_a_content_coding(live, body, coding, status):
+    app = App()
+
+    @app.post("/", max_body=100_000)
+    async def handler(request):
+        request.decode_body()
+        return str(len(await request.body()))
+
+    client = live(app).connect()
+    client.request("/", f"Content-Encoding: {coding}", method="POST", body=body)
+    answer = client.receive()
+    assert answer.status == status
+    assert answer.get("accept-encoding") == ("gzip, deflate" if status == 415 else None)
+    if status == 200:
+        assert answer.body == b"100000"
