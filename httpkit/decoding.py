@@ -74,6 +74,10 @@ class DecodedBody:
         """This object, for the type checker, which cannot see what is passed on."""
         return cast("RequestChannel", self)
 
+    def take_body(self) -> bytes | None:
+        """`None`: a decoded body is made in pieces."""
+        return None
+
     async def receive_body(self) -> bytes:
         """The next piece of the decoded body, `b""` at its end.
 

@@ -311,7 +311,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
             RuntimeError: the body has been read.
             ValueError: `max_body` is `None` for this request and `max_size` is missing.
         """
-        if hasattr(self, "_body") or hasattr(self, "_streamed"):
+        if self._streamed:
             raise RuntimeError("the body has to be decoded before it is read")
         if max_size is None:
             max_size = self.max_body
