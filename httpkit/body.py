@@ -9,7 +9,7 @@ import os
 import stat
 from os import PathLike
 
-__all__ = ["FileBody", "UnopenedFile"]
+__all__ = ["FileBody", "UnopenedFile", "is_missing"]
 
 # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it. O_NOCTTY: a
 # terminal must not become the one that controls the server.
@@ -21,6 +21,27 @@ _OPEN_FLAGS = (
 )
 #: What opening a socket, or a device without a driver, fails with.
 _NO_DEVICE = frozenset({errno.ENXIO, errno.ENODEV, getattr(errno, "EOPNOTSUPP", errno.ENXIO)})
+
+
+#: What opening fails with where the path names no file that may be sent, or cannot name any.
+_NOT_THERE = frozenset(
+    {
+        errno.EACCES,
+        errno.EILSEQ,
+        errno.EINVAL,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+    }
+)
+
+
+def is_missing(error: OSError) -> bool:
+    """Whether it says that there is no file to be sent, rather than that something is broken."""
+    # FileNotFoundError without a number is FileBody's word for what is not regular.
+    return error.errno in _NOT_THERE or isinstance(error, FileNotFoundError)
 
 
 class UnopenedFile:

@@ -5,7 +5,6 @@ Transfer-Encoding, Connection) are theirs.
 """
 
 import copy
-import errno
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from httpkit.body import FileBody, UnopenedFile
+from httpkit.body import FileBody, UnopenedFile, is_missing
 from httpkit.cookies import SameSite, serialize_cookie
 from httpkit.errors import HTTPError
 from httpkit.headers import HeaderFields, MutableHeaders, RawHeaders, encode_fields, encode_header
@@ -49,18 +48,6 @@ _TEXT: ConstantHeaders = ((b"content-type", b"text/plain; charset=utf-8"),)
 _HTML: ConstantHeaders = ((b"content-type", b"text/html; charset=utf-8"),)
 _JSON: ConstantHeaders = ((b"content-type", b"application/json"),)
 _BINARY: ConstantHeaders = ((b"content-type", b"application/octet-stream"),)
-
-#: What `os.open` fails with where the path names no file that may be sent.
-_NOT_THERE = frozenset(
-    {
-        errno.EACCES,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.EPERM,
-    }
-)
 
 _encode_json = msgspec.json.Encoder().encode
 _new = object.__new__
@@ -343,8 +330,7 @@ def open_file(response: Response) -> Response:
     try:
         body = source.open()
     except OSError as error:
-        # FileNotFoundError without a number is FileBody's word for what is not regular.
-        if error.errno in _NOT_THERE or isinstance(error, FileNotFoundError):
+        if is_missing(error):
             raise HTTPError(404) from error
         raise
     except ValueError as error:  # A NUL in the path, or half a character.
