@@ -7,6 +7,7 @@ reads slowly slows its client down. What needs a disk runs in a thread, by the c
 """
 
 import os
+import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from os import PathLike
@@ -120,18 +121,19 @@ class Part:
             OSError: the file cannot be written.
             RuntimeError: as `stream`.
         """
-        run_blocking = self._reader.run_blocking
         self._reader.check_turn(self)  # before anything is replaced
-        file: BinaryIO = await run_blocking(open, path, "wb")
+        run_blocking = self._reader.run_blocking
+        target = _Target(path)
         try:
+            await run_blocking(target.open)
             while chunk := await self._reader.receive(self):
-                await run_blocking(file.write, chunk)
-            await run_blocking(file.close)
+                await run_blocking(target.write, chunk)
+            await run_blocking(target.close)
         except GeneratorExit:  # the coroutine is being closed and can await nothing any more
-            _discard(file, path)
+            target.discard()
             raise
         except BaseException:
-            await run_blocking(_discard, file, path)
+            await run_blocking(target.discard)
             raise
         return self.size
 
@@ -140,11 +142,33 @@ class Part:
         return f"<Part {self.name!r} {kind} {self.content_type}>"
 
 
-def _discard(file: BinaryIO, path: str | PathLike[str]) -> None:
-    try:
-        file.close()  # a full disk may tell so only now, and again
-    finally:
-        os.unlink(path)
+class _Target:
+    """A file that is written, and taken away if it does not become whole. Every method blocks."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+
+    def open(self) -> None:
+        self._file = open(self._path, "wb")  # noqa: SIM115  # closed by its own methods
+
+    def write(self, data: bytes) -> None:
+        assert self._file is not None
+        self._file.write(data)
+
+    def close(self) -> None:
+        assert self._file is not None
+        self._file.close()
+
+    def discard(self) -> None:
+        if self._file is None:  # what is there is not ours
+            return
+        regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)  # /dev/null has to stay
+        try:
+            self._file.close()  # a full disk may tell so only now, and again
+        finally:
+            if regular:
+                os.unlink(self._path)
 
 
 async def iterate_parts(

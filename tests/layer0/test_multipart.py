@@ -1,5 +1,6 @@
 """Multipart bodies part by part: order, laziness, turns, limits, saving."""
 
+import io
 import os
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpkit.errors import BodyTooLarge, ClientDisconnected, HTTPError
-from httpkit.forms import Part
+from httpkit.forms import Part, parts
 from httpkit.limits import FormLimits
 
 from .conftest import FakeChannel, cut, fuzz, make_request, run
@@ -308,6 +309,43 @@ def test_a_part_is_saved_while_it_arrives(tmp_path):
     assert target.read_bytes() == b"x" * 1000
     # Everything that waits for the disk runs in a thread.
     assert set(request._channel.blocking_calls) == {"open", "write", "close"}
+
+
+def test_a_cancellation_while_the_file_is_opened_leaves_none(tmp_path):
+    class Cancelled(BaseException):
+        pass
+
+    class Channel(FakeChannel):
+        async def run_blocking(self, function, /, *args):
+            value = await super().run_blocking(function, *args)
+            if self.blocking_calls == ["open"]:
+                raise Cancelled
+            return value
+
+    channel = Channel([BODY])
+    with pytest.raises(Cancelled):
+        saving(
+            make_request(headers=[("content-type", CONTENT_TYPE)], channel=channel), tmp_path / "x"
+        )
+    assert channel.blocking_calls == ["open", "discard"]
+    assert os.listdir(tmp_path) == []
+
+
+class FullDisk(io.FileIO):
+    def write(self, data):
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("special", [False, True])
+def test_a_full_disk_is_the_error_of_the_system(tmp_path, monkeypatch, special):
+    request = request_of(multipart(part("f", b"x" * 100_000, filename="x")))
+    target = tmp_path / "target"
+    if special:  # what is no file of ours to take away
+        target.symlink_to("/dev/null")
+    monkeypatch.setattr(parts, "open", FullDisk, raising=False)
+    with pytest.raises(OSError, match="No space"):
+        saving(request, target)
+    assert os.listdir(tmp_path) == ["target"] * special
 
 
 @pytest.mark.parametrize(
