@@ -128,5 +128,15 @@ def test_a_file_of_a_test_is_easily_made():
         )
 
 
+def test_a_file_of_a_test_needs_no_server(tmp_path):
+    with tempfile.SpooledTemporaryFile(max_size=1) as spool:
+        spool.write(b"12345")
+        spool.seek(0)
+        file = UploadedFile(spool, size=5)
+        assert run(file.read(2)) == b"12"
+        run(file.save(tmp_path / "x"))
+        assert (tmp_path / "x").read_bytes() == b"12345"
+
+
 def test_an_upload_that_was_never_made_is_collected_quietly():
     UploadedFile.__new__(UploadedFile).__del__()
