@@ -206,6 +206,7 @@ def test_a_call_that_an_executor_gives_up_is_cancelled():
         (gzip.compress(b"x" * 100_000)[:-1], "gzip", 400),
         (b"x", "br", 415),
     ],
+    ids=["gzip", "deflate", "bomb", "cut short", "unknown"],
 )
 def test_a_body_with_a_content_coding(live, body, coding, status):
     app = App()
