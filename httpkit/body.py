@@ -21,8 +21,6 @@ _OPEN_FLAGS = (
 )
 #: What opening a socket, or a device without a driver, fails with.
 _NO_DEVICE = frozenset({errno.ENXIO, errno.ENODEV, getattr(errno, "EOPNOTSUPP", errno.ENXIO)})
-
-
 #: What opening fails with where the path names no file that may be sent, or cannot name any.
 _NOT_THERE = frozenset(
     {

@@ -23,6 +23,7 @@ __all__ = ["Request", "RequestHead", "State"]
 
 T = TypeVar("T")
 
+_FORM_LIMITS = FormLimits()
 #: Shared by all requests without any.
 _NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
@@ -419,7 +420,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
                 beyond a limit.
             RuntimeError: while iterating; the body was consumed before.
         """
-        return iterate_parts(self, self._channel.run_blocking, limits)
+        return iterate_parts(self, self._channel.run_blocking, limits or _FORM_LIMITS)
 
     async def form(self, limits: FormLimits | None = None) -> FormData:
         """The body as a form, urlencoded or multipart; kept, so that it can be asked for again.
@@ -431,7 +432,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
             HTTPError: 415 for another media type, 400 for a malformed form, 413 beyond a limit.
         """
         if self._form is None:
-            self._form = await parse_form(self, self._channel.run_blocking, limits)
+            self._form = await parse_form(self, self._channel.run_blocking, limits or _FORM_LIMITS)
         return self._form
 
     async def trailers(self) -> Headers:

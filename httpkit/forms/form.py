@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["parse_form"]
 
 
-async def parse_form(
-    request: "Request", run_blocking: RunBlocking, limits: FormLimits | None = None
-) -> FormData:
+async def parse_form(request: "Request", run_blocking: RunBlocking, limits: FormLimits) -> FormData:
     """Read the body of a request as a form.
 
     Raises:
@@ -33,7 +31,6 @@ async def parse_form(
             beyond its limits.
         BodyTooLarge: the body exceeds the request's `max_body`.
     """
-    limits = limits or FormLimits()
     media_type = parse_media_type(request.headers.get("content-type", ""))
     if media_type is None:
         raise HTTPError(400, "The Content-Type of the form is malformed.")

@@ -172,7 +172,7 @@ class _Target:
 
 
 async def iterate_parts(
-    request: "Request", run_blocking: RunBlocking, limits: FormLimits | None = None
+    request: "Request", run_blocking: RunBlocking, limits: FormLimits
 ) -> AsyncGenerator[Part, None]:
     """The parts of a `multipart/form-data` body in order.
 
@@ -192,7 +192,7 @@ async def iterate_parts(
         )
     boundary = find_boundary(media_type.parameters)
     async with aclosing(request.stream()) as chunks:
-        reader = _PartReader(chunks, boundary, run_blocking, limits or FormLimits())
+        reader = _PartReader(chunks, boundary, run_blocking, limits)
         try:
             while (part := await reader.next_part()) is not None:
                 yield part

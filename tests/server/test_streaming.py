@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from httpkit import static
 from httpkit.app import App
 from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
@@ -349,6 +350,35 @@ def test_opening_a_file_on_a_slow_disk_holds_nobody_up(live, tmp_path, monkeypat
     assert reached.wait(10)
     for _ in range(3):
         assert quick.get("/quick").body == b"quick"
+    go_on.set()
+    assert slow.receive().body == b"slow"
+    assert "server" not in threads
+
+
+def test_static_files_on_a_slow_disk_hold_nobody_up(live, tmp_path, monkeypatch):
+    (tmp_path / "slow.css").write_bytes(b"slow")
+    reached, go_on = threading.Event(), threading.Event()
+    threads: set[str] = set()
+    walk = static._open_below
+
+    def wait(*args):
+        threads.add(threading.current_thread().name)
+        reached.set()
+        assert go_on.wait(10)
+        return walk(*args)
+
+    monkeypatch.setattr(static, "_open_below", wait)
+    app = App()
+    app.static("/static", tmp_path)
+    app.get("/quick")(lambda request: "quick")
+    server = live(app)
+    slow, quick = server.connect(), server.connect()
+    slow.request("/static/slow.css")
+    assert reached.wait(10)
+    for _ in range(3):
+        assert quick.get("/quick").body == b"quick"
+    for target in ("/static/../secret", "/static/..%2fsecret", "/static/%c0%ae%c0%ae/x"):
+        assert quick.get(target).status == 404
     go_on.set()
     assert slow.receive().body == b"slow"
     assert "server" not in threads
