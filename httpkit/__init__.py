@@ -25,7 +25,7 @@ from httpkit.errors import (
     ProtocolError,
     RemoteProtocolError,
 )
-from httpkit.forms import FormData, UploadedFile
+from httpkit.forms import FormData, Part, UploadedFile
 from httpkit.headers import Headers, MutableHeaders
 from httpkit.limits import FormLimits, Limits
 from httpkit.request import Request
@@ -61,6 +61,7 @@ __all__ = [
     "Middleware",
     "MutableHeaders",
     "Next",
+    "Part",
     "ProtocolError",
     "Query",
     "RawStream",

@@ -1,11 +1,15 @@
-"""Bodies that are not plain bytes: files."""
+"""Bodies that are not plain bytes: files, open or still to be opened.
+
+Opening a file and asking for its size may wait for a disk, or for a server at the other end of a
+network. So an answer names its file (`UnopenedFile`), and the road it takes opens it in a thread.
+"""
 
 import errno
 import os
 import stat
 from os import PathLike
 
-__all__ = ["FileBody"]
+__all__ = ["FileBody", "UnopenedFile", "is_missing"]
 
 # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it. O_NOCTTY: a
 # terminal must not become the one that controls the server.
@@ -17,13 +21,54 @@ _OPEN_FLAGS = (
 )
 #: What opening a socket, or a device without a driver, fails with.
 _NO_DEVICE = frozenset({errno.ENXIO, errno.ENODEV, getattr(errno, "EOPNOTSUPP", errno.ENXIO)})
+#: What opening fails with where the path names no file that may be sent, or cannot name any.
+_NOT_THERE = frozenset(
+    {
+        errno.EACCES,
+        errno.EILSEQ,
+        errno.EINVAL,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+    }
+)
+
+
+def is_missing(error: OSError) -> bool:
+    """Whether it says that there is no file to be sent, rather than that something is broken."""
+    # FileNotFoundError without a number is FileBody's word for what is not regular.
+    return error.errno in _NOT_THERE or isinstance(error, FileNotFoundError)
+
+
+class UnopenedFile:
+    """A file by its path; what `Response.file` gives before anybody has looked at the disk.
+
+    Args:
+        path: a regular file, or a symbolic link to one.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = path
+
+    def open(self) -> "FileBody":
+        """Open it. Blocks: call it off the loop.
+
+        Raises:
+            OSError: see `FileBody`.
+            ValueError: a path with a NUL.
+        """
+        return FileBody(self.path)
 
 
 class FileBody:
     """A span of an open regular file, sent without loading it whole.
 
     The descriptor belongs to this object: `close` gives it back, at the latest when the object
-    is collected.
+    is collected. Making one waits for the disk.
 
     Args:
         path: a regular file, or a symbolic link to one.
@@ -50,10 +95,25 @@ class FileBody:
             if error.errno in _NO_DEVICE:
                 raise FileNotFoundError(f"{os.fspath(path)!r} is not a regular file") from error
             raise
+        self._measure(os.fspath(path), offset, length)
+
+    @classmethod
+    def from_descriptor(cls, descriptor: int) -> "FileBody":
+        """A whole file that is open already; the descriptor belongs to the body from here on.
+
+        Raises:
+            FileNotFoundError: it is not that of a regular file; it has been closed.
+        """
+        body = cls.__new__(cls)
+        body.fd = descriptor
+        body._measure(f"descriptor {descriptor}", 0, None)  # noqa: SLF001 - its own kind
+        return body
+
+    def _measure(self, name: str, offset: int, length: int | None) -> None:
         info = os.fstat(self.fd)
         if not stat.S_ISREG(info.st_mode):
             self.close()
-            raise FileNotFoundError(f"{os.fspath(path)!r} is not a regular file")
+            raise FileNotFoundError(f"{name!r} is not a regular file")
         #: Size of the whole file in bytes, and its modification time as a Unix timestamp.
         self.size: int = info.st_size
         self.mtime: float = info.st_mtime

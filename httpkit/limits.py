@@ -122,6 +122,9 @@ class FormLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_files: Count = 100
     """Files among them (Django: 100). Each may hold `spool_size` of memory and a descriptor."""
 
+    max_file_size: Size | None = None
+    """Bytes of one file; off, since `max_body` bounds them all (multer: off, PHP: 2 MB)."""
+
     max_field_size: Size = 1_048_576
     """Bytes of one text value (Starlette: 1 MiB)."""
 

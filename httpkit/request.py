@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 import msgspec
 
 from httpkit.cookies import parse_cookies
+from httpkit.decoding import DecodedBody, find_coding
 from httpkit.errors import HTTPError
-from httpkit.forms import FormData, FormLimits, parse_form
+from httpkit.forms import FormData, FormLimits, Part, iterate_parts, parse_form
 from httpkit.headers import HeaderFields, Headers, encode_fields
 from httpkit.semantics.media_types import find_codec, parse_media_type
 from httpkit.types import Address, MatchedRoute, RequestChannel
@@ -22,6 +23,7 @@ __all__ = ["Request", "RequestHead", "State"]
 
 T = TypeVar("T")
 
+_FORM_LIMITS = FormLimits()
 #: Shared by all requests without any.
 _NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
@@ -293,6 +295,36 @@ class Request(msgspec.Struct, eq=False, weakref=True):
 
     # --- the body ----------------------------------------------------------------------------
 
+    def decode_body(self, max_size: int | None = None) -> None:
+        """From here on, give the body without its `Content-Encoding` (RFC 9110 §8.4).
+
+        Without this call the body is what was sent. With it `body`, `text`, `json`, `form`,
+        `multipart` and `stream` read a body that came as gzip or deflate as if it had come plain;
+        one without a coding stays as it is. Inflating happens while reading, and `max_body` still
+        holds for the bytes that were sent.
+
+        Args:
+            max_size: bytes that the decoded body may have (413 beyond); by default `max_body`.
+
+        Raises:
+            HTTPError: 415 with `Accept-Encoding` for another coding; while reading, 400 for a
+                body that is malformed or cut short.
+            RuntimeError: the body has been read.
+            ValueError: `max_body` is `None` for this request and `max_size` is missing.
+        """
+        if self._streamed:
+            raise RuntimeError("the body has to be decoded before it is read")
+        if max_size is None:
+            max_size = self.max_body
+        if max_size is None:
+            raise ValueError("this route has no max_body: give decode_body a max_size")
+        if isinstance(self._channel, DecodedBody):
+            self._channel.max_size = max_size
+            return
+        coding = find_coding(", ".join(self.headers.getlist("content-encoding")))
+        if coding is not None:
+            self._channel = DecodedBody(self._channel, coding, max_size).as_channel()
+
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body in chunks as they arrive; the client is slowed down to the reader's pace.
 
@@ -370,6 +402,26 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise HTTPError(400, f"The body is not JSON: {error}.") from None
 
+    def multipart(self, limits: FormLimits | None = None) -> AsyncGenerator[Part, None]:
+        """The parts of a `multipart/form-data` body as they arrive (RFC 7578).
+
+        A part can be read until the next one is asked for; what is not read is skipped. Nothing
+        is kept beyond a chunk, and the client is slowed down to the reader's pace.
+
+            async for part in request.multipart():
+                if part.filename is not None:
+                    await part.save(directory / part.filename)
+
+        Args:
+            limits: other limits than the default ones.
+
+        Raises:
+            HTTPError: while iterating; 415 for another media type, 400 for a malformed body, 413
+                beyond a limit.
+            RuntimeError: while iterating; the body was consumed before.
+        """
+        return iterate_parts(self, self._channel.run_blocking, limits or _FORM_LIMITS)
+
     async def form(self, limits: FormLimits | None = None) -> FormData:
         """The body as a form, urlencoded or multipart; kept, so that it can be asked for again.
 
@@ -380,7 +432,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
             HTTPError: 415 for another media type, 400 for a malformed form, 413 beyond a limit.
         """
         if self._form is None:
-            self._form = await parse_form(self, limits)
+            self._form = await parse_form(self, self._channel.run_blocking, limits or _FORM_LIMITS)
         return self._form
 
     async def trailers(self) -> Headers:

@@ -4,7 +4,7 @@ A response does not know the wire. Engines check and write it; framing fields (C
 Transfer-Encoding, Connection) are theirs.
 """
 
-import errno
+import copy
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from httpkit.body import FileBody
+from httpkit.body import FileBody, UnopenedFile, is_missing
 from httpkit.cookies import SameSite, serialize_cookie
 from httpkit.errors import HTTPError
 from httpkit.headers import HeaderFields, MutableHeaders, RawHeaders, encode_fields, encode_header
@@ -23,9 +23,20 @@ from httpkit.semantics.media_types import guess_media_type
 from httpkit.types import RawStream
 from httpkit.urls import URL
 
-__all__ = ["Content", "Response", "Trailers", "Upgrade", "to_response"]
+__all__ = ["Content", "Response", "Trailers", "Upgrade", "open_file", "to_response"]
 
-Content = str | bytes | bytearray | memoryview | AsyncIterable[bytes | str] | FileBody | None
+Content = (
+    str
+    | bytes
+    | bytearray
+    | memoryview
+    | AsyncIterable[bytes | str]
+    | FileBody
+    | UnopenedFile
+    | None
+)
+#: What a response holds of it.
+Body = bytes | AsyncIterable[bytes | str] | FileBody | UnopenedFile
 #: Trailer fields, or a callable asked for them when the body is out.
 Trailers = HeaderFields | Callable[[], HeaderFields]
 
@@ -37,18 +48,6 @@ _TEXT: ConstantHeaders = ((b"content-type", b"text/plain; charset=utf-8"),)
 _HTML: ConstantHeaders = ((b"content-type", b"text/html; charset=utf-8"),)
 _JSON: ConstantHeaders = ((b"content-type", b"application/json"),)
 _BINARY: ConstantHeaders = ((b"content-type", b"application/octet-stream"),)
-
-#: What `os.open` fails with where the path names no file that may be sent.
-_NOT_THERE = frozenset(
-    {
-        errno.EACCES,
-        errno.ELOOP,
-        errno.ENAMETOOLONG,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.EPERM,
-    }
-)
 
 _encode_json = msgspec.json.Encoder().encode
 _new = object.__new__
@@ -90,7 +89,7 @@ class Response:
         #: Fields as they go to the wire; a tuple is a shared constant, a list is this answer's.
         self.raw_headers: ConstantHeaders | RawHeaders
         #: What will be sent.
-        self.body: bytes | AsyncIterable[bytes | str] | FileBody
+        self.body: Body
         self.trailers = trailers
         self.background: list[Callable[[], Awaitable[object] | object]] | None = None
         if type(content) is str:
@@ -180,7 +179,11 @@ class Response:
         status: int = 200,
         headers: HeaderFields | None = None,
     ) -> Self:
-        """A file from disk, read in pieces off the event loop.
+        """A file from disk, opened and read in pieces off the event loop.
+
+        It is opened when the handler has returned the answer. If there is no such regular file,
+        or it may not be read, that is an `HTTPError` 404 as if the handler had raised it. Where
+        middleware or an exception handler answers, the server opens it, and answers 404 itself.
 
         Args:
             path: a regular file. The caller vouches for it: user input does not belong here.
@@ -190,23 +193,11 @@ class Response:
             inline: ask the browser to show the file rather than to save it.
             status: 200 by default.
             headers: further fields.
-
-        Raises:
-            HTTPError: 404, if there is no such regular file or it may not be read.
         """
-        try:
-            body = FileBody(path)
-        except OSError as error:
-            # FileNotFoundError without a number is FileBody's word for what is not regular.
-            if error.errno in _NOT_THERE or isinstance(error, FileNotFoundError):
-                raise HTTPError(404) from error
-            raise
-        except ValueError as error:  # A NUL in the path, or half a character.
-            raise HTTPError(404) from error
         fields = encode_fields(headers)
         if media_type is None and not any(name == b"content-type" for name, _ in fields):
             media_type = guess_media_type(filename or os.fspath(path))
-        response = cls(body, status, fields, media_type=media_type)
+        response = cls(UnopenedFile(path), status, fields, media_type=media_type)
         if filename is not None or inline:
             response.headers["content-disposition"] = content_disposition(filename, inline=inline)
         return response
@@ -309,7 +300,7 @@ class Upgrade(Response):
 
 def _encode_content(
     content: Content,
-) -> tuple[bytes | AsyncIterable[bytes | str] | FileBody, ConstantHeaders]:
+) -> tuple[Body, ConstantHeaders]:
     """The rarer kinds of content, with the header fields they imply."""
     if content is None:
         return b"", _NONE
@@ -318,12 +309,38 @@ def _encode_content(
     if isinstance(content, bytes | bytearray | memoryview):
         data = bytes(content)
         return data, _BINARY if data else _NONE
-    if isinstance(content, FileBody) or hasattr(content, "__aiter__"):
+    if isinstance(content, FileBody | UnopenedFile) or hasattr(content, "__aiter__"):
         return content, _BINARY
     raise TypeError(
         f"Response cannot send {type(content).__name__}: give str, bytes, an async iterable, "
         "or use Response.json"
     )
+
+
+def open_file(response: Response) -> Response:
+    """The same answer with its file open: a copy, since an application may keep the answer.
+
+    Blocks: call it off the loop.
+
+    Raises:
+        HTTPError: 404, if there is no such regular file or it may not be read.
+    """
+    source = response.body
+    assert isinstance(source, UnopenedFile)
+    try:
+        body = source.open()
+    except OSError as error:
+        if is_missing(error):
+            raise HTTPError(404) from error
+        raise
+    except ValueError as error:  # A NUL in the path, or half a character.
+        raise HTTPError(404) from error
+    opened = copy.copy(response)
+    opened.body = body
+    opened.raw_headers = list(response.raw_headers)
+    if response.background is not None:
+        opened.background = list(response.background)
+    return opened
 
 
 def to_response(value: object) -> Response:

@@ -6,7 +6,7 @@ so that layer 0 needs no event loop.
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from httpkit.headers import Headers
@@ -22,7 +22,11 @@ __all__ = [
     "Next",
     "RawStream",
     "RequestChannel",
+    "RunBlocking",
 ]
+
+
+T = TypeVar("T")
 
 
 class Address(NamedTuple):
@@ -61,6 +65,18 @@ class Application(Protocol):
 
     def on_freeze(self) -> None:
         """Called once before `lifespan`: the last chance to refuse a mistake, with a reason."""
+        ...
+
+
+class RunBlocking(Protocol):
+    """What runs a function that has to wait, for a disk mostly, without holding the event loop."""
+
+    async def __call__(self, function: Callable[..., T], /, *args: Any) -> T:
+        """Call `function(*args)` in a thread.
+
+        A function cannot be interrupted: who is cancelled meanwhile learns it when it is through,
+        so that nothing is taken away from under it.
+        """
         ...
 
 
@@ -117,6 +133,10 @@ class RequestChannel(Protocol):
 
     def is_disconnected(self) -> bool:
         """Whether the peer is known to be gone."""
+        ...
+
+    async def run_blocking(self, function: Callable[..., T], /, *args: Any) -> T:
+        """Call `function(*args)` in a thread; see `RunBlocking`."""
         ...
 
 

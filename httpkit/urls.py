@@ -9,7 +9,7 @@ import re
 from binascii import a2b_qp
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, quote_from_bytes, urlencode
 
 __all__ = [
     "URL",
@@ -18,6 +18,7 @@ __all__ = [
     "decode_path",
     "parse_urlencoded",
     "quote_path",
+    "quote_query",
     "split_target",
     "unquote",
 ]
@@ -26,6 +27,8 @@ V = TypeVar("V")
 
 #: RFC 3986 §3.3 pchar without the percent sign, and the slash.
 _PATH_SAFE = "/!$&'()*+,;=:@~"
+#: RFC 3986 §3.4 characters of a query, and the percent sign of what is encoded already.
+_QUERY_SAFE = "!$&'()*+,;=:@~/?%[]"
 #: RFC 3986 §2.1: a percent sign begins a triplet and nothing else.
 _BROKEN_TRIPLET = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
@@ -135,6 +138,11 @@ def parse_urlencoded(data: bytes, errors: str = "replace") -> list[tuple[str, st
 def quote_path(path: str) -> str:
     """Percent-encode a decoded path for a URL; slashes stay."""
     return quote(path, safe=_PATH_SAFE)
+
+
+def quote_query(query: bytes) -> str:
+    """Percent-encode whatever a raw query may not contain; what is encoded already stays."""
+    return quote_from_bytes(query, safe=_QUERY_SAFE)
 
 
 class MultiMapping(Mapping[str, V]):

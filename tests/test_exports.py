@@ -10,7 +10,7 @@ import httpkit.testing
 PUBLIC = """
     Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError FileBody
     FormData FormLimits HTTPError HTTPKitError Handler Headers InvalidHeader Limits
-    LocalProtocolError Middleware MutableHeaders Next ProtocolError Query RawStream
+    LocalProtocolError Middleware MutableHeaders Next Part ProtocolError Query RawStream
     RemoteProtocolError Request Response Router Server URL Upgrade UploadedFile __version__ serve
 """.split()
 

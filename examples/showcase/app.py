@@ -16,10 +16,10 @@ from examples.showcase.notes import create_note, notes
 from httpkit import App, HTTPError, Next, Request, Response, __version__
 
 HERE = Path(__file__).parent
-STATIC = {"icon.svg", "showcase.js", "style.css"}
 
 app = App()
 app.include(notes, prefix="/api/notes")
+app.static("/static", HERE / "static")
 
 
 @app.middleware
@@ -37,13 +37,6 @@ async def index(request: Request) -> Response:
         for function in (create_note, receive_upload, stream, slow)
     }
     return page("index", version=__version__, **code)
-
-
-@app.get("/static/{name}")
-async def static(request: Request, name: str) -> Response:
-    if name not in STATIC:
-        raise HTTPError(404)
-    return Response.file(HERE / "static" / name, headers={"cache-control": "no-cache"})
 
 
 @app.get("/upload")

@@ -8,7 +8,6 @@ middleware and exception handlers of whoever owns the path. Made by `compile.py`
 
 from collections.abc import Awaitable
 from typing import Any
-from urllib.parse import quote_from_bytes
 
 from httpkit.errors import HTTPError
 from httpkit.request import Request
@@ -19,12 +18,9 @@ from httpkit.routing.route import Names, Route, Unmatched
 from httpkit.routing.scope import Scope
 from httpkit.routing.table import RouteTable
 from httpkit.routing.tree import find
-from httpkit.urls import QUESTION_MARK, split_target
+from httpkit.urls import QUESTION_MARK, quote_query, split_target
 
 __all__ = ["Dispatcher"]
-
-#: RFC 3986 §3.4 characters of a query, and the percent sign of what is encoded already.
-_QUERY_SAFE = "!$&'()*+,;=:@~/?%[]"
 
 
 class Dispatcher:
@@ -136,7 +132,7 @@ class Dispatcher:
         path = quote_segments(other)
         if path.startswith("//"):
             return None
-        query = quote_from_bytes(split_target(request.target)[1], safe=_QUERY_SAFE)
+        query = quote_query(split_target(request.target)[1])
         return f"{path}?{query}" if query else path
 
     def _answer(

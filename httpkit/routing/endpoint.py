@@ -12,13 +12,15 @@ that gives a Response, or an awaitable of one where something has to be awaited:
 Built by `compile.py` when the app is frozen, once for each route.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import EllipsisType
 from typing import Any
 
+from httpkit.body import UnopenedFile
 from httpkit.middleware import Layer, Responder, compose
 from httpkit.request import Request
-from httpkit.response import Response, to_response
+from httpkit.response import Response, open_file, to_response
 from httpkit.routing.handlers import is_asynchronous
 from httpkit.threads import ThreadPool
 from httpkit.types import Handler, Next
@@ -77,16 +79,20 @@ def _stepping(handler: Handler, respond: Responder, *, parameters: bool) -> Endp
         else:
             return _go_on(_Rest(coroutine, waits_for), respond, request)
         try:
-            return to_response(value)
+            response = to_response(value)
         except Exception as error:  # noqa: BLE001 - answered, whatever it is
             return _answer(respond, request, error)
+        if type(response.body) is UnopenedFile:
+            return _asynchronous(lambda _: _open(response), respond)(request)
+        return response
 
     return endpoint
 
 
 async def _go_on(rest: "_Rest", respond: Responder, request: Request) -> Response:
     try:
-        return to_response(await rest)
+        response = to_response(await rest)
+        return response if type(response.body) is not UnopenedFile else await _open(response)
     except Exception as error:  # noqa: BLE001 - answered, whatever it is
         answer = _answer(respond, request, error)
         return answer if isinstance(answer, Response) else await answer
@@ -134,7 +140,8 @@ def _asynchronous(call: Handler, respond: Responder) -> Next:
 
     async def endpoint(request: Request) -> Response:
         try:
-            return to_response(await call(request))
+            response = to_response(await call(request))
+            return response if type(response.body) is not UnopenedFile else await _open(response)
         except Exception as error:
             answer = respond(request, error)
             if answer is None:
@@ -153,14 +160,26 @@ def _inline(call: Handler, respond: Responder) -> Endpoint:
             if type(value) is not str and hasattr(value, "__await__"):
                 # A decorator may hide an `async def` behind a plain function.
                 return _asynchronous(lambda _: value, respond)(request)
-            return to_response(value)
+            response = to_response(value)
+            if type(response.body) is UnopenedFile:
+                return _asynchronous(lambda _: _open(response), respond)(request)
         except Exception as error:
             answer = respond(request, error)
             if answer is None:
                 raise
             return answer
+        return response
 
     return endpoint
+
+
+def _open(response: Response) -> Awaitable[Response]:
+    """Open the file of an answer, off the loop.
+
+    Done around the handler and inside the middleware: a missing file is the handler's error, and
+    whoever looks at the answer finds an open file with its size.
+    """
+    return asyncio.to_thread(open_file, response)
 
 
 def _with_parameters(handler: Handler) -> Handler:

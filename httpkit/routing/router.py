@@ -7,6 +7,7 @@ answers no request itself. `httpkit.App` is the outermost router.
 
 import inspect
 from collections.abc import Callable, Iterable
+from os import PathLike
 from types import EllipsisType
 from typing import Any, TypedDict, TypeVar, Unpack
 
@@ -20,12 +21,14 @@ from httpkit.routing.definitions import (
     RouteDefinition,
 )
 from httpkit.routing.handlers import (
+    Source,
     check_middleware,
     describe,
     is_asynchronous,
     is_stream,
 )
 from httpkit.routing.pattern import parse_pattern
+from httpkit.static import StaticFiles
 from httpkit.status import METHODS
 from httpkit.types import Handler, Middleware
 
@@ -194,6 +197,39 @@ class Router:
             raise ConfigurationError('mount needs a prefix: write "/" to mount at the root')
         checked = _check_prefix("" if prefix == "/" else prefix)
         self._add(Inclusion(checked, _check_router(router), name, mounted=True))
+
+    def static(
+        self,
+        prefix: str,
+        directory: str | PathLike[str],
+        *,
+        index: str | None = "index.html",
+        dotfiles: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Serve the files of a directory below `prefix`, as a mount.
+
+        Nothing outside of the directory is served, whatever the path and whatever links there are;
+        no directory is listed. What is not served is 404, with this router's middleware around.
+
+        Args:
+            prefix: where it begins, e.g. `/static`, or `/`.
+            directory: of the files; a relative one begins at the current directory.
+            index: the file that answers for a directory, `None` for none. A directory without the
+                last slash is redirected to the path with it.
+            dotfiles: serve names that begin with a dot, too.
+            name: for `url_for(name, path="app.css")`.
+
+        Raises:
+            ConfigurationError: a malformed prefix, no such directory, or an index that is no name.
+        """
+        handler = StaticFiles(directory, index=index, dotfiles=dotfiles)
+        source = Source(f"{StaticFiles.__module__}.{StaticFiles.__name__}", handler.directory, 0)
+        router = Router()
+        router.definitions.routes.append(
+            RouteDefinition("/{path:path}", ("GET",), handler, source, name, (), ..., thread=True)
+        )
+        self.mount(prefix, router)
 
     def _add(self, inclusion: Inclusion) -> None:
         self._check_open()

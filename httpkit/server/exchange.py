@@ -28,6 +28,7 @@ from httpkit.errors import (
 from httpkit.headers import HeaderFields, Headers, RawHeaders
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade
+from httpkit.server.blocking import run_blocking
 from httpkit.server.body_reader import BodyReader
 from httpkit.server.send import send_stream
 from httpkit.transport.connection import Connection
@@ -399,6 +400,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         """Write an interim response now."""
         self.connection.engine.send_informational(self.stream_id, status, headers)
         self.connection.flush()
+
+    # Static, so that an upload that outlives its request holds nothing of it.
+    run_blocking = staticmethod(run_blocking)
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

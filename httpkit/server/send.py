@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING
 
-from httpkit.body import FileBody
+from httpkit.body import FileBody, UnopenedFile
 from httpkit.errors import ClientDisconnected
 from httpkit.headers import encode_fields
 from httpkit.protocol.outgoing import has_no_body
-from httpkit.response import Response, Upgrade
+from httpkit.response import Response, Upgrade, open_file
+from httpkit.server.blocking import run_blocking
 from httpkit.server.body_reader import BodyReader
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
     """Write head, body and trailers of an answer; runs as a task of its own.
 
     Raises:
+        HTTPError: 404 for a file that is not there and that nobody has opened before.
         LocalProtocolError: something that must not reach the wire.
         Exception: whatever the application's iterator raises.
     """
@@ -32,7 +34,10 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
         return
     connection, stream_id = exchange.connection, exchange.stream_id
     engine = connection.engine
+    if isinstance(response.body, UnopenedFile):
+        response = await run_blocking(open_file, response)
     body = response.body
+    assert not isinstance(body, UnopenedFile)
     try:
         engine.send_headers(stream_id, response, _length(body))
         exchange.head_sent = True
@@ -77,11 +82,10 @@ def _encode_chunk(chunk: bytes | str) -> bytes:
 
 
 async def _send_file(exchange: "Exchange", body: FileBody) -> None:
-    loop = asyncio.get_running_loop()
     while body.length > 0:
         data = body.read_cached(_FILE_CHUNK)
         if not data:  # not in memory, or the end that only a real read can tell
-            data = await loop.run_in_executor(None, body.read, _FILE_CHUNK)
+            data = await run_blocking(body.read, _FILE_CHUNK)
         if not data:
             break  # the file shrank: send_end finds the answer too short and says so
         await exchange.send(data)

@@ -18,13 +18,20 @@ from contextvars import Context, copy_context
 from inspect import isawaitable
 from typing import Any, TypeVar
 
-from httpkit.body import FileBody
-from httpkit.errors import BodyTooLarge, ClientDisconnected, LocalProtocolError, RemoteProtocolError
+from httpkit.body import FileBody, UnopenedFile
+from httpkit.errors import (
+    BodyTooLarge,
+    ClientDisconnected,
+    HTTPError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from httpkit.headers import Headers, RawHeaders, encode_fields
 from httpkit.limits import Limits
 from httpkit.protocol.outgoing import has_no_body
 from httpkit.request import Request, RequestHead
-from httpkit.response import Response, Upgrade
+from httpkit.response import Response, Upgrade, open_file
+from httpkit.server.blocking import run_blocking
 from httpkit.status import BODILESS
 from httpkit.testing.driver import Informational
 from httpkit.testing.messages import Body, PreparedRequest
@@ -131,6 +138,8 @@ class Channel:
         """Whether the test has given up the answer."""
         return self.disconnected
 
+    run_blocking = staticmethod(run_blocking)
+
 
 async def _iterate(body: Body) -> AsyncIterator[bytes]:
     """The pieces; an empty one would be the end."""
@@ -198,7 +207,13 @@ class DirectReply:
 
     async def _answer(self, request: Request) -> Response:
         answer = self._application(request)
-        return answer if isinstance(answer, Response) else await answer
+        response = answer if isinstance(answer, Response) else await answer
+        if isinstance(response.body, UnopenedFile):
+            try:
+                response = await run_blocking(open_file, response)
+            except HTTPError as error:  # as a server says it
+                return Response(f"{error.status} {error.detail}\n", error.status)
+        return response
 
     def _prepare(self, response: Response, request: PreparedRequest) -> tuple[RawHeaders, Source]:
         """The fields that an engine would send, and where the body comes from."""
@@ -208,6 +223,7 @@ class DirectReply:
             fields += [(b"connection", b"upgrade"), (b"upgrade", response.protocol)]
             return fields, response
         body = response.body
+        assert not isinstance(body, UnopenedFile)
         length = body.length if isinstance(body, FileBody) else None
         if isinstance(body, bytes):
             length = len(body)

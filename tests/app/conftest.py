@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -51,6 +51,9 @@ class FakeChannel:
 
     def is_disconnected(self) -> bool:
         return False
+
+    async def run_blocking(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        return await asyncio.to_thread(function, *args)
 
 
 _conforms: RequestChannel = FakeChannel()

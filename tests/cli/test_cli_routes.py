@@ -1,5 +1,7 @@
 """`httpkit routes`: aligned, sorted, without columns that say nothing."""
 
+from pathlib import Path
+
 from httpkit.cli.routes import format_table
 
 from .conftest import APP, Invoke, Write
@@ -34,6 +36,19 @@ def test_the_table(invoke: Invoke, write_module: Write) -> None:
         ["GET", "api.example.com", "/version", "api:about", "user_routes.version"],
     ]
     assert lines[1][5].endswith("user_routes.py:5")
+
+
+def test_static_files_are_a_route_with_a_directory(
+    invoke: Invoke, write_module: Write, tmp_path: Path
+) -> None:
+    write_module("user_static", f"{APP}\napp.static('/static', {str(tmp_path)!r}, name='static')\n")
+    [line] = [
+        line.split()
+        for line in invoke("routes", "user_static:app").stdout.splitlines()
+        if "/static" in line
+    ]
+    assert line[:4] == ["GET", "/static/{path:path}", "static", "httpkit.static.StaticFiles"]
+    assert Path(line[4]).resolve() == tmp_path.resolve()
 
 
 def test_columns_are_aligned_and_empty_ones_left_out() -> None:

@@ -139,7 +139,8 @@ def test_the_table_of_form_limits() -> None:
     page = (ROOT / "docs" / "server.md").read_text()
     texts = describe_fields(FormLimits)
     rows = [
-        f"| `{field.name}` | {field.default:_} | {texts[field.name]} |"
+        f"| `{field.name}` | {f'{field.default:_}' if field.default else 'off'} "
+        f"| {texts[field.name]} |"
         for field in msgspec.structs.fields(FormLimits)
     ]
     table = "\n".join(["| name | default | what it limits |", "|---|---|---|", *rows])

@@ -1,7 +1,7 @@
 """A server's side of a request without a server, and a way to run coroutines without a loop."""
 
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -47,6 +47,8 @@ class FakeChannel:
         self.trailer_fields = Headers() if trailers is None else trailers
         self.informational: list[tuple[int, list[tuple[bytes, bytes]]]] = []
         self.reads = 0
+        #: What a server would have run in a thread.
+        self.blocking_calls: list[str] = []
         self.disconnected = False
 
     request_id = "r-1"
@@ -74,6 +76,10 @@ class FakeChannel:
 
     def is_disconnected(self) -> bool:
         return self.disconnected
+
+    async def run_blocking(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        self.blocking_calls.append(getattr(function, "__name__", repr(function)))
+        return function(*args)
 
 
 _conforms: RequestChannel = FakeChannel()

@@ -3,7 +3,6 @@
 import pytest
 
 from httpkit.errors import HTTPError
-from httpkit.forms import parse_form
 
 from .conftest import make_request, run
 
@@ -26,7 +25,7 @@ def multipart(*parts, boundary=BOUNDARY, end=b"--\r\n"):
 
 def read(*chunks, content_type=f"multipart/form-data; boundary={BOUNDARY}", limits=None):
     headers = [("content-type", content_type)] if content_type is not None else []
-    return run(parse_form(make_request(*chunks, headers=headers), limits))
+    return run(make_request(*chunks, headers=headers).form(limits))
 
 
 def read_urlencoded(*chunks, limits=None):

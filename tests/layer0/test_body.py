@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from httpkit import body as body_module
-from httpkit.body import FileBody
+from httpkit.body import FileBody, UnopenedFile
 
 
 @pytest.fixture
@@ -173,3 +173,30 @@ def test_other_failures_are_themselves(tmp_path):
     assert caught.value.errno == errno.ENAMETOOLONG
     with pytest.raises(ValueError):
         FileBody("a\0b")
+
+
+# --- descriptors of others, and files by their path ----------------------------------------------
+
+
+def test_a_body_of_a_descriptor(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    body = FileBody.from_descriptor(descriptor)
+    assert (body.fd, body.offset, body.length, body.size) == (descriptor, 0, 10, 10)
+    assert body.read(3) == b"012"
+    body.close()
+    assert not is_open(descriptor)
+
+
+def test_a_descriptor_of_something_else_is_refused_and_closed(tmp_path):
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(FileNotFoundError, match="not a regular file"):
+        FileBody.from_descriptor(descriptor)
+    assert not is_open(descriptor)
+
+
+def test_a_file_that_is_still_to_be_opened(path):
+    file = UnopenedFile(path)
+    assert file.path is path
+    assert file.open().length == 10
+    with pytest.raises(FileNotFoundError):
+        UnopenedFile(path.with_name("nope")).open()

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpkit.errors import HTTPError
-from httpkit.forms import parse_form
 from httpkit.limits import FormLimits
 
 from .conftest import cut, fuzz, make_request, run, status_of
@@ -130,7 +129,7 @@ def test_a_body_is_not_read_beyond_its_limit():
         *[b"x" * 100] * 1000, headers=[("content-type", "application/x-www-form-urlencoded")]
     )
     with pytest.raises(HTTPError):
-        run(parse_form(request, FormLimits(max_text_size=100)))
+        run(request.form(FormLimits(max_text_size=100)))
     assert request._channel.reads < 10
 
 
@@ -143,7 +142,7 @@ def test_cve_2026_53539_many_semicolons_take_linear_time():
 @given(st.binary())
 def test_any_urlencoded_body_is_a_form_or_an_http_error(body):
     headers = [("content-type", "application/x-www-form-urlencoded")]
-    assert status_of(parse_form(make_request(body, headers=headers))) in (None, 400, 413)
+    assert status_of(make_request(body, headers=headers).form()) in (None, 400, 413)
 
 
 # --- multipart -----------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from io import BytesIO
 
 import pytest
 
-from httpkit import forms
 from httpkit.errors import BodyTooLarge, ClientDisconnected, HTTPError
 from httpkit.forms import FormData, UploadedFile
+from httpkit.forms import form as form_module
 from httpkit.headers import Headers
 from httpkit.limits import FormLimits
 
@@ -96,7 +96,7 @@ def test_a_form_that_fails_closes_its_files_at_once(monkeypatch, tail, error):
             super().__init__(*args, **options)
             made.append(self)
 
-    monkeypatch.setattr(forms, "SpooledTemporaryFile", Recorded)
+    monkeypatch.setattr(form_module, "SpooledTemporaryFile", Recorded)
     body = multipart(part("f", b"x" * 100, filename="x"), part("g", b"y" * 100, filename="y"))
     with pytest.raises(error):
         read(body[:-60], *tail, limits=FormLimits(spool_size=8))
@@ -108,7 +108,7 @@ def test_a_full_disk_is_the_error_of_the_system(monkeypatch):
         def write(self, data):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(forms, "SpooledTemporaryFile", Full)
+    monkeypatch.setattr(form_module, "SpooledTemporaryFile", Full)
     with pytest.raises(OSError):
         read(multipart(part("f", filename="x")))
 
@@ -126,6 +126,16 @@ def test_a_file_of_a_test_is_easily_made():
         assert repr(FormData([("a", "1")], [("f", file)])) == (
             f"FormData([('a', '1')], files=[('f', {file!r})])"
         )
+
+
+def test_a_file_of_a_test_needs_no_server(tmp_path):
+    with tempfile.SpooledTemporaryFile(max_size=1) as spool:
+        spool.write(b"12345")
+        spool.seek(0)
+        file = UploadedFile(spool, size=5)
+        assert run(file.read(2)) == b"12"
+        run(file.save(tmp_path / "x"))
+        assert (tmp_path / "x").read_bytes() == b"12345"
 
 
 def test_an_upload_that_was_never_made_is_collected_quietly():

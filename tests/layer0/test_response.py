@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpkit import response as response_module
-from httpkit.body import FileBody
+from httpkit import body as body_module
+from httpkit.body import FileBody, UnopenedFile
 from httpkit.errors import HTTPError, InvalidHeader
 from httpkit.headers import Headers, encode_fields
-from httpkit.response import Response, Upgrade, to_response
+from httpkit.response import Response, Upgrade, open_file, to_response
 from httpkit.urls import URL
 
 from .conftest import fuzz, run
@@ -244,10 +244,29 @@ def path(tmp_path):
 
 
 def test_a_file(path):
-    response = Response.file(path)
+    response = open_file(Response.file(path))
     assert isinstance(response.body, FileBody)
     assert response.body.length == 3
     assert response.raw_headers == [(b"content-type", b"text/html; charset=utf-8")]
+
+
+def test_a_file_is_not_looked_at_before_it_is_opened(path):
+    response = Response.file(path)
+    path.write_bytes(b"<p>later")
+    assert open_file(response).body.length == 8
+
+
+def test_an_answer_that_is_kept_can_be_opened_many_times(path):
+    kept = Response.file(path)
+    kept.add_background(print)
+    first, second = open_file(kept), open_file(kept)
+    assert first.body is not second.body
+    first.headers["x"] = "1"
+    first.add_background(print)
+    assert "x" not in second.headers
+    assert "x" not in kept.headers
+    assert len(second.background) == len(kept.background) == 1
+    assert open_file(Response(UnopenedFile(path))).headers["content-type"] == BINARY
 
 
 @pytest.mark.parametrize(
@@ -300,14 +319,14 @@ def test_what_is_no_regular_file_is_404(tmp_path, make):
     path = tmp_path / "x"
     make(path)
     with pytest.raises(HTTPError) as caught:
-        Response.file(path)
+        open_file(Response.file(path))
     assert caught.value.status == 404
 
 
 @pytest.mark.parametrize("name", ["nope", "page.html/x", "a\0b", "x" * 5000, "a\ud800"])
 def test_a_path_without_a_file_is_404(tmp_path, path, name):
     with pytest.raises(HTTPError) as caught:
-        Response.file(f"{tmp_path}/{name}")
+        open_file(Response.file(f"{tmp_path}/{name}"))
     assert caught.value.status == 404
 
 
@@ -319,9 +338,9 @@ def test_a_file_that_may_not_be_read_is_404_and_a_broken_disk_is_not(monkeypatch
     def refuse(path):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(response_module, "FileBody", refuse)
+    monkeypatch.setattr(body_module, "FileBody", refuse)
     with pytest.raises(expected):
-        Response.file("x")
+        open_file(Response.file("x"))
 
 
 # --- cookies, background, trailers, upgrades -----------------------------------------------------

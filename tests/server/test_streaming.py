@@ -1,13 +1,17 @@
 """Backpressure in both directions, files, and streams that do not end well."""
 
 import asyncio
+import contextlib
 import os
 import threading
 
 import pytest
 
+from httpkit import static
+from httpkit.app import App
+from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
-from httpkit.response import Response
+from httpkit.response import Response, open_file
 
 from .wire import chunked, make_request
 
@@ -254,8 +258,6 @@ def test_a_file_that_is_not_in_memory(live, tmp_path, monkeypatch) -> None:
         threads.add(threading.current_thread().name)
         return original(self, size)
 
-    from httpkit.body import FileBody
-
     original = FileBody.read
     monkeypatch.setattr(FileBody, "read", read)
     monkeypatch.setattr(FileBody, "read_cached", lambda self, size: None)
@@ -273,7 +275,7 @@ def test_a_file_that_shrinks(live, tmp_path, caplog) -> None:
     path.write_bytes(b"a" * 1_000_000)
 
     async def handler(request):
-        response = Response.file(path)
+        response = open_file(Response.file(path))
         path.write_bytes(b"b" * 1000)
         return response
 
@@ -305,7 +307,7 @@ def test_descriptors_of_files_are_given_back(live, tmp_path) -> None:
     bodies = []
 
     def handler(request):
-        response = Response.file(path)
+        response = open_file(Response.file(path))
         bodies.append(response.body)
         return response
 
@@ -318,6 +320,107 @@ def test_descriptors_of_files_are_given_back(live, tmp_path) -> None:
     server.until(lambda: bodies[0].fd == -1)
     server.connect().get(method="HEAD")
     server.until(lambda: bodies[1].fd == -1)
+
+
+@pytest.mark.parametrize("with_app", [True, False])
+def test_opening_a_file_on_a_slow_disk_holds_nobody_up(live, tmp_path, monkeypatch, with_app):
+    """Opening and asking for the size may take as long as reading: both happen in a thread."""
+    (tmp_path / "slow").write_bytes(b"slow")
+    reached, go_on = threading.Event(), threading.Event()
+    threads: set[str] = set()
+    measure = FileBody._measure
+
+    def wait(self, *args):
+        threads.add(threading.current_thread().name)
+        reached.set()
+        assert go_on.wait(10)
+        measure(self, *args)
+
+    monkeypatch.setattr(FileBody, "_measure", wait)
+    app = App()
+    app.get("/slow")(lambda request: Response.file(tmp_path / "slow"))
+    app.get("/quick")(lambda request: "quick")
+
+    def answer(request):
+        return Response.file(tmp_path / "slow") if request.path == "/slow" else Response("quick")
+
+    server = live(app if with_app else answer)
+    slow, quick = server.connect(), server.connect()
+    slow.request("/slow")
+    assert reached.wait(10)
+    for _ in range(3):
+        assert quick.get("/quick").body == b"quick"
+    go_on.set()
+    assert slow.receive().body == b"slow"
+    assert "server" not in threads
+
+
+def test_static_files_on_a_slow_disk_hold_nobody_up(live, tmp_path, monkeypatch):
+    (tmp_path / "slow.css").write_bytes(b"slow")
+    reached, go_on = threading.Event(), threading.Event()
+    threads: set[str] = set()
+    walk = static._open_below
+
+    def wait(*args):
+        threads.add(threading.current_thread().name)
+        reached.set()
+        assert go_on.wait(10)
+        return walk(*args)
+
+    monkeypatch.setattr(static, "_open_below", wait)
+    app = App()
+    app.static("/static", tmp_path)
+    app.get("/quick")(lambda request: "quick")
+    server = live(app)
+    slow, quick = server.connect(), server.connect()
+    slow.request("/static/slow.css")
+    assert reached.wait(10)
+    for _ in range(3):
+        assert quick.get("/quick").body == b"quick"
+    for target in ("/static/../secret", "/static/..%2fsecret", "/static/%c0%ae%c0%ae/x"):
+        assert quick.get(target).status == 404
+    go_on.set()
+    assert slow.receive().body == b"slow"
+    assert "server" not in threads
+
+
+def test_a_missing_file_that_only_the_server_opens_is_404(live, tmp_path):
+    client = live(lambda request: Response.file(tmp_path / "nope")).connect()
+    for method in ("GET", "HEAD"):
+        answer = client.get(method=method)
+        assert (answer.status, answer.body) == (404, b"404 Not Found\n" * (method == "GET"))
+
+
+def test_a_client_that_leaves_before_its_file_is_open(live, tmp_path, monkeypatch):
+    (tmp_path / "slow").write_bytes(b"slow")
+    reached, go_on = threading.Event(), threading.Event()
+    measure = FileBody._measure
+
+    def opened():
+        info = (tmp_path / "slow").stat()
+        found = []
+        for descriptor in os.listdir("/dev/fd"):
+            with contextlib.suppress(OSError):  # the one that listed them
+                found.append(os.path.samestat(os.fstat(int(descriptor)), info))
+        return any(found)
+
+    def wait(self, *args):
+        reached.set()
+        assert go_on.wait(10)
+        measure(self, *args)
+
+    monkeypatch.setattr(FileBody, "_measure", wait)
+    app = App()
+    app.get("/")(lambda request: Response.file(tmp_path / "slow"))
+    server = live(app)
+    client = server.connect()
+    client.request()
+    assert reached.wait(10)
+    client.reset()
+    server.until(lambda: server.connection() is None)
+    assert opened()
+    go_on.set()
+    server.until(lambda: not opened(), "a closed descriptor")
 
 
 # --- streams that do not end well ----------------------------------------------------------------

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import Context, copy_context
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from httpkit import (
     App,
     ClientDisconnected,
     LocalProtocolError,
+    Next,
     RemoteProtocolError,
     Request,
     Response,
@@ -288,3 +290,18 @@ def test_a_body_is_not_read_after_the_end() -> None:
         client.post("/", content=b"x")
         with pytest.raises(ClientDisconnected):
             client.portal.call(kept[0].body())
+
+
+def test_files_that_no_endpoint_has_opened(road: dict[str, Any], tmp_path: Path) -> None:
+    """Answers of middleware, and of applications that are no App: whoever sends opens them."""
+    (tmp_path / "x.txt").write_bytes(b"12345")
+    app = App()
+
+    @app.middleware
+    async def answer(request: Request, next: Next) -> Response:
+        return Response.file(tmp_path / request.path.lstrip("/"))
+
+    with Client(app, **road) as client:
+        assert client.get("/x.txt").content == b"12345"
+        missing = client.get("/nope")
+        assert (missing.status_code, missing.text) == (404, "404 Not Found\n")
