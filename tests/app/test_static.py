@@ -1,6 +1,7 @@
 """`app.static`: the files of a directory, and nothing else by any spelling."""
 
 import asyncio
+import gc
 import os
 import socket
 from pathlib import Path
@@ -432,12 +433,13 @@ def test_a_root_that_is_a_link_can_be_switched(tmp_path):
 
 
 def test_no_descriptor_is_left_open(tree, app):
+    gc.collect()  # what other tests have left is not counted
     before = len(os.listdir("/dev/fd"))
     for path in ("style.css", "docs/deep/x.js", "docs", "docs/", "fifo", "out", "nothing", "loop"):
         answer = ask(app, target=f"/static/{path}")
         if answer.status == 200:
             answer.body.close()
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(os.listdir("/dev/fd")) <= before
 
 
 def test_a_file_that_may_not_be_read_is_404_and_a_broken_disk_is_not(tree, app, monkeypatch, log):
