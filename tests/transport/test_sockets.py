@@ -10,8 +10,12 @@ import stat
 import pytest
 
 from httpkit.errors import ConfigurationError
-from httpkit.transport import listener
-from httpkit.transport.listener import open_tcp_listeners, open_unix_listener
+from httpkit.transport import sockets
+from httpkit.transport.sockets import (
+    TCPOptions,
+    open_tcp_listeners,
+    open_unix_listener,
+)
 
 IS_ROOT = os.geteuid() == 0
 
@@ -21,10 +25,12 @@ def tcp():
     """`open_tcp_listeners` whose sockets are closed after the test."""
     opened: list[socket.socket] = []
 
-    def open_listeners(host, port=0, *, backlog=10, keep_alive=None):
-        sockets = open_tcp_listeners(host, port, backlog=backlog, keep_alive=keep_alive)
-        opened.extend(sockets)
-        return sockets
+    def open_listeners(host, port=0, *, backlog=10, shared_port=False, **options):
+        found = open_tcp_listeners(
+            host, port, backlog=backlog, options=TCPOptions(**options), shared_port=shared_port
+        )
+        opened.extend(found)
+        return found
 
     yield open_listeners
     for each in opened:
@@ -110,14 +116,14 @@ def test_a_free_port_is_free_on_every_address(tcp, monkeypatch) -> None:
         socket, "getaddrinfo", fake_resolver((socket.AF_INET, "127.0.0.1"), (2, "127.0.0.2"))
     )
     taken: list[socket.socket] = []
-    original = listener._listen_tcp
+    original = sockets._listen_tcp
 
     def listen(family, address, *args, **options):
         if address[0] == "127.0.0.2" and len(taken) < 3:
             taken.append(socket.create_server(address))
         return original(family, address, *args, **options)
 
-    monkeypatch.setattr(listener, "_listen_tcp", listen)
+    monkeypatch.setattr(sockets, "_listen_tcp", listen)
     try:
         found = tcp("several")
         assert len(taken) == 3
@@ -131,7 +137,7 @@ def test_a_port_that_is_never_free(tcp, monkeypatch) -> None:
     def listen(*args, **options):
         raise OSError(errno.EADDRINUSE, "in use")
 
-    monkeypatch.setattr(listener, "_listen_tcp", listen)
+    monkeypatch.setattr(sockets, "_listen_tcp", listen)
     with pytest.raises(ConfigurationError, match="already in use"):
         tcp("127.0.0.1")
 
@@ -213,7 +219,7 @@ def failing_with(number: int):
     ],
 )
 def test_messages(tcp, monkeypatch, host, port, error, message) -> None:
-    monkeypatch.setattr(listener, "_listen_tcp", failing_with(error))
+    monkeypatch.setattr(sockets, "_listen_tcp", failing_with(error))
     with pytest.raises(ConfigurationError, match=message):
         tcp(host, port)
 
