@@ -64,10 +64,18 @@ class Reporter:
 
     def send(self, report: Report) -> None:
         """Tell the supervisor, if it is still there."""
-        if isinstance(report, Failed):
-            report = Failed(report.reason[:_MAX_REASON])
+        if isinstance(report, Ready):
+            addresses = [Address(_encodable(each.host), each.port) for each in report.addresses]
+            report = msgspec.structs.replace(report, addresses=addresses)
+        elif isinstance(report, Failed):
+            report = Failed(_encodable(report.reason[:_MAX_REASON]))
         with suppress(OSError):
             os.write(self._descriptor, msgspec.json.encode(report) + b"\n")
+
+
+def _encodable(text: str) -> str:
+    """Without the lone surrogates that names of files may have; JSON cannot carry them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class ReportReader:

@@ -12,6 +12,7 @@ Called by `httpkit.cli.worker`.
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
@@ -29,6 +30,8 @@ from httpkit.server.server import Server
 from httpkit.types import Application
 
 __all__ = ["Assignment", "Worker", "receive_assignment"]
+
+logger = logging.getLogger("httpkit")
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +117,7 @@ class Worker:
     def _watch_lifeline(self, loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:
         def lost() -> None:
             loop.remove_reader(self._lifeline)
+            logger.warning("the supervisor is gone: stopping")
             stop("the supervisor is gone")
 
         loop.add_reader(self._lifeline, lost)

@@ -13,6 +13,8 @@ from httpkit.errors import ConfigurationError
 from httpkit.transport import sockets
 from httpkit.transport.sockets import (
     TCPOptions,
+    adopt_listener,
+    listening_address,
     open_tcp_listeners,
     open_unix_listener,
 )
@@ -370,3 +372,103 @@ def test_what_is_no_socket_is_left_alone(unix, tmp_path, kind) -> None:
 def test_paths_that_cannot_be(unix, tmp_path, path, message) -> None:
     with pytest.raises(ConfigurationError, match=message):
         unix(tmp_path / path)
+
+
+# --- options that are off by default -------------------------------------------------------------
+
+
+def test_options_that_are_asked_for(tcp) -> None:
+    [found] = tcp("127.0.0.1", fast_open=16, defer_accept=7)
+    assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN) == 16
+    assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) >= 7
+    [plain] = tcp("127.0.0.1")
+    assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN) == 0
+    assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) == 0
+
+
+@pytest.mark.parametrize("option", ["fast_open", "defer_accept"])
+def test_an_option_that_the_system_lacks(tcp, monkeypatch, option) -> None:
+    monkeypatch.delattr(socket, f"TCP_{option.replace('_', '').upper()}", raising=False)
+    monkeypatch.delattr(socket, f"TCP_{option.upper()}", raising=False)
+    with pytest.raises(ConfigurationError, match=f"tcp_{option}: this system has no TCP_"):
+        tcp("127.0.0.1", **{option: 1})
+
+
+def test_an_option_that_the_system_refuses(tcp, monkeypatch) -> None:
+    monkeypatch.setattr(socket, "TCP_FASTOPEN", 9999)
+    with pytest.raises(ConfigurationError, match=r"tcp_fast_open: Protocol .*; leave the option"):
+        tcp("127.0.0.1", fast_open=1)
+
+
+def test_a_shared_port(tcp) -> None:
+    [first] = tcp("127.0.0.1", shared_port=True)
+    port = first.getsockname()[1]
+    [second] = tcp("127.0.0.1", port, shared_port=True)
+    assert second.getsockname() == first.getsockname()
+    with pytest.raises(ConfigurationError, match="already in use"):
+        tcp("127.0.0.1", port)
+
+
+# --- inherited sockets ---------------------------------------------------------------------------
+
+
+def adopt(descriptor: int) -> socket.socket:
+    return adopt_listener(descriptor, TCPOptions(keep_alive=(61, 11, 3), defer_accept=7))
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_an_inherited_listener(family) -> None:
+    with socket.socket(family) as parent:
+        parent.listen()
+        descriptor = os.dup(parent.fileno())
+        os.set_inheritable(descriptor, True)
+        with adopt(descriptor) as found:
+            assert found.getsockname() == parent.getsockname()
+            assert not found.getblocking()
+            assert not found.get_inheritable()
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 61
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) >= 7
+
+
+def test_an_inherited_unix_listener(unix, tmp_path) -> None:
+    with adopt(os.dup(unix(tmp_path / "socket").fileno())) as found:
+        assert listening_address(found) == (str(tmp_path / "socket"), 0)
+
+
+def test_an_abstract_unix_listener() -> None:
+    with socket.socket(socket.AF_UNIX) as parent:
+        parent.bind(b"\0httpkit-test-%d" % os.getpid())
+        parent.listen()
+        with adopt(os.dup(parent.fileno())) as found:
+            assert listening_address(found) == (f"@httpkit-test-{os.getpid()}", 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (socket.socket, r"is not listening \(in systemd: Accept=no\)"),
+        (
+            lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+            r"is not a stream socket \(in systemd: ListenStream\)",
+        ),
+        (
+            lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+            "is a socket of family .*; TCP and Unix sockets can be served",
+        ),
+        ((lambda: open(os.devnull)), "is not a socket"),
+    ],
+    ids=["not listening", "datagrams", "another family", "a file"],
+)
+def test_what_cannot_be_inherited_stays_open(make, message) -> None:
+    with make() as other:
+        with pytest.raises(
+            ConfigurationError, match=f"--fd: descriptor {other.fileno()} {message}"
+        ):
+            adopt(other.fileno())
+        os.fstat(other.fileno())
+
+
+def test_a_descriptor_that_is_not_open() -> None:
+    with pytest.raises(ConfigurationError, match="descriptor 1048575 is not open; the parent"):
+        adopt(1_048_575)
