@@ -456,7 +456,7 @@ def test_an_abstract_unix_listener() -> None:
             lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
             "is a socket of family .*; TCP and Unix sockets can be served",
         ),
-        ((lambda: open(os.devnull)), "is not a socket"),
+        (lambda: open(os.devnull), "is not a socket"),  # noqa: SIM115 - closed by the test
     ],
     ids=["not listening", "datagrams", "another family", "a file"],
 )
