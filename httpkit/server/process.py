@@ -66,7 +66,7 @@ class Foreground:
     Args:
         server: not started yet.
         loop: where it will run.
-        started, listening, stopping, failed: of `run`.
+        started, listening, stopping, failed, first_requests: of `run`.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Foreground:
         listening: Listening | None = None,
         stopping: Callable[[str], object] = _announce_stop,
         failed: Callable[[str], object] = _ignore,
+        first_requests: float = 0.0,
     ) -> None:
         self._server = server
         self._loop = loop
@@ -85,6 +86,7 @@ class Foreground:
         self._listening = listening
         self._stopping = stopping
         self._failed = failed
+        self._first_requests = first_requests
         self._task: asyncio.Task[Any] | None = None
         self._asked: signal.Signals | None = None
         self._wakeup = asyncio.Event()
@@ -121,7 +123,7 @@ class Foreground:
             logger.error("the application has cancelled the server")  # noqa: TRY400
             code = ExitCode.FAILED
         try:
-            await self._server.stop()
+            await self._server.stop(first_requests=self._first_requests)
         except Exception:
             logger.exception("the application failed while it was stopping")
             code = ExitCode.FAILED
@@ -167,6 +169,7 @@ def run(
     prepare: Callable[[asyncio.AbstractEventLoop, Callable[[str], None]], object] = _ignore,
     stopping: Callable[[str], object] = _announce_stop,
     failed: Callable[[str], object] = _ignore,
+    first_requests: float = 0.0,
 ) -> ExitCode:
     """Serve until SIGINT or SIGTERM; call it in the main thread, outside any loop.
 
@@ -179,6 +182,7 @@ def run(
             reason, as a signal does.
         stopping: called with the reason when a stop begins.
         failed: called with the reason when the application fails to start.
+        first_requests: of `Server.stop`.
 
     Raises:
         ConfigurationError: the application or the address cannot be used, or the thread is not
@@ -193,7 +197,13 @@ def run(
     runner = asyncio.Runner(loop_factory=partial(new_event_loop, config.loop))
     loop = runner.get_loop()
     foreground = Foreground(
-        server, loop, started, listening=listening, stopping=stopping, failed=failed
+        server,
+        loop,
+        started,
+        listening=listening,
+        stopping=stopping,
+        failed=failed,
+        first_requests=first_requests,
     )
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):

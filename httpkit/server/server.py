@@ -26,6 +26,7 @@ from typing import Self, TextIO
 
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Limits
+from httpkit.protocol.engine import Deadline
 from httpkit.protocol.events import ConnectionTerminated, RequestReceived
 from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser
 from httpkit.request import Request
@@ -48,6 +49,8 @@ logger = logging.getLogger("httpkit")
 
 #: Seconds that cancelled handlers get to clean up.
 _CLEANUP = 1.0
+#: Seconds between two looks for first requests.
+_LOOK = 0.02
 
 
 class Server:
@@ -97,6 +100,8 @@ class Server:
         self._stack = AsyncExitStack()
         self._acceptor: Acceptor | None = None
         self._listening: Listening | None = None
+        #: A stop has told every connection to end; what is opened still ends too.
+        self._ending = False
         self._idle = asyncio.Event()
         self._starting: asyncio.Event | None = None
         self._stopped = asyncio.Event()
@@ -182,10 +187,15 @@ class Server:
         )
         self._stack.callback(self.access_log.close)
 
-    async def stop(self) -> None:
+    async def stop(self, *, first_requests: float = 0.0) -> None:
         """Stop gracefully; returns when everything is closed. Further calls only wait for that.
 
         Cancelled, it stops at once.
+
+        Args:
+            first_requests: seconds that connections which were just accepted get for their first
+                request. With 0 they are closed as idle ones are; their clients may have sent it
+                already, and a successor that listens on the same sockets would have answered it.
         """
         if self.stopping:
             await self._stopped.wait()
@@ -195,6 +205,8 @@ class Server:
             await self._close_listeners()
             if self._starting is not None:
                 await self._starting.wait()
+            await self._wait_for_first_requests(first_requests)
+            self._ending = True
             for connection in list(self._connections):
                 connection.begin_shutdown()
             await self._drain()
@@ -207,6 +219,14 @@ class Server:
                 await self._stack.aclose()
             finally:
                 self._stopped.set()
+
+    async def _wait_for_first_requests(self, seconds: float) -> None:
+        """Nothing tells of a first request, since that is the hot path: look now and then."""
+        while seconds > 0 and any(
+            each.engine.deadline_kind is Deadline.FIRST for each in self._connections
+        ):
+            seconds -= _LOOK
+            await asyncio.sleep(_LOOK)
 
     async def _drain(self) -> None:
         """Wait for connections and background calls, abort what takes too long."""
@@ -282,7 +302,7 @@ class Server:
         self.counters.connections_opened += 1
         self.counters.connections_open += 1
         self._connections.add(connection)
-        if self.stopping:
+        if self._ending:
             connection.begin_shutdown()
 
     def connection_closed(self, connection: Connection) -> None:

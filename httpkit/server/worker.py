@@ -33,6 +33,10 @@ __all__ = ["Assignment", "Worker", "receive_assignment"]
 
 logger = logging.getLogger("httpkit")
 
+#: Seconds that clients which have just connected get to send their request, although this worker
+#: is asked to stop: a successor may be there already, and nothing shall be lost.
+_FIRST_REQUESTS = 0.5
+
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor tells a worker.
@@ -104,6 +108,7 @@ class Worker:
             prepare=self._watch_lifeline,
             stopping=lambda _: self._reporter.send(Draining()),
             failed=self.fail,
+            first_requests=_FIRST_REQUESTS,
         )
 
     def fail(self, reason: str) -> None:
