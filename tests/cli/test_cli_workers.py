@@ -97,13 +97,12 @@ def pids_of(process: Any) -> list[int]:
 
 
 def lives(pid: int) -> bool:
+    """An orphan that has ended stays until init, or whoever stands for it, has noticed."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    # An orphan that has ended stays until init, or whoever stands for it, has noticed.
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
 
 
 def eventually(found: Callable[[], Any], what: str) -> Any:
@@ -370,7 +369,9 @@ def test_socket_activation(start_process: Any, write_module: Write, tmp_path: Pa
 
 def test_reload(run: Any, write_module: Write) -> None:
     """The port stays; what cannot be imported is shown, and requests wait for what can be."""
-    process = run(f"{APP}\n@app.get('/v')\nasync def v(request): return 'one'\n", "--reload")
+    process = run(
+        f"{APP}\n@app.get('/v')\nasync def v(request): return 'one'\n", "--reload", "--debug"
+    )
     address = address_of(process)
     assert get(address, "/v") == "one"
     write_module("site_of_workers", f"{APP}\napp = = 1\n")

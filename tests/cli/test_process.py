@@ -82,6 +82,24 @@ def test_a_signal_before_the_start_keeps_it_from_starting() -> None:
     assert asyncio.run(main()) == process.ExitCode.STOPPED
 
 
+def test_a_stop_begins_once() -> None:
+    """A worker may be asked by a signal and lose its supervisor as well."""
+
+    async def main() -> None:
+        reasons: list[str] = []
+        run = process.Foreground(
+            Server(App(), Config(port=0)),
+            asyncio.get_running_loop(),
+            print,
+            stopping=reasons.append,
+        )
+        run.begin_stop("first")
+        run.begin_stop("second")
+        assert reasons == ["first"]
+
+    asyncio.run(main())
+
+
 def test_a_signal_after_the_end_is_ignored(foreground: Any) -> None:
     def closed(call: Any, *_: Any) -> None:
         raise RuntimeError("Event loop is closed")

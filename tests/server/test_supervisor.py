@@ -69,7 +69,14 @@ class FakeListening:
 class Play:
     """A supervisor and everything around it."""
 
-    def __init__(self, count: int = 2, *, ready: bool = True, changes: Any = None) -> None:
+    def __init__(
+        self,
+        count: int = 2,
+        *,
+        ready: bool = True,
+        changes: Any = None,
+        worker_start_timeout: float = 60.0,
+    ) -> None:
         self.workers: list[FakeWorker] = []
         self.listening = [FakeListening() for _ in range(count)]
         self.announced: list[list[int]] = []
@@ -78,7 +85,9 @@ class Play:
         #: Whether new workers are ready at once.
         self.ready = ready
         self.supervisor = Supervisor(
-            Config.of(workers=count, worker_start_timeout=0.01, shutdown_timeout=0.01),
+            Config.of(
+                workers=count, worker_start_timeout=worker_start_timeout, shutdown_timeout=0.01
+            ),
             self.listening,  # type: ignore[arg-type]
             self.spawn,  # type: ignore[arg-type]
             announce=lambda reports: self.announced.append([each.pid for each in reports]),
@@ -182,7 +191,7 @@ def test_a_worker_that_is_never_ready(play, caplog) -> None:
         assert await play.task == ExitCode.FAILED
         assert play.workers[0].calls == ["kill"]
 
-    play(scene, 1, ready=False)
+    play(scene, 1, ready=False, worker_start_timeout=0.01)
     assert "was killed by SIGKILL: it was not ready after 0.01 s" in caplog.text
 
 
@@ -398,6 +407,45 @@ def test_a_worker_that_dies_while_its_successor_starts(play) -> None:
         await play.settle()
         assert len(play.workers) == 2
         assert play.slept == []
+        await play.stop()
+
+    play(scene, 1)
+
+
+def test_a_place_that_was_empty_is_rolled_too(play) -> None:
+    """Its worker has died, and the next one is not there yet."""
+
+    async def scene(play: Play) -> None:
+        await play.started()
+        play.ready = False
+        play.workers[0].end(-9)
+        await play.until(lambda: len(play.workers) == 2)
+        play.supervisor.roll()
+        await play.settle()
+        play.workers[1].become_ready()
+        await play.until(lambda: len(play.workers) == 3)
+        play.workers[2].become_ready()
+        await play.until(lambda: play.serving() == [102])
+        assert play.workers[1].calls == ["stop"]
+        await play.stop()
+
+    play(scene, 1)
+
+
+def test_a_place_that_dies_before_the_roll_and_fails(play) -> None:
+    """A roll that finds nobody and fails has no old worker to leave; the next one starts later."""
+
+    async def scene(play: Play) -> None:
+        await play.started()
+        play.ready = False
+        play.supervisor.roll()
+        await play.until(lambda: len(play.workers) == 2)
+        play.workers[0].end(-9)
+        await play.settle()
+        play.workers[1].end(1)
+        await play.until(lambda: len(play.workers) == 3)
+        play.workers[2].become_ready()
+        await play.until(lambda: play.serving() == [102])
         await play.stop()
 
     play(scene, 1)
