@@ -78,13 +78,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Start again when a file changes: for development only, with one worker."""
 
     reload_dir: tuple[Path, ...] = ()
-    """Directories to watch, with commas between. Without any it is that of --app-dir."""
+    """Directories to watch. Without any it is the one that modules are imported from."""
 
     reload_include: tuple[str, ...] = ("*.py",)
-    """Patterns of the names of files whose changes count, with commas between."""
+    """Patterns of the names of files whose changes count."""
 
     reload_exclude: tuple[str, ...] = (".*", "__pycache__", "node_modules", "venv")
-    """Patterns of the names of files and directories that are left out, with commas between."""
+    """Patterns of the names of files and directories that are left out."""
 
     http1: HTTP1Choice = "auto"
     """Engine for HTTP/1.1: `native` (httptools), `reference` (h11), or whichever is fastest."""

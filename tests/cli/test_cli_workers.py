@@ -394,13 +394,17 @@ def test_reload(run: Any, write_module: Write) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--fd", "3", "--port", "80"], 2, "--fd replaces --host and --port"),
+        (
+            ["--fd", "3", "--port", "80"],
+            2,
+            "port (--port) and fd (--fd) are two places to listen on",
+        ),
         (["--fd", "x"], 1, "fd: expected numbers as in 3 or 3,4, systemd, or systemd:NAME"),
-        (["--fd", "3", "--unix", "/x"], 1, "fd and unix: give one or the other"),
+        (["--fd", "3", "--unix", "/x"], 2, "unix (--unix) and fd (--fd) are two places"),
         (["--fd", "1048575", "--workers", "2"], 1, "--fd: descriptor 1048575 is not open"),
         (["--fd", "systemd"], 1, "--fd systemd: LISTEN_FDS is not set"),
         (["--reload", "--workers", "2"], 1, "reload works with one worker"),
-        (["--workers", "0"], 2, "0 must be >= 1"),
+        (["--workers", "0"], 2, "'0' is not a whole number from 1 to 1024"),
     ],
 )
 def test_mistakes(
