@@ -23,7 +23,7 @@ from httpkit.server.listening import Listening
 from httpkit.server.report import Draining, Failed, Ready, ReportReader
 from httpkit.server.worker import Assignment
 
-__all__ = ["WORKER_VARIABLES", "WorkerProcess", "describe_end"]
+__all__ = ["WORKER_VARIABLES", "Spawn", "WorkerProcess", "describe_end"]
 
 #: Where a worker finds its number and its directory.
 WORKER_VARIABLES = ("HTTPKIT_WORKER_ID", "HTTPKIT_WORKER_DIR")
@@ -164,4 +164,5 @@ def _resolve(future: "asyncio.Future[Any]", result: object) -> None:
         future.set_result(result)
 
 
+#: Starts a worker of a number, which accepts from what is given.
 Spawn = Callable[[int, Listening], WorkerProcess]
