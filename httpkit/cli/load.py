@@ -13,18 +13,19 @@ from typing import NoReturn
 
 import click
 
+from httpkit.cli.schema import Target
 from httpkit.cli.settings import Settings
 from httpkit.cli.terminal import exit_with_error
 from httpkit.types import Application
 
-__all__ = ["importing", "load_target"]
+__all__ = ["importing", "load_application", "load_target", "named_target"]
 
 #: Names of modules that are being imported; `App.run` refuses to run inside one.
 importing: list[str] = []
 
 
-def load_target(settings: Settings) -> Application:
-    """Load the application that the settings name, or exit with code 1."""
+def named_target(settings: Settings) -> Target:
+    """What the settings say of the application, or exit with code 1 if they name none."""
     target = settings.target
     if target.app is None:
         file = settings.file or "httpkit.toml"
@@ -32,7 +33,21 @@ def load_target(settings: Settings) -> Application:
             'there is no application to serve: name it, as in "httpkit run main:app", or write '
             f'app = "main:app" into {file}'
         )
-    return _load(target.app, target.app_dir)
+    return target
+
+
+def load_target(settings: Settings) -> Application:
+    """Load the application that the settings name, or exit with code 1."""
+    return load_application(named_target(settings))
+
+
+def load_application(target: Target) -> Application:
+    """Load the application of a target that names one, or exit with code 1."""
+    assert target.app is not None
+    application = _load(target.app, target.app_dir)
+    if target.debug and hasattr(application, "debug"):
+        application.debug = True
+    return application
 
 
 def _load(target: str, directory: str) -> Application:

@@ -1,11 +1,13 @@
 """`httpkit run`, and `run_app`, which `App.run` calls: serving in the foreground."""
 
+import os
 import sys
 
 import click
 
-from httpkit.cli.load import importing, load_target
+from httpkit.cli.load import importing, load_application, named_target
 from httpkit.cli.options import SectionedCommand, effective_settings, setting_options
+from httpkit.cli.supervise import Assembly, run_workers
 from httpkit.cli.terminal import configure_logging, exit_with_error, show_banner
 from httpkit.errors import ConfigurationError
 from httpkit.server import process
@@ -35,6 +37,11 @@ def run_app(application: Application, **options: object) -> None:
         )
     try:
         config = Config.of(**options)
+        if config.supervised:
+            raise ConfigurationError(  # noqa: TRY301 - as every other mistake in the options
+                "workers and reload start processes of their own, which import the application: "
+                "httpkit run module:app"
+            )
         configure_logging(config.log_level)
         code = process.run(application, config, show_banner)
     except ConfigurationError as error:
@@ -50,6 +57,7 @@ def run_command(ctx: click.Context, /, **_: object) -> None:
     """Serve MODULE:APP, e.g. main:app, until Ctrl-C or SIGTERM.
 
     The first signal stops gracefully: running requests are finished. The second one ends at once.
+    With several workers, SIGHUP replaces them one by one.
 
     Every option may also stand in the environment (HTTPKIT_PORT), in httpkit.toml or in the table
     tool.httpkit of pyproject.toml; the command line comes first, files come last. `httpkit config`
@@ -57,7 +65,8 @@ def run_command(ctx: click.Context, /, **_: object) -> None:
     """
     settings = effective_settings(ctx)
     configure_logging(str(settings.found["log_level"].value))
-    application = load_target(settings)
-    if settings.target.debug and hasattr(application, "debug"):
-        application.debug = True
-    run_app(application, **settings.options)
+    target = named_target(settings)
+    config = Config.of(**settings.options)
+    if config.supervised:
+        sys.exit(run_workers(Assembly(target, [*map(os.path.abspath, sys.path)]), config))
+    run_app(load_application(target), **settings.options)

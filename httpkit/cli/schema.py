@@ -39,6 +39,7 @@ VARIABLE_PREFIX = "HTTPKIT_"
 SECTIONS = {
     "app": "Application",
     "host": "Listening",
+    "workers": "Processes",
     "http1": "Engines",
     "access_log": "Logging",
     "server_header": "Server",

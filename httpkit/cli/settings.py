@@ -34,7 +34,7 @@ __all__ = ["Settings", "find_place", "is_changed", "load_settings"]
 #: The origin of a value that no source has named.
 DEFAULT = "default"
 #: Places to listen on: a source names one of them, and thereby replaces what lower sources name.
-_PLACES = (("host", "port"), ("unix",))
+_PLACES = (("host", "port"), ("unix",), ("fd",))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from httpkit.cli.schema import SETTINGS, VARIABLE_PREFIX, Setting, find_closest
 from httpkit.errors import ConfigurationError
+from httpkit.server.worker_process import WORKER_VARIABLES
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -26,6 +27,9 @@ __all__ = [
 
 #: Names a configuration file, as --config does.
 CONFIG_VARIABLE = f"{VARIABLE_PREFIX}CONFIG"
+#: Variables with the prefix that set no option: the last two tell a worker, and what it starts,
+#: who it is (`server.worker_process`).
+_NO_SETTINGS = (CONFIG_VARIABLE, *WORKER_VARIABLES)
 _OWN_FILE, _PROJECT_FILE = "httpkit.toml", "pyproject.toml"
 _PROJECT_TABLE, _LIMITS = "tool.httpkit", "limits"
 _LIMIT_SETTINGS = {name: setting for name, setting in SETTINGS.items() if setting.is_limit}
@@ -70,7 +74,7 @@ def read_environment(environ: Mapping[str, str]) -> Source:
     by_variable = {setting.variable: setting for setting in SETTINGS.values()}
     source: Source = {}
     for variable, text in environ.items():
-        if not variable.startswith(VARIABLE_PREFIX) or variable == CONFIG_VARIABLE:
+        if not variable.startswith(VARIABLE_PREFIX) or variable in _NO_SETTINGS:
             continue
         setting = by_variable.get(variable)
         if setting is None:

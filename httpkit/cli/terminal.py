@@ -11,10 +11,17 @@ from typing import NoReturn, TextIO
 import click
 
 from httpkit import __version__
+from httpkit.server.report import Ready
 from httpkit.server.server import Server
 from httpkit.types import Address
 
-__all__ = ["configure_logging", "exit_with_error", "is_colored", "show_banner"]
+__all__ = [
+    "configure_logging",
+    "exit_with_error",
+    "is_colored",
+    "show_banner",
+    "show_workers",
+]
 
 _COLORS = {
     logging.DEBUG: "bright_black",
@@ -34,8 +41,9 @@ def is_colored(stream: TextIO) -> bool:
 class Formatter(logging.Formatter):
     """Time, level, message; color for the level where it is wanted."""
 
-    def __init__(self, *, colored: bool) -> None:
-        super().__init__("%(asctime)s %(label)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    def __init__(self, *, colored: bool, worker: int | None = None) -> None:
+        who = "" if worker is None else f"[{worker}] "
+        super().__init__(f"%(asctime)s %(label)s {who}%(message)s", "%Y-%m-%d %H:%M:%S")
         self._colored = colored
 
     def format(self, record: logging.LogRecord) -> str:
@@ -46,17 +54,21 @@ class Formatter(logging.Formatter):
         return super().format(record)
 
 
-def configure_logging(level: str) -> None:
+def configure_logging(level: str, worker: int | None = None) -> None:
     """Send the `httpkit` logger to standard error; the root logger stays the user's.
 
     An application that has given that logger a handler keeps it, and its level applies to both.
+
+    Args:
+        level: of `Config`.
+        worker: number of this process among several, to stand in every line.
     """
     logger = logging.getLogger("httpkit")
     logger.setLevel(level.upper())
     if logger.handlers:
         return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter(colored=is_colored(sys.stderr)))
+    handler.setFormatter(Formatter(colored=is_colored(sys.stderr), worker=worker))
     logger.addHandler(handler)
     # The root logger may have a handler too, and every line would come twice.
     logger.propagate = False
@@ -64,12 +76,24 @@ def configure_logging(level: str) -> None:
 
 def show_banner(server: Server) -> None:
     """Say where the server listens and what it runs on, unless the log level is above info."""
+    loop = type(server.loop).__module__.partition(".")[0]
+    _show_banner(server.addresses, server.parser_name, loop)
+
+
+def show_workers(reports: list[Ready]) -> None:
+    """The same for a supervisor, with its workers."""
+    first = reports[0]
+    pids = " ".join(str(report.pid) for report in reports)
+    count = f"{len(reports)} workers" if len(reports) > 1 else "1 worker"
+    _show_banner(first.addresses, first.parser, first.loop, f" · {count} ({pids})")
+
+
+def _show_banner(addresses: list[Address], parser: str, loop: str, workers: str = "") -> None:
     if not logging.getLogger("httpkit").isEnabledFor(logging.INFO):
         return
     title = click.style(f"httpkit {__version__}", bold=True)
-    loop = type(server.loop).__module__.partition(".")[0]
-    lines = [f"{title} · HTTP/1.1 ({server.parser_name}) · {loop} · pid {os.getpid()}"]
-    lines += [f"  {_link(address)}" for address in server.addresses]
+    lines = [f"{title} · HTTP/1.1 ({parser}) · {loop} · pid {os.getpid()}{workers}"]
+    lines += [f"  {_link(address)}" for address in addresses]
     click.echo("\n".join(lines), err=True, color=is_colored(sys.stderr))
 
 
@@ -84,7 +108,9 @@ def _link(address: Address) -> str:
 
 
 def exit_with_error(message: str) -> NoReturn:
-    """Print `httpkit: error: …` and end with code 1."""
+    """Print `httpkit: error: …` and end with code 1; the exception has the message as a note."""
     label = click.style("error:", fg="red", bold=True)
     click.echo(f"httpkit: {label} {message}", err=True, color=is_colored(sys.stderr))
-    raise SystemExit(1)
+    error = SystemExit(1)
+    error.add_note(message)
+    raise error

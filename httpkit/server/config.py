@@ -53,6 +53,39 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """SO_KEEPALIVE: idle seconds before the first probe, seconds between probes, lost probes
     until the peer counts as dead: 110 seconds in all, where the kernel's default is two hours."""
 
+    tcp_fast_open: Annotated[int, Meta(ge=1)] | None = None
+    """TCP_FASTOPEN: how many clients may send a request in their first packet, which saves them a
+    round trip (nginx: fastopen). Off: such a packet may arrive twice and would run a request twice,
+    some middleboxes drop it, and net.ipv4.tcp_fastopen has to allow it."""
+
+    tcp_defer_accept: Annotated[int, Meta(ge=1, le=32767)] | None = None
+    """TCP_DEFER_ACCEPT: seconds for which the kernel keeps a connection until its first bytes come,
+    so that silent ones cost nothing here (Apache: AcceptFilter). Off: header_timeout starts only
+    after it, and the kernel's queue is shorter than max_connections."""
+
+    fd: str | None = None
+    """Inherited listening sockets instead of an address: descriptors as in `3` or `3,4`, or
+    `systemd` for those of socket activation, `systemd:NAME` for those with that name."""
+
+    workers: Annotated[int, Meta(ge=1, le=1024)] = 1
+    """Processes that serve; more than one are watched over by a supervisor. Limits such as
+    max_connections hold for each of them."""
+
+    worker_start_timeout: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    """How long a worker may take until it accepts connections, before it counts as failed."""
+
+    reload: bool = False
+    """Start again when a file changes: for development only, with one worker."""
+
+    reload_dir: tuple[Path, ...] = ()
+    """Directories to watch. Without any it is the one that modules are imported from."""
+
+    reload_include: tuple[str, ...] = ("*.py",)
+    """Patterns of the names of files whose changes count."""
+
+    reload_exclude: tuple[str, ...] = (".*", "__pycache__", "node_modules", "venv")
+    """Patterns of the names of files and directories that are left out."""
+
     http1: HTTP1Choice = "auto"
     """Engine for HTTP/1.1: `native` (httptools), `reference` (h11), or whichever is fastest."""
 
@@ -115,4 +148,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigurationError("server_header must be visible ASCII text")
         if checked["host"] == "*":
             checked["host"] = ""
+        if self.fd is not None and not re.fullmatch(r"[0-9]+(,[0-9]+)*|systemd(:.+)?", self.fd):
+            raise ConfigurationError(
+                "fd: expected numbers as in 3 or 3,4, systemd, or systemd:NAME"
+            )
+        if self.fd is not None and self.unix is not None:
+            raise ConfigurationError("fd and unix: give one or the other")
+        if self.reload and self.workers > 1:
+            raise ConfigurationError("reload works with one worker: leave out one of the two")
         return Config(**checked)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether this takes a supervisor and processes below it."""
+        return self.workers > 1 or self.reload

@@ -28,6 +28,7 @@ from typing import Any
 from httpkit.errors import ConfigurationError
 from httpkit.server.config import Config
 from httpkit.server.descriptors import raise_descriptor_limit
+from httpkit.server.listening import Listening
 from httpkit.server.server import Server
 from httpkit.transport.loop import new_event_loop
 from httpkit.types import Application
@@ -51,13 +52,21 @@ class ExitCode(IntEnum):
     NOT_STARTED = 3
 
 
+def _announce_stop(reason: str) -> None:
+    logger.info("%s: stopping; a second one ends at once", reason)
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
 class Foreground:
     """One run of one server, from start to exit code.
 
     Args:
         server: not started yet.
         loop: where it will run.
-        started: called when it accepts connections.
+        started, listening, stopping, failed, first_requests: of `run`.
     """
 
     def __init__(
@@ -65,10 +74,19 @@ class Foreground:
         server: Server,
         loop: asyncio.AbstractEventLoop,
         started: Callable[[Server], object],
+        *,
+        listening: Listening | None = None,
+        stopping: Callable[[str], object] = _announce_stop,
+        failed: Callable[[str], object] = _ignore,
+        first_requests: float = 0.0,
     ) -> None:
         self._server = server
         self._loop = loop
         self._started = started
+        self._listening = listening
+        self._stopping = stopping
+        self._failed = failed
+        self._first_requests = first_requests
         self._task: asyncio.Task[Any] | None = None
         self._asked: signal.Signals | None = None
         self._wakeup = asyncio.Event()
@@ -82,13 +100,14 @@ class Foreground:
         self._task = asyncio.current_task()
         if not self._wakeup.is_set():
             try:
-                await self._server.start()
+                await self._server.start(listening=self._listening)
             except ConfigurationError:
                 raise
             except (Exception, asyncio.CancelledError) as error:
-                if self._asked is not None and isinstance(error, asyncio.CancelledError):
+                if self._wakeup.is_set() and isinstance(error, asyncio.CancelledError):
                     return ExitCode.STOPPED
                 logger.exception("the application failed to start")
+                self._failed(f"the application failed to start: {type(error).__name__}: {error}")
                 return ExitCode.NOT_STARTED
             self._task = None
             self._started(self._server)
@@ -104,7 +123,7 @@ class Foreground:
             logger.error("the application has cancelled the server")  # noqa: TRY400
             code = ExitCode.FAILED
         try:
-            await self._server.stop()
+            await self._server.stop(first_requests=self._first_requests)
         except Exception:
             logger.exception("the application failed while it was stopping")
             code = ExitCode.FAILED
@@ -116,13 +135,15 @@ class Foreground:
             self._exit_now(number)
         self._asked = signal.Signals(number)
         try:
-            self._loop.call_soon_threadsafe(self._begin_stop)
+            self._loop.call_soon_threadsafe(self.begin_stop, self._asked.name)
         except RuntimeError:
             return  # the loop is closed: everything has ended already
 
-    def _begin_stop(self) -> None:
-        assert self._asked is not None
-        logger.info("%s: stopping; a second one ends at once", self._asked.name)
+    def begin_stop(self, reason: str) -> None:
+        """Stop gracefully, for a reason that stands in the log; called in the loop."""
+        if self._wakeup.is_set():
+            return
+        self._stopping(reason)
         self._wakeup.set()
         if self._task is not None:
             self._task.cancel()
@@ -142,7 +163,13 @@ class Foreground:
 def run(
     application: Application,
     config: Config,
-    started: Callable[[Server], object] = lambda server: None,  # noqa: ARG005
+    started: Callable[[Server], object] = _ignore,
+    *,
+    listening: Listening | None = None,
+    prepare: Callable[[asyncio.AbstractEventLoop, Callable[[str], None]], object] = _ignore,
+    stopping: Callable[[str], object] = _announce_stop,
+    failed: Callable[[str], object] = _ignore,
+    first_requests: float = 0.0,
 ) -> ExitCode:
     """Serve until SIGINT or SIGTERM; call it in the main thread, outside any loop.
 
@@ -150,6 +177,12 @@ def run(
         application: what is served.
         config: checked options.
         started: called with the server when it accepts connections.
+        listening: sockets to accept from, instead of the configured address.
+        prepare: called before the start with the loop and a function that begins a stop, for a
+            reason, as a signal does.
+        stopping: called with the reason when a stop begins.
+        failed: called with the reason when the application fails to start.
+        first_requests: of `Server.stop`.
 
     Raises:
         ConfigurationError: the application or the address cannot be used, or the thread is not
@@ -163,11 +196,20 @@ def run(
     server = Server(application, config)
     runner = asyncio.Runner(loop_factory=partial(new_event_loop, config.loop))
     loop = runner.get_loop()
-    foreground = Foreground(server, loop, started)
+    foreground = Foreground(
+        server,
+        loop,
+        started,
+        listening=listening,
+        stopping=stopping,
+        failed=failed,
+        first_requests=first_requests,
+    )
     with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             previous = signal.signal(number, foreground.receive_signal)
             stack.callback(signal.signal, number, previous)
         # Closing the loop waits for its threads: the second signal must work there too.
         stack.enter_context(runner)
+        prepare(loop, foreground.begin_stop)
         return runner.run(foreground.serve())

@@ -15,19 +15,18 @@ Theory of operation of a stop:
 import asyncio
 import itertools
 import logging
-import os
 import secrets
-import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from contextvars import Context
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Limits
+from httpkit.protocol.engine import Deadline
 from httpkit.protocol.events import ConnectionTerminated, RequestReceived
 from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser
 from httpkit.request import Request
@@ -37,9 +36,10 @@ from httpkit.server.body_reader import BodyReader
 from httpkit.server.config import Config
 from httpkit.server.counters import Counters
 from httpkit.server.exchange import Exchange
+from httpkit.server.listening import Listening, open_listeners
+from httpkit.transport.acceptor import Acceptor
 from httpkit.transport.connection import Connection
 from httpkit.transport.deadlines import Reaper, reaper_interval
-from httpkit.transport.listener import Acceptor, open_tcp_listeners, open_unix_listener
 from httpkit.transport.loop import TaskStarter
 from httpkit.types import Address, Application
 
@@ -49,6 +49,8 @@ logger = logging.getLogger("httpkit")
 
 #: Seconds that cancelled handlers get to clean up.
 _CLEANUP = 1.0
+#: Seconds between two looks for first requests.
+_LOOK = 0.02
 
 
 class Server:
@@ -97,7 +99,9 @@ class Server:
         self._background: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._acceptor: Acceptor | None = None
-        self._unix_path: str | None = None
+        self._listening: Listening | None = None
+        #: A stop has told every connection to end; what is opened still ends too.
+        self._ending = False
         self._idle = asyncio.Event()
         self._starting: asyncio.Event | None = None
         self._stopped = asyncio.Event()
@@ -109,11 +113,12 @@ class Server:
 
     # --- start and stop ----------------------------------------------------------------------
 
-    async def start(self, *, listen: bool = True) -> None:
+    async def start(self, *, listen: bool = True, listening: Listening | None = None) -> None:
         """Check the application, bind, enter its lifespan, accept.
 
         Args:
             listen: open the configured address; without, only `make_connection` makes connections.
+            listening: sockets to accept from instead; the server closes them and binds nothing.
 
         Raises:
             ConfigurationError: a mistake in the application, or an address that cannot be used.
@@ -128,7 +133,7 @@ class Server:
         self._starting = asyncio.Event()
         try:
             if listen:
-                self._listen()
+                self._listen(open_listeners(self.config) if listening is None else listening)
             self._open_access_log()
             await self._stack.enter_async_context(self.application.lifespan())
             reaper = Reaper(
@@ -148,36 +153,21 @@ class Server:
         if self._acceptor is not None:
             self._acceptor.resume()  # after a stop that has begun meanwhile there is nothing to
 
-    def _listen(self) -> None:
-        listeners = self._open_listeners()
-        self._acceptor = Acceptor(self.loop, listeners, self.make_connection, self._room)
-        self._stack.push_async_callback(self._close_listeners)
-        self.addresses = [_listening_address(listener) for listener in listeners]
-
-    def _open_listeners(self) -> list[socket.socket]:
-        config = self.config
-        if config.unix is not None:
-            listener = open_unix_listener(
-                config.unix,
-                mode=config.unix_mode,
-                owner=config.unix_owner,
-                backlog=config.backlog,
-            )
-            self._unix_path = config.unix
-            return [listener]
-        return open_tcp_listeners(
-            config.host,
-            config.port,
-            backlog=config.backlog,
-            keep_alive=config.tcp_keep_alive,
+    def _listen(self, listening: Listening) -> None:
+        self._listening = listening
+        self._acceptor = Acceptor(
+            self.loop,
+            listening.sockets,
+            self.make_connection,
+            self._room,
+            batch=listening.accept_batch,
         )
+        self._stack.push_async_callback(self._close_listeners)
+        self.addresses = listening.addresses
 
     async def _close_listeners(self) -> None:
-        if self._unix_path is not None:
-            # First the file: as long as somebody listens, nobody else has taken its place.
-            with suppress(OSError):
-                os.unlink(self._unix_path)
-            self._unix_path = None
+        if self._listening is not None:
+            self._listening.unlink()
         if self._acceptor is not None:
             await self._acceptor.wait_closed()
 
@@ -197,10 +187,15 @@ class Server:
         )
         self._stack.callback(self.access_log.close)
 
-    async def stop(self) -> None:
+    async def stop(self, *, first_requests: float = 0.0) -> None:
         """Stop gracefully; returns when everything is closed. Further calls only wait for that.
 
         Cancelled, it stops at once.
+
+        Args:
+            first_requests: seconds that connections which were just accepted get for their first
+                request. With 0 they are closed as idle ones are; their clients may have sent it
+                already, and a successor that listens on the same sockets would have answered it.
         """
         if self.stopping:
             await self._stopped.wait()
@@ -210,6 +205,8 @@ class Server:
             await self._close_listeners()
             if self._starting is not None:
                 await self._starting.wait()
+            await self._wait_for_first_requests(first_requests)
+            self._ending = True
             for connection in list(self._connections):
                 connection.begin_shutdown()
             await self._drain()
@@ -222,6 +219,14 @@ class Server:
                 await self._stack.aclose()
             finally:
                 self._stopped.set()
+
+    async def _wait_for_first_requests(self, seconds: float) -> None:
+        """Nothing tells of a first request, since that is the hot path: look now and then."""
+        while seconds > 0 and any(
+            each.engine.deadline_kind is Deadline.FIRST for each in self._connections
+        ):
+            seconds -= _LOOK
+            await asyncio.sleep(_LOOK)
 
     async def _drain(self) -> None:
         """Wait for connections and background calls, abort what takes too long."""
@@ -297,7 +302,7 @@ class Server:
         self.counters.connections_opened += 1
         self.counters.connections_open += 1
         self._connections.add(connection)
-        if self.stopping:
+        if self._ending:
             connection.begin_shutdown()
 
     def connection_closed(self, connection: Connection) -> None:
@@ -359,11 +364,6 @@ def _http_date() -> bytes:
     return format_http_date(time.time()).encode()
 
 
-def _listening_address(listener: socket.socket) -> Address:
-    name: Any = listener.getsockname()
-    return Address(name, 0) if isinstance(name, str) else Address(name[0], name[1])
-
-
 def serve(application: Application, **options: object) -> Server:
     """A server to be entered with `async with`, in a loop that is running.
 
@@ -378,4 +378,9 @@ def serve(application: Application, **options: object) -> Server:
         ConfigurationError: an unknown option or a wrong value; on entering, an application or
             address that cannot be used.
     """
-    return Server(application, Config.of(**options))
+    config = Config.of(**options)
+    if config.supervised:
+        raise ConfigurationError(
+            "workers and reload need processes of their own: httpkit run module:app"
+        )
+    return Server(application, config)

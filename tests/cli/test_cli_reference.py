@@ -19,7 +19,7 @@ def test_what_stands_around_it_is_kept(tmp_path: Path, start_process: Any) -> No
     text = page.read_text()
     assert text.startswith(f"before ä\n{BEGIN}\n### Application\n\n#### `app`\n")
     assert text.endswith(f"\n\n{END}after\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert reference.insert_reference(text) == text
 
 

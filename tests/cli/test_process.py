@@ -33,7 +33,7 @@ def foreground(monkeypatch: pytest.MonkeyPatch) -> Any:
     )
     monkeypatch.setattr(signal, "signal", lambda number, action: calls.append((number, action)))
     log = SimpleNamespace(close=lambda: calls.append("log written"))
-    loop = SimpleNamespace(call_soon_threadsafe=lambda call: calls.append("asked to stop"))
+    loop = SimpleNamespace(call_soon_threadsafe=lambda call, *_: calls.append("asked to stop"))
     run = process.Foreground(SimpleNamespace(access_log=log), loop, print)  # type: ignore[arg-type]
     return SimpleNamespace(run=run, calls=calls, log=log, loop=loop)
 
@@ -82,8 +82,26 @@ def test_a_signal_before_the_start_keeps_it_from_starting() -> None:
     assert asyncio.run(main()) == process.ExitCode.STOPPED
 
 
+def test_a_stop_begins_once() -> None:
+    """A worker may be asked by a signal and lose its supervisor as well."""
+
+    async def main() -> None:
+        reasons: list[str] = []
+        run = process.Foreground(
+            Server(App(), Config(port=0)),
+            asyncio.get_running_loop(),
+            print,
+            stopping=reasons.append,
+        )
+        run.begin_stop("first")
+        run.begin_stop("second")
+        assert reasons == ["first"]
+
+    asyncio.run(main())
+
+
 def test_a_signal_after_the_end_is_ignored(foreground: Any) -> None:
-    def closed(call: Any) -> None:
+    def closed(call: Any, *_: Any) -> None:
         raise RuntimeError("Event loop is closed")
 
     foreground.loop.call_soon_threadsafe = closed

@@ -12,7 +12,7 @@ import textwrap
 import pytest
 
 from httpkit.response import Response
-from httpkit.transport import listener as listener_module
+from httpkit.transport import acceptor as acceptor_module
 
 from .wire import make_request
 
@@ -120,11 +120,11 @@ def test_a_stream_counts_as_in_flight_until_it_ends(live) -> None:
 OUT_OF_DESCRIPTORS = """
     import logging, os, resource, sys
     sys.path[:0] = {path!r}
-    from httpkit.transport import listener
+    from httpkit.transport import acceptor as acceptor_module
     from server.live import LiveServer
     from server.wire import eventually
 
-    listener._PAUSE = 0.01
+    acceptor_module._PAUSE = 0.01
     lines = []
     class Handler(logging.Handler):
         def emit(self, record):
@@ -194,7 +194,7 @@ class FailingListener:
 @pytest.fixture
 def failing(live, monkeypatch):
     """A server, and its listener that can be made to fail; it tries again at once."""
-    monkeypatch.setattr(listener_module, "_PAUSE", 0.001)
+    monkeypatch.setattr(acceptor_module, "_PAUSE", 0.001)
     server = live()
     acceptor = server.server._acceptor
 
@@ -222,7 +222,7 @@ def test_one_line_for_an_incident(failing, caplog) -> None:
 
 
 def test_the_next_incident_has_a_line_of_its_own(failing, caplog, monkeypatch) -> None:
-    monkeypatch.setattr(listener_module, "_INCIDENT", -1.0)
+    monkeypatch.setattr(acceptor_module, "_INCIDENT", -1.0)
     server, listener = failing
     listener.error = OSError(errno.ENFILE, "File table overflow")
     client = server.connect()

@@ -28,6 +28,27 @@ def test_idle_connections_are_closed_at_once(live) -> None:
     assert server.application.events == ["freeze", "enter", "leave"]
 
 
+def test_first_requests_may_be_waited_for(live) -> None:
+    """A client that has connected may have sent its request already: it is answered."""
+    server = live()
+    fresh = server.connect()
+    server.until(server.connection)
+    stopped = asyncio.run_coroutine_threadsafe(server.server.stop(first_requests=30), server.loop)
+    server.until(lambda: server.server.stopping)
+    assert refuses(server.address)
+    assert fresh.get().status == 200
+    fresh.expect_end()
+    stopped.result(PATIENCE)
+
+
+def test_but_not_for_long(live) -> None:
+    server = live()
+    fresh = server.connect()
+    server.until(server.connection)
+    asyncio.run_coroutine_threadsafe(server.server.stop(first_requests=0.01), server.loop)
+    fresh.expect_end()
+
+
 def test_a_running_request_is_answered(live) -> None:
     async def handler(request):
         await released.wait()

@@ -10,8 +10,14 @@ import stat
 import pytest
 
 from httpkit.errors import ConfigurationError
-from httpkit.transport import listener
-from httpkit.transport.listener import open_tcp_listeners, open_unix_listener
+from httpkit.transport import sockets
+from httpkit.transport.sockets import (
+    TCPOptions,
+    adopt_listener,
+    listening_address,
+    open_tcp_listeners,
+    open_unix_listener,
+)
 
 IS_ROOT = os.geteuid() == 0
 
@@ -21,10 +27,12 @@ def tcp():
     """`open_tcp_listeners` whose sockets are closed after the test."""
     opened: list[socket.socket] = []
 
-    def open_listeners(host, port=0, *, backlog=10, keep_alive=None):
-        sockets = open_tcp_listeners(host, port, backlog=backlog, keep_alive=keep_alive)
-        opened.extend(sockets)
-        return sockets
+    def open_listeners(host, port=0, *, backlog=10, shared_port=False, **options):
+        found = open_tcp_listeners(
+            host, port, backlog=backlog, options=TCPOptions(**options), shared_port=shared_port
+        )
+        opened.extend(found)
+        return found
 
     yield open_listeners
     for each in opened:
@@ -110,14 +118,14 @@ def test_a_free_port_is_free_on_every_address(tcp, monkeypatch) -> None:
         socket, "getaddrinfo", fake_resolver((socket.AF_INET, "127.0.0.1"), (2, "127.0.0.2"))
     )
     taken: list[socket.socket] = []
-    original = listener._listen_tcp
+    original = sockets._listen_tcp
 
     def listen(family, address, *args, **options):
         if address[0] == "127.0.0.2" and len(taken) < 3:
             taken.append(socket.create_server(address))
         return original(family, address, *args, **options)
 
-    monkeypatch.setattr(listener, "_listen_tcp", listen)
+    monkeypatch.setattr(sockets, "_listen_tcp", listen)
     try:
         found = tcp("several")
         assert len(taken) == 3
@@ -131,7 +139,7 @@ def test_a_port_that_is_never_free(tcp, monkeypatch) -> None:
     def listen(*args, **options):
         raise OSError(errno.EADDRINUSE, "in use")
 
-    monkeypatch.setattr(listener, "_listen_tcp", listen)
+    monkeypatch.setattr(sockets, "_listen_tcp", listen)
     with pytest.raises(ConfigurationError, match="already in use"):
         tcp("127.0.0.1")
 
@@ -213,7 +221,7 @@ def failing_with(number: int):
     ],
 )
 def test_messages(tcp, monkeypatch, host, port, error, message) -> None:
-    monkeypatch.setattr(listener, "_listen_tcp", failing_with(error))
+    monkeypatch.setattr(sockets, "_listen_tcp", failing_with(error))
     with pytest.raises(ConfigurationError, match=message):
         tcp(host, port)
 
@@ -364,3 +372,103 @@ def test_what_is_no_socket_is_left_alone(unix, tmp_path, kind) -> None:
 def test_paths_that_cannot_be(unix, tmp_path, path, message) -> None:
     with pytest.raises(ConfigurationError, match=message):
         unix(tmp_path / path)
+
+
+# --- options that are off by default -------------------------------------------------------------
+
+
+def test_options_that_are_asked_for(tcp) -> None:
+    [found] = tcp("127.0.0.1", fast_open=16, defer_accept=7)
+    assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN) == 16
+    assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) >= 7
+    [plain] = tcp("127.0.0.1")
+    assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN) == 0
+    assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) == 0
+
+
+@pytest.mark.parametrize("option", ["fast_open", "defer_accept"])
+def test_an_option_that_the_system_lacks(tcp, monkeypatch, option) -> None:
+    monkeypatch.delattr(socket, f"TCP_{option.replace('_', '').upper()}", raising=False)
+    monkeypatch.delattr(socket, f"TCP_{option.upper()}", raising=False)
+    with pytest.raises(ConfigurationError, match=f"tcp_{option}: this system has no TCP_"):
+        tcp("127.0.0.1", **{option: 1})
+
+
+def test_an_option_that_the_system_refuses(tcp, monkeypatch) -> None:
+    monkeypatch.setattr(socket, "TCP_FASTOPEN", 9999)
+    with pytest.raises(ConfigurationError, match=r"tcp_fast_open: Protocol .*; leave the option"):
+        tcp("127.0.0.1", fast_open=1)
+
+
+def test_a_shared_port(tcp) -> None:
+    [first] = tcp("127.0.0.1", shared_port=True)
+    port = first.getsockname()[1]
+    [second] = tcp("127.0.0.1", port, shared_port=True)
+    assert second.getsockname() == first.getsockname()
+    with pytest.raises(ConfigurationError, match="already in use"):
+        tcp("127.0.0.1", port)
+
+
+# --- inherited sockets ---------------------------------------------------------------------------
+
+
+def adopt(descriptor: int) -> socket.socket:
+    return adopt_listener(descriptor, TCPOptions(keep_alive=(61, 11, 3), defer_accept=7))
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_an_inherited_listener(family) -> None:
+    with socket.socket(family) as parent:
+        parent.listen()
+        descriptor = os.dup(parent.fileno())
+        os.set_inheritable(descriptor, True)
+        with adopt(descriptor) as found:
+            assert found.getsockname() == parent.getsockname()
+            assert not found.getblocking()
+            assert not found.get_inheritable()
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 61
+            assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) >= 7
+
+
+def test_an_inherited_unix_listener(unix, tmp_path) -> None:
+    with adopt(os.dup(unix(tmp_path / "socket").fileno())) as found:
+        assert listening_address(found) == (str(tmp_path / "socket"), 0)
+
+
+def test_an_abstract_unix_listener() -> None:
+    with socket.socket(socket.AF_UNIX) as parent:
+        parent.bind(b"\0httpkit-test-%d" % os.getpid())
+        parent.listen()
+        with adopt(os.dup(parent.fileno())) as found:
+            assert listening_address(found) == (f"@httpkit-test-{os.getpid()}", 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (socket.socket, r"is not listening \(in systemd: Accept=no\)"),
+        (
+            lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+            r"is not a stream socket \(in systemd: ListenStream\)",
+        ),
+        (
+            lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+            "is a socket of family .*; TCP and Unix sockets can be served",
+        ),
+        (lambda: open(os.devnull), "is not a socket"),  # noqa: SIM115 - closed by the test
+    ],
+    ids=["not listening", "datagrams", "another family", "a file"],
+)
+def test_what_cannot_be_inherited_stays_open(make, message) -> None:
+    with make() as other:
+        with pytest.raises(
+            ConfigurationError, match=f"--fd: descriptor {other.fileno()} {message}"
+        ):
+            adopt(other.fileno())
+        os.fstat(other.fileno())
+
+
+def test_a_descriptor_that_is_not_open() -> None:
+    with pytest.raises(ConfigurationError, match="descriptor 1048575 is not open; the parent"):
+        adopt(1_048_575)

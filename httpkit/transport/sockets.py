@@ -1,34 +1,29 @@
-"""Listening sockets: opening them, and accepting from them.
+"""Listening sockets: opened by address or path, or inherited.
 
-The loops' own `create_server` cannot pause: out of descriptors, libuv accepts and closes what
-waits, and asyncio logs once for each try. Here `Acceptor` takes sockets itself and hands them to
-the loop, so it can stop taking them, for a while or for good, and the kernel keeps the queue.
+Every way in which that fails is a `ConfigurationError` that says what to change. Called by
+`server.listening`; who accepts is `transport.acceptor`.
 """
 
-import asyncio
 import errno
 import grp
-import logging
 import os
 import pwd
 import socket
 import stat
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from httpkit.errors import ConfigurationError
+from httpkit.types import Address
 
-__all__ = ["Acceptor", "KeepAlive", "open_tcp_listeners", "open_unix_listener"]
+__all__ = [
+    "KeepAlive",
+    "TCPOptions",
+    "adopt_listener",
+    "listening_address",
+    "open_tcp_listeners",
+    "open_unix_listener",
+]
 
-logger = logging.getLogger("httpkit")
-
-#: Sockets taken in one turn of the loop, so that a storm of connections does not starve answers.
-_ACCEPT_BATCH = 64
-#: How long to wait before trying again when descriptors or memory ran out.
-_PAUSE = 0.25
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-#: Seconds without such a failure after which the next one is an incident of its own.
-_INCIDENT = 10.0
 #: A free port of one address may be taken on the next; how often another one is tried.
 _PORT_TRIES = 10
 #: An address of a family that this machine does not use, e.g. ::1 where IPv6 is off.
@@ -38,8 +33,27 @@ _NO_FAMILY = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 KeepAlive = tuple[int, int, int]
 
 
+class TCPOptions(NamedTuple):
+    """Options of TCP listeners, and of what they accept.
+
+    Attributes:
+        keep_alive: of SO_KEEPALIVE, or `None` to switch it off.
+        fast_open: queue of TCP_FASTOPEN, or `None`.
+        defer_accept: seconds of TCP_DEFER_ACCEPT, or `None`.
+    """
+
+    keep_alive: KeepAlive | None = None
+    fast_open: int | None = None
+    defer_accept: int | None = None
+
+
 def open_tcp_listeners(
-    host: str | None, port: int, *, backlog: int, keep_alive: KeepAlive | None
+    host: str | None,
+    port: int,
+    *,
+    backlog: int,
+    options: TCPOptions,
+    shared_port: bool = False,
 ) -> list[socket.socket]:
     """Listening sockets for every address of a host.
 
@@ -48,7 +62,9 @@ def open_tcp_listeners(
             dual-stack socket where the system has it.
         port: 0 for a free one, the same for every address.
         backlog: queue of connections that are not accepted yet.
-        keep_alive: options of SO_KEEPALIVE, or `None` to switch it off.
+        options: of the sockets.
+        shared_port: SO_REUSEPORT: several calls may open the same port, and the kernel spreads
+            connections over them. Whoever else has the same user may do so too.
 
     Raises:
         ConfigurationError: the address cannot be used; the message says what to do.
@@ -57,11 +73,11 @@ def open_tcp_listeners(
         addresses = _resolve(host, port)
         for _ in range(_PORT_TRIES - 1):
             try:
-                return _listen_all(addresses, port, backlog, keep_alive, dual=not host)
+                return _listen_all(addresses, port, backlog, options, not host, shared_port)
             except OSError as error:
                 if port or error.errno != errno.EADDRINUSE:
                     raise
-        return _listen_all(addresses, port, backlog, keep_alive, dual=not host)
+        return _listen_all(addresses, port, backlog, options, not host, shared_port)
     except (OSError, ValueError) as error:  # ValueError: a name that DNS cannot have
         raise ConfigurationError(_explain(error, f"{host or '*'}:{port}", port)) from error
 
@@ -70,9 +86,9 @@ def _listen_all(
     addresses: list[tuple[socket.AddressFamily, tuple[Any, ...]]],
     port: int,
     backlog: int,
-    keep_alive: KeepAlive | None,
-    *,
-    dual: bool,
+    options: TCPOptions,
+    dual: bool,  # noqa: FBT001
+    shared_port: bool,  # noqa: FBT001
 ) -> list[socket.socket]:
     """Listen on all addresses, or on none if one of them fails."""
     sockets: list[socket.socket] = []
@@ -83,14 +99,14 @@ def _listen_all(
             chosen = sockets[0].getsockname()[1] if sockets else port
             address = (found[0], chosen, *found[2:])
             try:
-                sockets.append(_listen_tcp(family, address, backlog, keep_alive, dual=dual))
+                sockets.append(_listen_tcp(family, address, backlog, options, dual, shared_port))
             except OSError as error:
                 if error.errno not in _NO_FAMILY:
                     raise
                 missing = error
         if missing is not None and not sockets:
             raise missing
-    except OSError:
+    except (OSError, ConfigurationError):
         for listener in sockets:
             listener.close()
         raise
@@ -110,34 +126,51 @@ def _listen_tcp(
     family: socket.AddressFamily,
     address: tuple[Any, ...],
     backlog: int,
-    keep_alive: KeepAlive | None,
-    *,
-    dual: bool,
+    options: TCPOptions,
+    dual: bool,  # noqa: FBT001
+    shared_port: bool,  # noqa: FBT001
 ) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
-        # Accepted sockets inherit both: answers are written whole, so waiting for more to fill a
-        # segment only delays them; and a peer that vanished without a word is found out.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if keep_alive is not None:
-            _set_keep_alive(listener, keep_alive)
+        if shared_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _set_tcp_options(listener, options)
         listener.bind(address)
         listener.listen(backlog)
         listener.setblocking(False)
-    except OSError:
+    except (OSError, ConfigurationError):
         listener.close()
         raise
     return listener
 
 
-def _set_keep_alive(listener: socket.socket, options: KeepAlive) -> None:
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in zip(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), options, strict=True):
-        if hasattr(socket, name):  # not every system has all three
-            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+def _set_tcp_options(listener: socket.socket, options: TCPOptions) -> None:
+    # Accepted sockets inherit both: answers are written whole, so waiting for more to fill a
+    # segment only delays them; and a peer that vanished without a word is found out.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if options.keep_alive is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        for name, value in zip(names, options.keep_alive, strict=True):
+            if hasattr(socket, name):  # not every system has all three
+                listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    _set_asked_option(listener, "tcp_fast_open", "TCP_FASTOPEN", options.fast_open)
+    _set_asked_option(listener, "tcp_defer_accept", "TCP_DEFER_ACCEPT", options.defer_accept)
+
+
+def _set_asked_option(listener: socket.socket, option: str, name: str, value: int | None) -> None:
+    """Set what is off unless somebody asks for it, and say so where it cannot be had."""
+    if value is None:
+        return
+    if not hasattr(socket, name):
+        raise ConfigurationError(f"{option}: this system has no {name}; leave the option out")
+    try:
+        listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError as error:
+        raise ConfigurationError(f"{option}: {error.strerror}; leave the option out") from error
 
 
 def open_unix_listener(path: str, *, mode: int, owner: str | None, backlog: int) -> socket.socket:
@@ -209,6 +242,48 @@ def _parse_owner(owner: str) -> tuple[int, int]:
     return uid, gid
 
 
+def adopt_listener(descriptor: int, options: TCPOptions) -> socket.socket:
+    """Take over a listening socket that the process was started with.
+
+    Its backlog and its address are what they are; the options of TCP sockets are set.
+
+    Raises:
+        ConfigurationError: it is no listening TCP or Unix socket; the descriptor stays open.
+    """
+    where = f"--fd: descriptor {descriptor}"
+    try:
+        listener = socket.socket(fileno=descriptor)
+    except OSError as error:
+        if error.errno == errno.ENOTSOCK:
+            raise ConfigurationError(f"{where} is not a socket") from error
+        raise ConfigurationError(
+            f"{where} is not open; the parent process has to pass it on"
+        ) from error
+    problem: str | None = None
+    if listener.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        problem = f"is a socket of family {listener.family}; TCP and Unix sockets can be served"
+    elif listener.type != socket.SOCK_STREAM:
+        problem = "is not a stream socket (in systemd: ListenStream)"
+    elif not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        problem = "is not listening (in systemd: Accept=no)"
+    if problem is not None:
+        listener.detach()
+        raise ConfigurationError(f"{where} {problem}")
+    os.set_inheritable(descriptor, False)
+    listener.setblocking(False)
+    if listener.family != socket.AF_UNIX:
+        _set_tcp_options(listener, options)
+    return listener
+
+
+def listening_address(listener: socket.socket) -> Address:
+    """Where a socket listens; an abstract Unix socket is written with an `@` in front."""
+    name: Any = listener.getsockname()
+    if isinstance(name, bytes):
+        return Address("@" + name[1:].decode("utf-8", "replace"), 0)
+    return Address(name, 0) if isinstance(name, str) else Address(name[0], name[1])
+
+
 def _explain(error: Exception, where: str, port: int | None) -> str:
     """An error of resolving or binding as a sentence that says what to do."""
     if not isinstance(error, OSError):
@@ -225,119 +300,3 @@ def _explain(error: Exception, where: str, port: int | None) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"{where}: this machine has no such address; choose another with --host"
     return f"{where} cannot be opened: {error.strerror or error}"
-
-
-class Acceptor:
-    """Accepts from listening sockets.
-
-    Args:
-        loop: where connections live.
-        listeners: non-blocking listening sockets; closed by `close`.
-        make_protocol: called for each connection.
-        may_accept: asked before each batch how many connections there is room for.
-    """
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        listeners: list[socket.socket],
-        make_protocol: Callable[[], asyncio.Protocol],
-        may_accept: Callable[[], int],
-    ) -> None:
-        self._loop = loop
-        self._listeners = listeners
-        self._make_protocol = make_protocol
-        self._may_accept = may_accept
-        self._accepting = False
-        self._full = False
-        # When descriptors or memory ran out last, on the loop's clock.
-        self._exhausted_at: float | None = None
-        self._retry: asyncio.TimerHandle | None = None
-        # Sockets on their way to a protocol.
-        self._opening: set[asyncio.Task[None]] = set()
-
-    def resume(self) -> None:
-        """Accept (again)."""
-        if not self._accepting and self._listeners:
-            self._accepting = True
-            for listener in self._listeners:
-                self._loop.add_reader(listener, self._accept, listener)
-
-    def pause(self) -> None:
-        """Accept no more; what comes waits in the kernel's queue."""
-        if self._accepting:
-            self._accepting = False
-            for listener in self._listeners:
-                self._loop.remove_reader(listener)
-
-    def make_room(self) -> None:
-        """A connection has ended: accept again if there was no room before."""
-        if self._full:
-            self._full = False
-            self.resume()
-
-    def close(self) -> None:
-        """Accept no more and close the listening sockets."""
-        self.pause()
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        listeners, self._listeners = self._listeners, []
-        for listener in listeners:
-            listener.close()
-
-    async def wait_closed(self) -> None:
-        """Close, and wait until every socket that was accepted has its protocol."""
-        self.close()
-        if self._opening:
-            await asyncio.wait(self._opening)
-
-    def _accept(self, listener: socket.socket) -> None:
-        room = self._may_accept() - len(self._opening)
-        if room <= 0:
-            self._full = True
-            self.pause()
-            return
-        for _ in range(min(room, _ACCEPT_BATCH)):
-            try:
-                connection, _ = listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                self._accept_failed(error)
-                return
-            connection.setblocking(False)
-            task = self._loop.create_task(self._open(connection))
-            self._opening.add(task)
-            task.add_done_callback(self._opened)
-
-    async def _open(self, connection: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection)
-        except OSError as error:
-            # The peer may be gone already, or descriptors are.
-            logger.debug("a connection was lost while it was opened: %s", error)
-            connection.close()
-
-    def _opened(self, task: asyncio.Task[None]) -> None:
-        # While it was opened it may have been counted twice, and if opening failed, once too many.
-        self._opening.discard(task)
-        self.make_room()
-
-    def _accept_failed(self, error: OSError) -> None:
-        """Out of descriptors or memory: wait for some to come back. One line for an incident."""
-        if error.errno not in _EXHAUSTED:
-            logger.error("accepting failed: %s", error)
-        else:
-            now = self._loop.time()
-            if self._exhausted_at is None or now - self._exhausted_at > _INCIDENT:
-                logger.error(
-                    "accepting paused: %s; new connections wait (raise `ulimit -n` or lower "
-                    "max_connections)",
-                    error.strerror,
-                )
-            self._exhausted_at = now
-        self.pause()
-        self._retry = self._loop.call_later(_PAUSE, self.resume)

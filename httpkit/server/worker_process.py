@@ -1,0 +1,168 @@
+"""The supervisor's side of one worker: a child process with its pipes and its directory.
+
+It starts a fresh interpreter in a session of its own, so that Ctrl-C in a terminal, which goes to
+the whole process group of the supervisor, does not reach it a second time. Nothing is forked.
+
+Called by `Supervisor`, which decides what happens next.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from httpkit.server.config import Config
+from httpkit.server.listening import Listening
+from httpkit.server.report import Draining, Failed, Ready, ReportReader
+from httpkit.server.worker import Assignment
+
+__all__ = ["WORKER_VARIABLES", "Spawn", "WorkerProcess", "describe_end"]
+
+#: Where a worker finds its number and its directory.
+WORKER_VARIABLES = ("HTTPKIT_WORKER_ID", "HTTPKIT_WORKER_DIR")
+
+
+def describe_end(code: int) -> str:
+    """An exit code of `subprocess` in words."""
+    if code >= 0:
+        return f"ended with code {code}"
+    with suppress(ValueError):
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"was killed by signal {-code}"
+
+
+class WorkerProcess:
+    """One worker, from its start to its end. Made inside the running loop.
+
+    Args:
+        command: starts a worker; the descriptor of its lifeline is appended.
+        number: from 1.
+        listening: what it accepts from; stays open here.
+        config: options of its server.
+        application: handed on in the `Assignment`.
+        directory: where its own directory is made.
+
+    Attributes:
+        number: as given.
+        pid: of the process.
+        reason: why it failed, once it has said so.
+        ready: result: its report, or `None` if it has ended without one.
+        leaving: done when it accepts no more: it drains, or has ended.
+        ended: result: the exit code, negative for a signal.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        number: int,
+        listening: Listening,
+        config: Config,
+        application: dict[str, Any],
+        directory: str,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.number = number
+        self.reason: str | None = None
+        self.ready: asyncio.Future[Ready | None] = loop.create_future()
+        self.leaving: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[int] = loop.create_future()
+        self._loop = loop
+        self._asked = False
+        self._reader = ReportReader()
+        self._directory = tempfile.mkdtemp(prefix=f"worker-{number}-", dir=directory)
+        self._reports, report = os.pipe()
+        lifeline, self._lifeline = os.pipe()
+        os.set_blocking(self._reports, False)
+        descriptors = [listener.fileno() for listener in listening.sockets]
+        assignment = Assignment(
+            number=number,
+            listeners=descriptors,
+            accept_batch=listening.accept_batch,
+            report=report,
+            directory=self._directory,
+            config=config,
+            application=application,
+        )
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [*command, str(lifeline)],
+            pass_fds=[*descriptors, report, lifeline],
+            start_new_session=True,
+            env={
+                **os.environ,
+                **dict(zip(WORKER_VARIABLES, (str(number), self._directory), strict=True)),
+            },
+        )
+        self.pid = self._process.pid
+        os.close(report)
+        os.close(lifeline)
+        loop.add_reader(self._reports, self._read_reports)
+        with suppress(BrokenPipeError):  # it has ended already, which is noticed below
+            os.write(self._lifeline, msgspec.json.encode(assignment) + b"\n")
+
+    @property
+    def serving(self) -> bool:
+        """Whether it accepts connections, as far as is known."""
+        return self.ready.done() and self.ready.result() is not None and not self.leaving.done()
+
+    def ask_to_stop(self) -> None:
+        """Stop gracefully; a second signal would end it at once, so there is none."""
+        if not self._asked and not self.leaving.done():
+            self._asked = True
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self, reason: str | None = None) -> None:
+        """End it at once, for a reason."""
+        self.reason = reason or self.reason
+        self._process.kill()  # does nothing once the end has been noticed
+
+    def check(self) -> None:
+        """Notice that the process has ended, if it has; called on SIGCHLD."""
+        code = self._process.poll()
+        if code is None or self.ended.done():
+            return
+        self._read_reports()
+        self._close_reports()
+        os.close(self._lifeline)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        _resolve(self.ready, None)
+        _resolve(self.leaving, None)
+        _resolve(self.ended, code)
+
+    def _read_reports(self) -> None:
+        while self._reports >= 0:
+            try:
+                data = os.read(self._reports, 65_536)
+            except BlockingIOError:
+                return
+            if not data:
+                self._close_reports()
+            for report in self._reader.receive_data(data):
+                if isinstance(report, Ready):
+                    _resolve(self.ready, report)
+                elif isinstance(report, Draining):
+                    _resolve(self.leaving, None)
+                else:
+                    assert isinstance(report, Failed)
+                    self.reason = report.reason
+
+    def _close_reports(self) -> None:
+        if self._reports >= 0:
+            self._loop.remove_reader(self._reports)
+            os.close(self._reports)
+            self._reports = -1
+
+
+def _resolve(future: "asyncio.Future[Any]", result: object) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+#: Starts a worker of a number, which accepts from what is given.
+Spawn = Callable[[int, Listening], WorkerProcess]
