@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from httpkit.limits import Limits
-from httpkit.protocol.http1 import Preamble, make_engine, receiving
+from httpkit.protocol.http1 import Preamble, make_engine, state
 from httpkit.protocol.http1 import plain as plain_module
 from httpkit.protocol.http1.head import Framing
-from httpkit.protocol.http1.plain import match_plain_head
+from httpkit.protocol.http1.plain import PlainHeads
 from httpkit.response import Response
 
 from .driver import DEFAULT, GET, all_splits, run
@@ -24,13 +24,14 @@ def hits(monkeypatch):
     """The heads that took the fast lane."""
     found = []
 
-    def match(data, start, limits):
-        head = match_plain_head(data, start, limits)
-        if head is not None:
-            found.append(head)
-        return head
+    class Counting(PlainHeads):
+        def match(self, data, start):
+            head = super().match(data, start)
+            if head is not None:
+                found.append(head)
+            return head
 
-    monkeypatch.setattr(receiving, "match_plain_head", match)
+    monkeypatch.setattr(state, "plain_heads", Counting)
     return found
 
 
@@ -202,7 +203,7 @@ def test_what_stands_behind_a_plain_head_is_seen(hits, behind):
     ],
 )
 def test_what_is_not_plain_takes_the_ordinary_road(head):
-    assert match_plain_head(head, 0, DEFAULT) is None
+    assert PlainHeads(DEFAULT).match(head, 0) is None
 
 
 @pytest.mark.parametrize("byte", range(256))
@@ -221,7 +222,22 @@ def test_limits_hold_in_the_fast_lane(hits):
     assert run("native", HEAD, Limits(max_header_bytes=10)).terminated.status == 431
     assert not hits
     assert len(run("native", HEAD, Limits(max_headers=5)).streams) == 1
-    assert len(hits) == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 9, 20])
+def test_no_head_of_the_fast_lane_has_too_many_fields(hits, limit):
+    limits = Limits(max_headers=limit)
+    for before in range(limit + 1):
+        for between in range(limit + 1 - before):
+            for behind in range(limit + 1 - before - between):
+                data = b"GET / HTTP/1.1\r\n%bHost: a\r\n%bContent-Length: 0\r\n%b\r\n" % (
+                    b"A: b\r\n" * before,
+                    b"A: b\r\n" * between,
+                    b"A: b\r\n" * behind,
+                )
+                driver = run("native", data, limits)
+                assert len(driver.streams) == (before + between + behind + 2 <= limit)
+    assert limit < 5 or hits
 
 
 def test_the_last_request_is_the_last_in_the_fast_lane_too(hits):

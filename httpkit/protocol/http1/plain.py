@@ -12,30 +12,24 @@ engine does without the lane, and the differential test compares the two.
 """
 
 import re
+from functools import lru_cache
 
 from httpkit.limits import Limits
 from httpkit.protocol.http1.head import ORIGIN_METHODS, Framing, is_authority, split_fields
 from httpkit.request import RequestHead
 
-__all__ = ["PlainHead", "match_plain_head"]
+__all__ = ["PlainHead", "PlainHeads", "plain_heads"]
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 # The first byte of a name tells of most that it frames nothing; the others are spelled out.
 _HARMLESS = rb"[!#$%&'*+.^_`|~0-9ABDFGI-SV-Zabdfgi-sv-z-]"
 _FRAMING = rb"(?i:connection|content-length|expect|host|transfer-encoding|upgrade):"
-_FIELDS = (
-    rb"(?:(?:%b|(?!%b)%b)%b*+:[\t\x20-\x7e\x80-\xff]*+\r\n|(Connection: keep-alive\r\n))*+"
-    % (_HARMLESS, _FRAMING, _TOKEN, _TOKEN)
+_FIELD = rb"(?:%b|(?!%b)%b)%b*+:[\t\x20-\x7e\x80-\xff]*+\r\n" % (
+    _HARMLESS,
+    _FRAMING,
+    _TOKEN,
+    _TOKEN,
 )
-_HEAD = re.compile(
-    rb"([A-Z]++) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.1\r\n"
-    rb"%b(?i:host): ([\x21-\x7e]++)\r\n"
-    rb"%b(?:(?i:content-length): ([0-9]{1,18})\r\n%b)?+"
-    rb"\r\n" % (_FIELDS, _FIELDS, _FIELDS)
-)
-
-#: A field line has no fewer bytes, so only heads larger than this many for each can have too many.
-_SHORTEST_LINE = len(b"a:\r\n")
 
 _PLAIN = Framing(keep_alive=True)
 _KEEP_ALIVE = Framing(keep_alive=True, said_keep_alive=True)
@@ -50,26 +44,45 @@ class PlainHead(RequestHead, eq=False, gc=False):
         return tuple(split_fields(self.raw))
 
 
-def match_plain_head(data: bytes, start: int, limits: Limits) -> tuple[PlainHead, Framing] | None:
-    """The head that begins at `start`, if it is whole, plain and within the limits."""
-    match = _HEAD.match(data, start)
-    if match is None:
-        return None
-    raw = match[0]
-    raw_method, target, before, authority, between, length, behind = match.groups()
-    method = ORIGIN_METHODS.get(raw_method)
-    size = len(raw)
-    if (
-        method is None
-        or not is_authority(authority)
-        or size > limits.max_header_bytes
-        or size > limits.max_target
-        or (
-            size > limits.max_headers * _SHORTEST_LINE and raw.count(b"\n") - 2 > limits.max_headers
-        )
-    ):
-        return None
-    framing = _KEEP_ALIVE if before or between or behind else _PLAIN
-    if length is not None:
-        framing = Framing(True, framing.said_keep_alive, int(length))
-    return PlainHead(method, target, authority, None, "", "1.1", raw), framing
+class PlainHeads:
+    """Recognizes plain heads within the limits of a server.
+
+    Args:
+        limits: a head may have a third of `max_headers` fields before its Host, as many between
+            that and its Content-Length, and behind that: so it never has too many, and nobody
+            has to count.
+    """
+
+    __slots__ = ("_match", "_max_size")
+
+    def __init__(self, limits: Limits) -> None:
+        third = max(0, limits.max_headers - 2) // 3
+        fields = rb"(?:%b|(Connection: keep-alive\r\n)){0,%d}+" % (_FIELD, third)
+        self._match = re.compile(
+            rb"([A-Z]++) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.1\r\n"
+            rb"%b(?i:host): ([\x21-\x7e]++)\r\n"
+            rb"%b(?:(?i:content-length): ([0-9]{1,18})\r\n%b)?+"
+            rb"\r\n" % (fields, fields, fields)
+        ).match
+        self._max_size = min(limits.max_target, limits.max_header_bytes)
+        if limits.max_headers < 2:
+            self._max_size = 0  # Host and Content-Length are too many already
+
+    def match(self, data: bytes, start: int) -> tuple[PlainHead, Framing] | None:
+        """The head that begins at `start`, if it is whole and plain."""
+        match = self._match(data, start)
+        if match is None:
+            return None
+        raw_method, target, before, authority, between, length, behind = match.groups()
+        raw = match[0]
+        method = ORIGIN_METHODS.get(raw_method)
+        if method is None or len(raw) > self._max_size or not is_authority(authority):
+            return None
+        framing = _KEEP_ALIVE if before or between or behind else _PLAIN
+        if length is not None:
+            framing = Framing(True, framing.said_keep_alive, int(length))
+        return PlainHead(method, target, authority, None, "", "1.1", raw), framing
+
+
+#: One pattern for all connections of a server.
+plain_heads = lru_cache(8)(PlainHeads)

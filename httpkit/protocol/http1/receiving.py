@@ -24,7 +24,6 @@ from httpkit.protocol.http1.head import (
     check_size,
     classify_fields,
 )
-from httpkit.protocol.http1.plain import match_plain_head
 from httpkit.protocol.http1.serialize import (
     CLOSE,
     serialize_head,
@@ -144,8 +143,8 @@ class ReceivingSide(ConnectionState):
                 if start == len(buffer):
                     self._receive = IDLE
                     return []
-        if self._parser.has_fast_lane and self._scanned <= start:
-            plain = match_plain_head(buffer, start, self._limits)
+        if self._plain_heads is not None and self._scanned <= start:
+            plain = self._plain_heads.match(buffer, start)
             if plain is not None:
                 raw = plain[0].raw
                 self._position = start + len(raw)

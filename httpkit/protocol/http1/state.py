@@ -20,6 +20,7 @@ from httpkit.protocol.http1.chunked import ChunkGuard
 from httpkit.protocol.http1.head import (
     Framing,
 )
+from httpkit.protocol.http1.plain import plain_heads
 from httpkit.protocol.http1.serialize import (
     Preamble,
 )
@@ -129,6 +130,7 @@ class ConnectionState:
         "_out",
         "_parser",
         "_parser_reads",
+        "_plain_heads",
         "_position",
         "_preamble",
         "_queued",
@@ -146,6 +148,7 @@ class ConnectionState:
     def __init__(self, parser: MessageParser, limits: Limits, preamble: Preamble) -> None:
         self._parser = parser
         self._limits = limits
+        self._plain_heads = plain_heads(limits) if parser.has_fast_lane else None
         # The last head that may come again just so, and what it means.
         self._last_raw = b""
         self._last_known: tuple[RequestHead, Framing] = (_NO_HEAD, _NO_FRAMING)
