@@ -85,8 +85,9 @@ class AsyncClient:
         headers: sent with every request.
         cookies: kept, with those the application sets, and sent with every request.
         follow_redirects: unless a request says otherwise.
-        raise_server_exceptions: raise what a handler, a body or a background call raises
-            unexpectedly, instead of returning the 500 that a client would see.
+        raise_server_exceptions: raise what a handler, a body, the session of an upgrade or a
+            background call raises unexpectedly, instead of returning the 500 that a client would
+            see.
         wire: `False` calls the application directly: faster, but no engine checks or frames
             anything.
         http1: the engine behind the wire.
@@ -213,7 +214,7 @@ class AsyncClient:
         try:
             if reply.status != 101:
                 raise UnexpectedStatusError(f"{request.url} was answered {reply.status}, not 101")
-            yield AsyncUpgradedStream(reply, request)
+            yield AsyncUpgradedStream(reply, request, strict=self._strict)
         finally:
             await reply.close()
 

@@ -196,17 +196,25 @@ class AsyncStream(Head):
 class AsyncUpgradedStream(Head):
     """The bytes of an accepted upgrade; from `AsyncClient.upgrade`."""
 
-    def __init__(self, reply: Reply, request: PreparedRequest) -> None:
+    def __init__(self, reply: Reply, request: PreparedRequest, *, strict: bool) -> None:
         super().__init__(reply, request)
         self.reply = reply
+        self._strict = strict
 
     async def send(self, data: bytes) -> None:
         """Write bytes."""
         await self.reply.send(data)
 
     async def receive(self) -> bytes:
-        """The next bytes; `b""` once the server has closed."""
-        return await self.reply.receive()
+        """The next bytes; `b""` once the server has closed.
+
+        Raises:
+            Exception: what the session raised, with `raise_server_exceptions`.
+        """
+        data = await receive_or_raise(self.reply, strict=self._strict)
+        if not data and self._strict and self.reply.error is not None:
+            raise self.reply.error
+        return data
 
 
 async def receive_or_raise(reply: Reply, *, strict: bool) -> bytes:
