@@ -16,8 +16,8 @@ PUBLIC = """
 """.split()
 
 TESTING = """
-    AsyncClient AsyncStream AsyncUpgradedStream Client Cookies Informational LiveServer Response Stream
-    UnexpectedStatusError UpgradedStream
+    AsyncClient AsyncStream AsyncUpgradedStream Client Cookies Informational LiveServer Response
+    Stream UnexpectedStatusError UpgradedStream
 """.split()
 
 #: What importing the package must not load: programs, test tools, and what is not used yet.

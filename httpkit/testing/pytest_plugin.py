@@ -21,6 +21,6 @@ StartServer = Callable[..., LiveServer]
 
 @pytest.fixture
 def live_server() -> Iterator[StartServer]:
-    """Start servers: `server = live_server(app, **options)`; they stop after the test."""
+    """Start servers that stop after the test: `server = live_server(app, **options)`."""  # noqa: D402 - it is the way to call what it gives
     with ExitStack() as stack:
         yield lambda application, **options: stack.enter_context(LiveServer(application, **options))

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class UnexpectedStatusError(AssertionError):
@@ -40,7 +41,7 @@ class Head:
         http_version: as the server says, e.g. `1.1`.
         informational: interim responses before this one, with `status` and `headers`.
         history: the redirects that were followed, in order.
-        cookies: those that this answer has set.
+        cookies: those that this answer has set, `Secure` ones included whatever the scheme.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class Head:
         self.informational: list[Informational] = reply.informational
         self.history: list[Response] = history or []
         self.cookies = Cookies()
-        self.cookies.store(request.url, reply.headers)
+        url = request.url
+        self.cookies.store(URL("https", url.authority, url.path), reply.headers)
 
     @property
     def status(self) -> int:
@@ -77,8 +79,8 @@ class Head:
 
     @property
     def is_redirect(self) -> bool:
-        """3xx with a Location."""
-        return 300 <= self.status_code <= 399 and "location" in self.headers
+        """301, 302, 303, 307 or 308 with a Location: what a client can follow."""
+        return self.status_code in _REDIRECTS and "location" in self.headers
 
     @property
     def is_error(self) -> bool:

@@ -229,12 +229,11 @@ def test_an_unexpected_exception_is_raised_at_the_end(app: App) -> None:
 
 def test_several_are_raised_together(app: App) -> None:
     async def main() -> None:
-        async with LiveServer(app) as server:
-            async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
-                await client.get("/fail")
-                await client.get("/fail/background")
-                with pytest.raises(httpx.RemoteProtocolError):
-                    await client.get("/fail/stream")
+        async with LiveServer(app) as server, httpx.AsyncClient(trust_env=False) as client:
+            await client.get(f"{server.url}/fail")
+            await client.get(f"{server.url}/fail/background")
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get(f"{server.url}/fail/stream")
 
     with pytest.raises(ExceptionGroup, match="the application has failed") as caught:
         asyncio.run(main())
