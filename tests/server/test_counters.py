@@ -5,7 +5,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from httpkit.protocol.engine import Deadline
@@ -239,7 +239,13 @@ def test_nothing_stays_in_flight(live) -> None:
     counters = server.server.counters
     connected = 0
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    # Without shrinking: each step of it would wait in vain.
+    @settings(
+        max_examples=100,
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(BEHAVIOR)
     def behave(behavior: Any) -> None:
         nonlocal connected
