@@ -62,7 +62,7 @@ BARS = (
     Bar("browser", "httpkit", 0.45, "uvicorn-httptools"),
     Bar("pipelining", "httpkit", 0.30, "granian-rsgi"),
     Bar("post", "httpkit", 0.55, "uvicorn-httptools"),
-    Bar("routes-1000", "httpkit", 1.25, "httpkit", "path"),
+    Bar("routes-1000", "httpkit", 1.15, "httpkit", "routes-100"),
     Bar("connections-2000", "httpkit", 1.25, "httpkit", "plaintext"),
 )
 
