@@ -46,8 +46,8 @@ async def length(request: web.Request) -> web.Response:
 async def stream(request: web.Request) -> web.StreamResponse:
     """Answer in chunks, each as it is made."""
     response = web.StreamResponse(headers={"content-type": "text/plain; charset=utf-8"})
-    await response.prepare(request)
     with suppress(ConnectionResetError):  # the load ends in the middle of answers
+        await response.prepare(request)
         async for chunk in chunks():
             await response.write(chunk)
         await response.write_eof()
