@@ -17,10 +17,10 @@ class Recorder:
     """A tap that keeps what it is shown."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, str, bytes]] = []
+        self.seen: list[tuple[str, str, bytes]] = []
         self.times: list[float] = []
 
-    def __call__(self, connection_id: int, direction: str, data: bytes, now: float) -> None:
+    def __call__(self, connection_id: str, direction: str, data: bytes, now: float) -> None:
         assert type(data) is bytes
         self.seen.append((connection_id, direction, data))
         self.times.append(now)
@@ -28,10 +28,12 @@ class Recorder:
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return ((direction, data) for _, direction, data in self.seen)
 
-    def stream(self, direction: str, connection_id: int = 1) -> bytes:
+    def stream(self, direction: str, number: int = 1) -> bytes:
         """All bytes of one direction, which must have ended once, after the last of them."""
         pieces = [
-            data for number, way, data in self.seen if (number, way) == (connection_id, direction)
+            data
+            for name, way, data in self.seen
+            if name.endswith(f"-{number}") and way == direction
         ]
         assert pieces[-1] == b""
         assert b"" not in pieces[:-1]
@@ -63,12 +65,16 @@ def test_one_request(live, tap) -> None:
 
 
 def test_connections_are_told_apart(live, tap) -> None:
-    server = live(tap=tap)
+    """By the name that logs and request ids show."""
+    ids = []
+    server = live(lambda request: Response(ids.append(request.id) or "Hello"), tap=tap)
     for _ in range(2):
         client = server.connect()
         client.get()
         close(server, client)
     assert tap.stream("received", 1) == tap.stream("received", 2) == make_request()
+    names = list(dict.fromkeys(name for name, _, _ in tap.seen))
+    assert [each.removesuffix("-1") for each in ids] == names
 
 
 def test_pipelined_requests_are_shown_as_they_come_and_go(live, tap) -> None:
@@ -184,7 +190,7 @@ def test_a_tap_for_connections_to_come(live, tap) -> None:
         client.close()
     server.until(lambda: server.server.counters.connections_open == 0)
     assert tap.stream("received", 2) == make_request()
-    assert {number for number, _, _ in tap.seen} == {2}
+    assert {name for name, _, _ in tap.seen} == {f"{server.server.instance}-2"}
 
 
 def test_without_a_tap_a_connection_is_a_plain_one() -> None:
