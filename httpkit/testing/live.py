@@ -10,7 +10,7 @@ import traceback
 import warnings
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from httpkit.errors import ClientDisconnected, HTTPError, RemoteProtocolError
 from httpkit.server.config import Config
@@ -228,7 +228,6 @@ class _WatchedServer(Server):
         """Cancel everything that runs, now."""
         for connection in self._connections:
             for stream in connection.streams.values():
-                if isinstance(stream, Exchange):
-                    request = stream.request
-                    self.cancelled.append(f"{request.method} {request.target.decode('latin-1')}")
+                request = cast("Exchange", stream).request
+                self.cancelled.append(f"{request.method} {request.target.decode('latin-1')}")
         super().abort()

@@ -18,7 +18,16 @@ from typing import Any
 import httpx
 import pytest
 
-from httpkit import App, ClientDisconnected, ConfigurationError, Limits, Request, Response, Upgrade
+from httpkit import (
+    App,
+    ClientDisconnected,
+    ConfigurationError,
+    HTTPError,
+    Limits,
+    Request,
+    Response,
+    Upgrade,
+)
 from httpkit.testing import AsyncClient, Client, LiveServer
 from httpkit.testing import live as live_module
 from httpkit.transport.loop import new_event_loop
@@ -282,6 +291,25 @@ def test_what_a_peer_causes_is_no_failure(app: App) -> None:
         until(lambda: server.server.counters.requests_in_flight == 1)
         connection.close()
         until(lambda: server.server.counters.requests_in_flight == 0)
+        assert server.errors == []
+
+
+class Bare:
+    """An application that is no `App`: what it raises, the server answers."""
+
+    def __call__(self, request: Request) -> Response:
+        raise HTTPError(503)
+
+    def lifespan(self) -> Any:
+        return contextlib.nullcontext()
+
+    def on_freeze(self) -> None:
+        pass
+
+
+def test_an_answer_that_is_raised_is_no_failure() -> None:
+    with LiveServer(Bare()) as server:
+        assert get(server).status_code == 503
         assert server.errors == []
 
 
