@@ -15,7 +15,7 @@ from typing import Self, cast
 from httpkit.errors import ClientDisconnected, HTTPError, RemoteProtocolError
 from httpkit.server.config import Config
 from httpkit.server.exchange import Exchange
-from httpkit.server.server import Server
+from httpkit.server.server import Server, embedded_config
 from httpkit.testing.observe import ObservedApplication, Record
 from httpkit.testing.portal import Portal
 from httpkit.transport.loop import new_event_loop
@@ -71,7 +71,7 @@ class LiveServer:
         tap: Tap | None = None,
         **options: object,
     ) -> None:
-        config = Config.of(**(_DEFAULTS | options))
+        config = embedded_config(**(_DEFAULTS | options))
         self.errors: list[BaseException] = []
         observed = ObservedApplication(application, lambda: _Failures(self.errors))
         self._server = _WatchedServer(observed, config, tap=tap)

@@ -129,6 +129,8 @@ def test_a_tap(app: App) -> None:
 def test_a_wrong_option_is_found_before_anything_runs(app: App) -> None:
     with pytest.raises(ConfigurationError, match="there is no option 'prot'"):
         LiveServer(app, prot=8000)
+    with pytest.raises(ConfigurationError, match="need processes of their own"):
+        LiveServer(app, workers=2)
 
 
 def test_it_has_no_address_before_it_is_entered(app: App) -> None:
