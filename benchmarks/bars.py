@@ -12,12 +12,27 @@ from benchmarks.results import Results, Spread
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """In this case, the server's CPU time is at most ``limit`` times the peer's."""
+    """In this case, the server's CPU time is at most ``limit`` times the peer's.
+
+    The peer's is that of the same case, or of ``peer_case``: the peer may be the server itself.
+    """
 
     case: str
     server: str
     limit: float
     peer: str
+    peer_case: str = ""
+
+    @property
+    def compared_with(self) -> str:
+        """Return the case of the peer."""
+        return self.peer_case or self.case
+
+    @property
+    def pair(self) -> str:
+        """Return who is compared with whom, for people."""
+        elsewhere = f" in {self.peer_case}" if self.peer_case else ""
+        return f"{self.server} / {self.peer}{elsewhere}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +62,23 @@ BARS = (
     Bar("browser", "httpkit", 0.45, "uvicorn-httptools"),
     Bar("pipelining", "httpkit", 0.30, "granian-rsgi"),
     Bar("post", "httpkit", 0.55, "uvicorn-httptools"),
+    Bar("routes-1000", "httpkit", 1.15, "httpkit", "routes-100"),
+    Bar("connections-2000", "httpkit", 1.25, "httpkit", "plaintext"),
 )
 
 
 def judge(bar: Bar, results: Results) -> Verdict:
     """Compare the medians; the spread of the ratio is that of the rounds, each on its own."""
     ours = results.spread(bar.case, bar.server, "cpu_us")
-    theirs = results.spread(bar.case, bar.peer, "cpu_us")
+    theirs = results.spread(bar.compared_with, bar.peer, "cpu_us")
     if ours is None or theirs is None:
         return Verdict(bar, None, None, None)
     rounds = [
         server.cpu_us / peer.cpu_us
         for server, peer in zip(
-            results.cell(bar.case, bar.server), results.cell(bar.case, bar.peer), strict=True
+            results.cell(bar.case, bar.server),
+            results.cell(bar.compared_with, bar.peer),
+            strict=True,
         )
     ]
     ratio = Spread(ours.median / theirs.median, min(rounds), max(rounds))

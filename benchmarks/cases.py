@@ -6,6 +6,7 @@ A path that no application knows yet needs its route in each module of :mod:`ben
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.apps.extras import CHUNK, CHUNKS, RESOURCE
 from benchmarks.messages import browser_requests, serialize_request
 
 TEXT = "text/plain; charset=utf-8"
@@ -14,11 +15,12 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server has to answer to each request of a case."""
+    """What a server has to answer to each request of a case; ``streamed`` in chunks."""
 
     content_type: str
     body: bytes
     status: int = 200
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Case:
     """One thing that is measured.
 
     ``messages`` maps the Host value to the byte strings that each connection sends in turn; each
-    holds ``depth`` pipelined requests.
+    holds ``depth`` pipelined requests. ``routes`` is how many routes the applications have beside
+    the usual ones.
     """
 
     name: str
@@ -35,6 +38,18 @@ class Case:
     answer: Answer
     depth: int = 1
     connections: int = 64
+    routes: int = 0
+
+
+def resource_requests(routes: int) -> Callable[[str], list[bytes]]:
+    """Return requests for resources all over the table: some routers try one after another."""
+
+    def messages(host: str) -> list[bytes]:
+        numbers = (index * (routes - 1) // 15 for index in range(16))
+        targets = [f"/{RESOURCE.format(number)}/42" for number in numbers]
+        return [serialize_request("GET", target, host) for target in targets]
+
+    return messages
 
 
 HELLO = Answer(TEXT, b"Hello, World!")
@@ -76,6 +91,33 @@ _CASES = (
         "POST /echo reads a body of 1 KiB",
         lambda host: [serialize_request("POST", "/echo", host, body=b"x" * 1024)],
         Answer(TEXT, b"1024"),
+    ),
+    Case(
+        "routes-100",
+        "GET of 16 routes with a parameter, evenly out of 100",
+        resource_requests(100),
+        Answer(JSON, b'{"id":42}'),
+        routes=100,
+    ),
+    Case(
+        "routes-1000",
+        "GET of 16 routes with a parameter, evenly out of 1 000",
+        resource_requests(1000),
+        Answer(JSON, b'{"id":42}'),
+        routes=1000,
+    ),
+    Case(
+        "streaming",
+        f"GET /stream answers {CHUNKS} chunks of 1 KiB, one by one",
+        lambda host: [serialize_request("GET", "/stream", host)],
+        Answer(TEXT, CHUNK * CHUNKS, streamed=True),
+    ),
+    Case(
+        "connections-2000",
+        "GET / answers a short text, on 2 000 connections",
+        lambda host: [serialize_request("GET", "/", host)],
+        HELLO,
+        connections=2000,
     ),
 )
 

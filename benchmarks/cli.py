@@ -82,6 +82,7 @@ def main(
     if not wrk.is_installed():
         click.secho(WRK_MISSING, fg="red", err=True)
         sys.exit(2)
+    machine.raise_descriptor_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     defaults = QUICK if quick else FULL
     settings = Settings(
@@ -145,7 +146,7 @@ def collect(cases: list[str], servers: list[str], settings: Settings) -> Results
 def show_progress(counter: str, cell: Cell, outcome: Sample | Failure | None) -> None:
     """Show a line for each measurement: first what runs, then what came out."""
     if outcome is None:
-        start = f"{counter} round {cell.round}  {cell.case.name:<11}{cell.server.name:<20}"
+        start = f"{counter} round {cell.round}  {cell.case.name:<17}{cell.server.name:<20}"
         click.echo(start, nl=False, err=True)
     elif isinstance(outcome, Failure):
         click.secho(f"FAILED: {outcome.reason}", fg="red", bold=True, err=True)

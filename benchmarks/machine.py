@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from benchmarks import wrk
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     *("httpkit", "h11", "httptools", "uvloop", "msgspec"),
-    *("granian", "uvicorn", "starlette"),
+    *("granian", "uvicorn", "zttp", "starlette", "hypercorn", "sanic", "aiohttp"),
 )
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
@@ -52,6 +53,12 @@ def choose_cores() -> Cores:
         siblings = set()
     apart = [core for core in others if core not in siblings]
     return Cores(server, (apart or others or available)[0])
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process and those it starts open as many sockets as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager

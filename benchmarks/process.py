@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.apps.extras import ROUTES_VARIABLE
+from benchmarks.cases import CASES
 from benchmarks.machine import ROOT, pinned
 from benchmarks.servers.registry import Server
 
@@ -50,6 +52,7 @@ def running(server: Server, case: str, core: int, output: Path) -> Iterator[Runn
         process = subprocess.Popen(
             command,
             cwd=ROOT,
+            env={**os.environ, ROUTES_VARIABLE: str(CASES[case].routes)},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,

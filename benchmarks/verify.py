@@ -5,6 +5,7 @@ must never become a number. What is checked here is sent as the very bytes that 
 """
 
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -28,7 +29,7 @@ class Response:
 
 
 def receive_response(stream: BinaryIO) -> Response:
-    """Read one response that is framed by Content-Length."""
+    """Read one response, framed by Content-Length or in chunks."""
     status_line = stream.readline().split(None, 2)
     if len(status_line) < 2 or status_line[0] != b"HTTP/1.1":
         raise VerificationError(f"no HTTP/1.1 status line but {b' '.join(status_line)!r}")
@@ -36,10 +37,21 @@ def receive_response(stream: BinaryIO) -> Response:
     while (line := stream.readline().strip()) != b"":
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
-    if "content-length" not in headers:
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = b"".join(receive_chunks(stream))
+    elif "content-length" in headers:
+        body = stream.read(int(headers["content-length"]))
+    else:
         raise VerificationError("a response without Content-Length")
-    body = stream.read(int(headers["content-length"]))
     return Response(int(status_line[1]), headers, body)
+
+
+def receive_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """Read the chunks of a body (RFC 9112 §7.1); nobody sends trailers here."""
+    while size := int(stream.readline(), 16):
+        yield stream.read(size)
+        stream.readline()
+    stream.readline()
 
 
 def check(response: Response, answer: Answer) -> None:
@@ -52,6 +64,8 @@ def check(response: Response, answer: Answer) -> None:
     ):
         if expected != received:
             raise VerificationError(f"{what} is {received!r}, not {expected!r}")
+    if answer.streamed and "transfer-encoding" not in response.headers:
+        raise VerificationError("a stream that was put together first")
     if "date" not in response.headers:
         raise VerificationError("a response without Date")
 

@@ -33,7 +33,7 @@ from httpkit.response import Response, Upgrade
 from httpkit.routing import Router
 from httpkit.server.config import Config
 from httpkit.server.server import Server, serve
-from httpkit.types import Address, Application, Handler, Middleware, Next, RawStream
+from httpkit.types import Address, Application, Handler, Middleware, Next, RawStream, Tap
 from httpkit.urls import URL, Query
 
 __version__ = "0.1.0"
@@ -70,6 +70,7 @@ __all__ = [
     "Response",
     "Router",
     "Server",
+    "Tap",
     "Upgrade",
     "UploadedFile",
     "__version__",

@@ -6,7 +6,7 @@ so that layer 0 needs no event loop.
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from httpkit.headers import Headers
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Address",
     "Application",
+    "Direction",
     "Handler",
     "MatchedRoute",
     "Middleware",
@@ -23,6 +24,7 @@ __all__ = [
     "RawStream",
     "RequestChannel",
     "RunBlocking",
+    "Tap",
 ]
 
 
@@ -176,5 +178,29 @@ class RawStream(Protocol):
 
         Raises:
             ClientDisconnected: the peer is gone.
+        """
+        ...
+
+
+Direction = Literal["received", "sent"]
+
+
+class Tap(Protocol):
+    """Is shown every byte of every connection, for an inspector that decodes on its own.
+
+    Called inline, so it must be quick. One that raises is logged once and switched off; the
+    connection does not notice.
+    """
+
+    def __call__(
+        self, connection_id: str, direction: Direction, data: bytes, now: float, /
+    ) -> object:
+        """Look at bytes.
+
+        Args:
+            connection_id: the connection's name in the logs; the ids of its requests begin with it.
+            direction: `received` from the peer, or `sent` to it: given to the socket.
+            data: cleartext; `b""` once for each direction, at its end.
+            now: monotonic seconds, on the server's clock.
         """
         ...

@@ -11,12 +11,13 @@ PUBLIC = """
     Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError FileBody
     FormData FormLimits HTTPError HTTPKitError Handler Headers InvalidHeader Limits
     LocalProtocolError Middleware MutableHeaders Next Part ProtocolError Query RawStream
-    RemoteProtocolError Request Response Router Server URL Upgrade UploadedFile __version__ serve
+    RemoteProtocolError Request Response Router Server Tap URL Upgrade UploadedFile __version__
+    serve
 """.split()
 
 TESTING = """
-    AsyncClient AsyncStream AsyncUpgradedStream Client Cookies Informational Response Stream
-    UnexpectedStatusError UpgradedStream
+    AsyncClient AsyncStream AsyncUpgradedStream Client Cookies Informational LiveServer Response
+    Stream UnexpectedStatusError UpgradedStream
 """.split()
 
 #: What importing the package must not load: programs, test tools, and what is not used yet.

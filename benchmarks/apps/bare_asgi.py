@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.apps.extras import chunks
+
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -43,8 +45,20 @@ async def respond(scope: dict[str, Any], receive: Receive) -> tuple[int, bytes, 
     return 404, TEXT, b"Not Found"
 
 
+async def stream(send: Send) -> None:
+    """Answer in chunks, each as it is made."""
+    headers = [(b"content-type", TEXT)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async for chunk in chunks():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
 async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer one request."""
+    if scope["path"] == "/stream":
+        await stream(send)
+        return
     status, content_type, body = await respond(scope, receive)
     await send(
         {

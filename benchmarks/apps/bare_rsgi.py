@@ -7,6 +7,8 @@ call, and text goes out with ``response_str``. JSON is encoded with msgspec for 
 import msgspec
 from granian.rsgi import HTTPProtocol, Scope  # type: ignore[attr-defined]  # not re-exported
 
+from benchmarks.apps.extras import chunks
+
 TEXT = [("content-type", "text/plain; charset=utf-8")]
 JSON = [("content-type", "application/json")]
 encode = msgspec.json.Encoder().encode
@@ -24,6 +26,11 @@ async def app(scope: Scope, protocol: HTTPProtocol) -> None:
             return
         if path.startswith("/users/") and path[7:].isdecimal():
             protocol.response_bytes(200, JSON, encode({"id": int(path[7:])}))
+            return
+        if path == "/stream":
+            transport = protocol.response_stream(200, TEXT)
+            async for chunk in chunks():
+                await transport.send_bytes(chunk)
             return
     elif scope.method == "POST" and path == "/echo":
         protocol.response_str(200, TEXT, str(len(await protocol())))

@@ -1,7 +1,8 @@
 # ruff: noqa: ARG001  a handler takes the request, whether it needs it or not
 """The benchmark application as a user of httpkit would write it; JSON is msgspec's (built in)."""
 
-from httpkit import App, Request
+from benchmarks.apps.extras import chunks, resources
+from httpkit import App, Request, Response
 
 app = App()
 
@@ -28,3 +29,18 @@ async def user(request: Request, id: int) -> dict[str, int]:
 async def length(request: Request) -> str:
     """Read the whole body and answer its length."""
     return str(len(await request.body()))
+
+
+@app.get("/stream")
+async def stream(request: Request) -> Response:
+    """Answer in chunks, each as it is made."""
+    return Response(chunks(), media_type="text/plain; charset=utf-8")
+
+
+async def resource(request: Request, id: int) -> dict[str, int]:
+    """Answer the path parameter as an integer, on one of many routes."""
+    return {"id": id}
+
+
+for name in resources():
+    app.get(f"/{name}/{{id:int}}", name=name)(resource)

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
+
+from benchmarks.apps.extras import chunks, resources
 
 encode = msgspec.json.Encoder().encode
 
@@ -44,11 +46,18 @@ async def length(request: Request) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
 
+async def stream(request: Request) -> StreamingResponse:
+    """Answer in chunks, each as it is made."""
+    return StreamingResponse(chunks(), media_type="text/plain")
+
+
 app = Starlette(
     routes=[
         Route("/", index),
         Route("/json", json_),
         Route("/users/{id:int}", user),
         Route("/echo", length, methods=["POST"]),
+        Route("/stream", stream),
+        *[Route(f"/{name}/{{id:int}}", user, name=name) for name in resources()],
     ]
 )

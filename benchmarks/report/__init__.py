@@ -33,6 +33,7 @@ def to_json(results: Results, verdicts: Sequence[Verdict]) -> str:
             "case": verdict.bar.case,
             "server": verdict.bar.server,
             "peer": verdict.bar.peer,
+            "peer_case": verdict.bar.compared_with,
             "limit": verdict.bar.limit,
             "ratio": verdict.ratio.median if verdict.ratio else None,
             "passed": verdict.passed,

@@ -88,8 +88,7 @@ def bars_section(verdicts: Sequence[Verdict]) -> list[str]:
             figures = f"{micros(verdict.server_cpu_us)} / {micros(verdict.peer_cpu_us)}"
         word = WORDS[verdict.passed]
         bold = f"**{word}**" if verdict.passed is False else word
-        pair = f"{bar.server} / {bar.peer}"
-        rows.append([bar.case, pair, bold, f"{bar.limit:.2f}", measured, figures])
+        rows.append([bar.case, bar.pair, bold, f"{bar.limit:.2f}", measured, figures])
     header = ["case", "CPU per request", "result", "bar", "measured", "µs"]
     return ["## Bars", "", *table(header, rows, 3), ""]
 

@@ -33,6 +33,9 @@ STYLE = """
   .httpkit { fill: #0969da; }
   .granian { fill: #d4791f; }
   .uvicorn { fill: #2da08a; }
+  .hypercorn { fill: #bf3989; }
+  .sanic { fill: #b08800; }
+  .aiohttp { fill: #6e7f0e; }
   @media (prefers-color-scheme: dark) {
     .card { fill: #0d1117; stroke: #30363d; }
     text { fill: #f0f6fc; }
@@ -45,9 +48,12 @@ STYLE = """
     .httpkit { fill: #4493f8; }
     .granian { fill: #e0883a; }
     .uvicorn { fill: #3fb79f; }
+    .hypercorn { fill: #db61a2; }
+    .sanic { fill: #d9a514; }
+    .aiohttp { fill: #a5b62a; }
   }
 """
-FAMILIES = frozenset({"limit", "httpkit", "granian", "uvicorn"})
+FAMILIES = frozenset({"limit", "httpkit", "granian", "uvicorn", "hypercorn", "sanic", "aiohttp"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def cell_line(sample: Sample) -> str:
 def bar_line(verdict: Verdict) -> str:
     """Return one bar as a line of the terminal."""
     bar = verdict.bar
-    line = f"{WORDS[verdict.passed]:<13}{bar.case:<11}{bar.server} / {bar.peer} <= {bar.limit:.2f}"
+    line = f"{WORDS[verdict.passed]:<13}{bar.case:<17}{bar.pair} <= {bar.limit:.2f}"
     if verdict.ratio is None or verdict.server_cpu_us is None or verdict.peer_cpu_us is None:
         return line
     return (

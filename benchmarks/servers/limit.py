@@ -13,6 +13,7 @@ from typing import cast
 import click
 import uvloop
 
+from benchmarks.apps.extras import CHUNK, CHUNKS
 from benchmarks.cases import CASES, Answer, Case
 
 HOST = "127.0.0.1"
@@ -21,11 +22,17 @@ HEAD_END = b"\r\n\r\n"
 
 def serialize_answer(answer: Answer) -> bytes:
     """Serialize the canned answer, with the headers that every server sends."""
+    framing = (
+        "transfer-encoding: chunked" if answer.streamed else f"content-length: {len(answer.body)}"
+    )
     head = (
         f"HTTP/1.1 {answer.status} OK\r\ncontent-type: {answer.content_type}\r\n"
-        f"content-length: {len(answer.body)}\r\ndate: {formatdate(usegmt=True)}\r\n\r\n"
+        f"{framing}\r\ndate: {formatdate(usegmt=True)}\r\n\r\n"
     )
-    return head.encode("ascii") + answer.body
+    body = answer.body
+    if answer.streamed:
+        body = b"".join([b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK)] * CHUNKS) + b"0\r\n\r\n"
+    return head.encode("ascii") + body
 
 
 class CannedProtocol(asyncio.Protocol):

@@ -16,13 +16,16 @@ HTTPKIT_OPTIONS = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "wa
 UVICORN_OPTIONS = (
     *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1", "--loop", "uvloop"),
     *("--interface", "asgi3", "--lifespan", "off", "--ws", "none", "--log-level", "warning"),
-    *("--no-access-log", "--no-proxy-headers", "--no-server-header"),
+    *("--no-access-log", "--no-proxy-headers", "--no-server-header", "--backlog", "2048"),
 )
 GRANIAN_OPTIONS = (
     *("--host", "127.0.0.1", "--port", "{port}", "--workers", "1", "--loop", "uvloop"),
     *("--http", "1", "--no-ws", "--no-access-log", "--log-level", "warning"),
     *("--runtime-threads", "1", "--runtime-mode", "st", "--http1-pipeline-flush"),
+    *("--backlog", "2048"),
 )
+#: Without a router, a table of routes is nothing to measure.
+BARE = tuple(name for name, case in CASES.items() if not case.routes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,25 @@ _SERVERS = (
         "granian with a bare RSGI application, no routing",
         ("granian", "--interface", "rsgi", *GRANIAN_OPTIONS, "benchmarks.apps.bare_rsgi:app"),
         ("granian",),
+        only=BARE,
+    ),
+    Server(
+        "granian-asgi",
+        "granian",
+        "granian with a bare ASGI application, no routing",
+        ("granian", "--interface", "asginl", *GRANIAN_OPTIONS, "benchmarks.apps.bare_asgi:app"),
+        ("granian",),
+        only=BARE,
+    ),
+    Server(
+        "granian-starlette",
+        "granian",
+        "granian with a routed Starlette application",
+        (
+            *("granian", "--interface", "asginl", *GRANIAN_OPTIONS),
+            "benchmarks.apps.starlette_app:app",
+        ),
+        ("granian", "starlette"),
     ),
     Server(
         "uvicorn-httptools",
@@ -93,6 +115,7 @@ _SERVERS = (
         "uvicorn on httptools with a bare ASGI application, no routing",
         ("uvicorn", "--http", "httptools", *UVICORN_OPTIONS, "benchmarks.apps.bare_asgi:app"),
         ("uvicorn", "httptools"),
+        only=BARE,
     ),
     Server(
         "uvicorn-h11",
@@ -100,6 +123,15 @@ _SERVERS = (
         "uvicorn on h11 with a bare ASGI application, no routing",
         ("uvicorn", "--http", "h11", *UVICORN_OPTIONS, "benchmarks.apps.bare_asgi:app"),
         ("uvicorn", "h11"),
+        only=BARE,
+    ),
+    Server(
+        "uvicorn-zttp",
+        "uvicorn",
+        "uvicorn on zttp with a bare ASGI application, no routing",
+        ("uvicorn", "--http", "zttp", *UVICORN_OPTIONS, "benchmarks.apps.bare_asgi:app"),
+        ("uvicorn", "zttp"),
+        only=BARE,
     ),
     Server(
         "uvicorn-starlette",
@@ -107,6 +139,35 @@ _SERVERS = (
         "uvicorn on httptools with a routed Starlette application",
         ("uvicorn", "--http", "httptools", *UVICORN_OPTIONS, "benchmarks.apps.starlette_app:app"),
         ("uvicorn", "httptools", "starlette"),
+    ),
+    Server(
+        "hypercorn",
+        "hypercorn",
+        "hypercorn (h11) with a bare ASGI application, no routing",
+        (
+            *("hypercorn", "--bind", "127.0.0.1:{port}", "--workers", "1"),
+            *("--worker-class", "uvloop", "--backlog", "2048", "--log-level", "warning"),
+            *("--config", "benchmarks/servers/hypercorn.toml", "benchmarks.apps.bare_asgi:app"),
+        ),
+        ("hypercorn", "uvloop"),
+        only=BARE,
+    ),
+    Server(
+        "sanic",
+        "sanic",
+        "Sanic with its server and a routed application",
+        (
+            *("sanic", "benchmarks.apps.sanic_app:app", "--host", "127.0.0.1", "--port", "{port}"),
+            *("--single-process", "--no-access-logs", "--no-motd"),
+        ),
+        ("sanic", "uvloop"),
+    ),
+    Server(
+        "aiohttp",
+        "aiohttp",
+        "aiohttp with its server and a routed application",
+        ("benchmarks.apps.aiohttp_app", "--port", "{port}"),
+        ("aiohttp", "uvloop"),
     ),
 )
 

@@ -41,9 +41,10 @@ from httpkit.transport.acceptor import Acceptor
 from httpkit.transport.connection import Connection
 from httpkit.transport.deadlines import Reaper, reaper_interval
 from httpkit.transport.loop import TaskStarter
-from httpkit.types import Address, Application
+from httpkit.transport.tap import TappedConnection
+from httpkit.types import Address, Application, Tap
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server", "embedded_config", "serve"]
 
 logger = logging.getLogger("httpkit")
 
@@ -62,6 +63,7 @@ class Server:
     Args:
         application: what is served.
         config: checked options.
+        tap: is shown every byte of every connection.
 
     Attributes:
         addresses: what it listens on, once started.
@@ -69,12 +71,13 @@ class Server:
         stopping: a graceful stop has begun.
         clock: monotonic seconds, for every deadline and the access log; replaced before `start`,
             if at all.
+        tap: that of connections to come; `None` again once it has failed.
     """
 
     loop: asyncio.AbstractEventLoop
     starter: TaskStarter
 
-    def __init__(self, application: Application, config: Config) -> None:
+    def __init__(self, application: Application, config: Config, *, tap: Tap | None = None) -> None:
         self.application = application
         self.call = application.__call__
         self.config = config
@@ -87,6 +90,7 @@ class Server:
         self.access_log: AccessLog | None = None
         # Not loop.time: uvloop's stands still within a turn of the loop.
         self.clock: Callable[[], float] = time.monotonic
+        self.tap = tap
         #: Tells the request ids of this process from those of others.
         self.instance = secrets.token_hex(2)
         self._parser = choose_parser(config.http1)
@@ -276,7 +280,8 @@ class Server:
     def make_connection(self, scheme: str = "http") -> Connection:
         """A protocol for one more transport: an accepted socket, or one in memory."""
         engine = HTTP1Engine(self._parser(), self.limits, self._preamble)
-        return Connection(self, engine, f"{self.instance}-{next(self._numbers):x}", scheme)
+        kind = Connection if self.tap is None else TappedConnection
+        return kind(self, engine, f"{self.instance}-{next(self._numbers):x}", scheme)
 
     def make_stream(self, connection: Connection, event: RequestReceived) -> Exchange:
         """An exchange for a new request."""
@@ -364,7 +369,21 @@ def _http_date() -> bytes:
     return format_http_date(time.time()).encode()
 
 
-def serve(application: Application, **options: object) -> Server:
+def embedded_config(**options: object) -> Config:
+    """The configuration of a server that runs in a process of somebody else.
+
+    Raises:
+        ConfigurationError: an unknown option, a wrong value, or one that needs a supervisor.
+    """
+    config = Config.of(**options)
+    if config.supervised:
+        raise ConfigurationError(
+            "workers and reload need processes of their own: httpkit run module:app"
+        )
+    return config
+
+
+def serve(application: Application, *, tap: Tap | None = None, **options: object) -> Server:
     """A server to be entered with `async with`, in a loop that is running.
 
         async with httpkit.serve(app, port=0) as server:
@@ -372,15 +391,11 @@ def serve(application: Application, **options: object) -> Server:
 
     Args:
         application: an `App`, or anything that is an `Application`.
+        tap: is shown every byte of every connection; see `Tap`.
         options: fields of `Config` and `Limits`, by name.
 
     Raises:
         ConfigurationError: an unknown option or a wrong value; on entering, an application or
             address that cannot be used.
     """
-    config = Config.of(**options)
-    if config.supervised:
-        raise ConfigurationError(
-            "workers and reload need processes of their own: httpkit run module:app"
-        )
-    return Server(application, config)
+    return Server(application, embedded_config(**options), tap=tap)

@@ -1,4 +1,4 @@
-"""Testing applications: clients that need no network and no process.
+"""Testing applications: clients that need no network, and a server for those that do.
 
     from httpkit.testing import Client
 
@@ -7,12 +7,14 @@
             assert client.get("/").text == "Hello, world!"
 
 `Client` is for plain functions, `AsyncClient` for coroutines; otherwise they are alike.
+`LiveServer` is for clients that speak through sockets.
 """
 
 from httpkit.testing.async_client import AsyncClient
 from httpkit.testing.client import Client, Stream, UpgradedStream
 from httpkit.testing.cookies import Cookies
 from httpkit.testing.driver import Informational
+from httpkit.testing.live import LiveServer
 from httpkit.testing.response import (
     AsyncStream,
     AsyncUpgradedStream,
@@ -27,6 +29,7 @@ __all__ = [
     "Client",
     "Cookies",
     "Informational",
+    "LiveServer",
     "Response",
     "Stream",
     "UnexpectedStatusError",

@@ -4,6 +4,8 @@ Owns cookies, redirects and the decision which exception a test sees. How a requ
 application is a `Driver`'s business.
 """
 
+import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -35,6 +37,7 @@ from httpkit.testing.response import (
 )
 from httpkit.testing.wire import WireDriver
 from httpkit.types import Application
+from httpkit.urls import URL
 
 __all__ = ["AsyncClient", "ClientOptions", "RequestOptions"]
 
@@ -51,6 +54,7 @@ class ClientOptions(TypedDict, total=False):
     cookies: Mapping[str, str] | None
     follow_redirects: bool
     raise_server_exceptions: bool
+    timeout: float | None
     wire: bool
     http1: HTTP1Choice
     limits: Limits | None
@@ -66,7 +70,9 @@ class RequestOptions(TypedDict, total=False):
     data: Form | None
     files: Files | None
     json: Any
+    auth: tuple[str, str] | None
     follow_redirects: bool
+    timeout: float | None
 
 
 class AsyncClient:
@@ -85,8 +91,10 @@ class AsyncClient:
         headers: sent with every request.
         cookies: kept, with those the application sets, and sent with every request.
         follow_redirects: unless a request says otherwise.
-        raise_server_exceptions: raise what a handler, a body or a background call raises
-            unexpectedly, instead of returning the 500 that a client would see.
+        raise_server_exceptions: raise what a handler, a body, the session of an upgrade or a
+            background call raises unexpectedly, instead of returning the 500 that a client would
+            see.
+        timeout: seconds until a request is given up, unless it says otherwise.
         wire: `False` calls the application directly: faster, but no engine checks or frames
             anything.
         http1: the engine behind the wire.
@@ -102,6 +110,7 @@ class AsyncClient:
         cookies: Mapping[str, str] | None = None,
         follow_redirects: bool = False,
         raise_server_exceptions: bool = True,
+        timeout: float | None = None,
         wire: bool = True,
         http1: HTTP1Choice = "auto",
         limits: Limits | None = None,
@@ -117,6 +126,7 @@ class AsyncClient:
         self.cookies = Cookies(cookies)
         self._follow_redirects = follow_redirects
         self._strict = raise_server_exceptions
+        self._timeout = timeout
 
     async def __aenter__(self) -> Self:
         await self._driver.start()
@@ -170,14 +180,17 @@ class AsyncClient:
             url: relative to `base_url`, or absolute: every host leads to the application.
             **options: `params` are added to the query; `headers` and `cookies` to those of the
                 client; the body is one of `content` (text, bytes, or an iterable of bytes, sent
-                in chunks), `json`, or `data` with `files` as a form; `follow_redirects`.
+                in chunks), `json`, or `data` with `files` as a form; `auth` is a user and a
+                password (RFC 7617); `follow_redirects`; `timeout` in seconds.
 
         Raises:
+            TimeoutError: the answer is not complete in time; the handler is cancelled.
             Exception: what the application raised, with `raise_server_exceptions`.
             RemoteProtocolError: the connection ended before the answer did.
         """
-        request, reply, history = await self._send(method, url, options)
-        return await self._read(request, reply, history)
+        async with self._timer(options):
+            request, reply, history = await self._send(method, url, options)
+            return await self._read(request, reply, history)
 
     @asynccontextmanager
     async def stream(
@@ -185,13 +198,16 @@ class AsyncClient:
     ) -> AsyncIterator[AsyncStream]:
         """Send a request and read the answer as it comes; what is not read is given up at the end.
 
+        A timeout is that of the head.
+
             async with client.stream("GET", "/events") as response:
                 async for line in response.aiter_lines(): ...
 
         Raises:
             Exception: as `request`.
         """
-        request, reply, history = await self._send(method, url, options)
+        async with self._timer(options):
+            request, reply, history = await self._send(method, url, options)
         try:
             yield AsyncStream(reply, request, history, strict=self._strict)
         finally:
@@ -213,11 +229,14 @@ class AsyncClient:
         try:
             if reply.status != 101:
                 raise UnexpectedStatusError(f"{request.url} was answered {reply.status}, not 101")
-            yield AsyncUpgradedStream(reply, request)
+            yield AsyncUpgradedStream(reply, request, strict=self._strict)
         finally:
             await reply.close()
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _timer(self, options: RequestOptions) -> asyncio.Timeout:
+        return asyncio.timeout(options.get("timeout", self._timeout))
 
     async def _send(
         self, method: str, url: str, options: RequestOptions
@@ -228,8 +247,9 @@ class AsyncClient:
         follow = options.get("follow_redirects", self._follow_redirects)
         history: list[Response] = []
         request = self._build(method, url, options)
+        cookies = options.get("cookies")
         while True:
-            self._add_cookies(request, options.get("cookies"))
+            self._add_cookies(request, cookies)
             reply = await self._driver.request(request)
             head = Head(reply, request)
             self.cookies.store(request.url, reply.headers)
@@ -238,7 +258,10 @@ class AsyncClient:
             history.append(await self._read(request, reply, history[:]))
             if len(history) > _MAX_REDIRECTS:
                 raise RuntimeError(f"{url} redirects more than {_MAX_REDIRECTS} times")
-            request = follow_redirect(request, history[-1])
+            following = follow_redirect(request, history[-1])
+            if not same_origin(following.url, request.url):
+                cookies = None
+            request = following
         # What fails later, in a body, is raised where it is read.
         if self._strict and reply.status >= 500 and reply.error is not None:
             await reply.close()
@@ -248,6 +271,9 @@ class AsyncClient:
     def _build(self, method: str, url: str, options: RequestOptions) -> PreparedRequest:
         headers = MutableHeaders(list(self.headers.raw))
         headers.update(options.get("headers") or ())
+        auth = options.get("auth")
+        if auth is not None:
+            headers["authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
         return build_request(
             method,
             resolve_url(self.base_url, url, options.get("params")),
@@ -298,7 +324,12 @@ def follow_redirect(request: PreparedRequest, response: Response) -> PreparedReq
         headers = [field for field in headers if field[0] not in _BODY_FIELDS]
     if not isinstance(body, bytes):
         raise TypeError(f"{status} asks for the body again: give bytes instead of an iterable")
-    if url.authority != request.url.authority:
+    if not same_origin(url, request.url):
         headers = [field for field in headers if field[0] != b"authorization"]
     headers.insert(0, (b"host", url.authority.encode()))
     return PreparedRequest(method, url, headers, body)
+
+
+def same_origin(url: URL, other: URL) -> bool:
+    """Whether two URLs have the same origin (RFC 6454 §5); credentials stay within one."""
+    return (url.scheme, url.host, url.port) == (other.scheme, other.host, other.port)

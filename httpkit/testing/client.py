@@ -4,68 +4,21 @@ The application runs in a thread of its own, in one task from start to stop, as 
 call here waits for a call of the `AsyncClient` there.
 """
 
-import asyncio
-import concurrent.futures
-import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Self, TypeVar, Unpack
 
 from httpkit.headers import HeaderFields, Headers, MutableHeaders
 from httpkit.testing.async_client import AsyncClient, ClientOptions, RequestOptions
 from httpkit.testing.cookies import Cookies
+from httpkit.testing.portal import Portal
 from httpkit.testing.response import AsyncStream, AsyncUpgradedStream, Head, Response
-from httpkit.transport.loop import new_event_loop
 from httpkit.types import Application
 
 __all__ = ["Client", "Stream", "UpgradedStream"]
 
 T = TypeVar("T")
-
-
-class Portal:
-    """A thread with a loop, in which a context manager is entered and left by one task."""
-
-    def __init__(self, manager: AbstractAsyncContextManager[object]) -> None:
-        self._manager = manager
-        self._entered: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._left: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._thread = threading.Thread(target=self._run, name="httpkit-test-client", daemon=True)
-        self._loop: asyncio.AbstractEventLoop
-        self._closing: asyncio.Event
-
-    def open(self) -> None:
-        """Start the thread; raises what entering raises."""
-        self._thread.start()
-        self._entered.result()
-
-    def close(self) -> None:
-        """End the thread; raises what leaving raises."""
-        self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join()
-        self._left.result()
-
-    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                runner.run(self._main())
-        except BaseException as error:  # noqa: BLE001 - raised in the thread of the test
-            result = self._left if self._entered.done() else self._entered
-            result.set_exception(error)
-        else:
-            self._left.set_result(None)
-
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._closing = asyncio.Event()
-        async with self._manager:
-            self._entered.set_result(None)
-            await self._closing.wait()
 
 
 class Client:

@@ -23,13 +23,15 @@ Content = str | bytes | Iterable[bytes] | AsyncIterable[bytes]
 Body = bytes | Iterable[bytes] | AsyncIterable[bytes]
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | str
 Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
-#: Bytes, text or a binary file; or a tuple of file name, that, and perhaps a media type.
+#: What is in a file: bytes, text or a binary file.
+FileData = str | bytes | IO[bytes]
+#: That; or a tuple of file name (`None` for a part without), that, and perhaps a media type and
+#: further fields of the part.
 FileContent = (
-    str
-    | bytes
-    | IO[bytes]
-    | tuple[str, str | bytes | IO[bytes]]
-    | tuple[str, str | bytes | IO[bytes], str]
+    FileData
+    | tuple[str | None, FileData]
+    | tuple[str | None, FileData, str | None]
+    | tuple[str | None, FileData, str | None, Mapping[str, str]]
 )
 Files = Mapping[str, FileContent] | Iterable[tuple[str, FileContent]]
 
@@ -142,9 +144,7 @@ def encode_multipart(data: Form, files: Files) -> tuple[bytes, str]:
         values = value if isinstance(value, list | tuple) else [value]
         parts += [_part(boundary, f'name="{_quote(name)}"', "", str(v).encode()) for v in values]
     for name, file in _pairs(files):
-        filename, content, media_type = _describe_file(name, file)
-        parameters = f'name="{_quote(name)}"; filename="{_quote(filename)}"'
-        parts.append(_part(boundary, parameters, f"Content-Type: {media_type}\r\n", content))
+        parts.append(_file_part(boundary, name, file))
     parts.append(f"--{boundary}--\r\n".encode())
     return b"".join(parts), f"multipart/form-data; boundary={boundary}"
 
@@ -154,19 +154,28 @@ def _part(boundary: str, parameters: str, more: str, content: bytes) -> bytes:
     return head.encode() + content + b"\r\n"
 
 
-def _describe_file(name: str, file: FileContent) -> tuple[str, bytes, str]:
-    filename, media_type = name, ""
+def _file_part(boundary: str, name: str, file: FileContent) -> bytes:
+    filename: str | None
+    media_type: str | None = None
+    more: Mapping[str, str] = {}
     if isinstance(file, tuple):
-        filename, content, *rest = file
-        media_type = str(rest[0]) if rest else ""
+        filename, content = file[0], file[1]
+        media_type = file[2] if len(file) > 2 else None
+        more = file[3] if len(file) > 3 else {}
     else:
         content = file
         filename = os.path.basename(str(getattr(file, "name", name)))
     if not isinstance(content, str | bytes):
         content = content.read()
-    if isinstance(content, str):
-        content = content.encode()
-    return filename, content, media_type or guess_media_type(filename)
+    parameters = f'name="{_quote(name)}"'
+    if filename is not None:
+        parameters += f'; filename="{_quote(filename)}"'
+        media_type = media_type or guess_media_type(filename)
+    fields = {"Content-Type": media_type} if media_type else {}
+    lines = "".join(f"{key}: {value}\r\n" for key, value in (fields | dict(more)).items())
+    return _part(
+        boundary, parameters, lines, content.encode() if isinstance(content, str) else content
+    )
 
 
 def _quote(text: str) -> str:

@@ -1,7 +1,8 @@
 """What a test client wants to know of the application beyond its answers.
 
 Owns the wrapper around the application that collects unexpected exceptions, and that tells when
-background calls have ended. Called by both drivers; the server behind it is the real one.
+background calls have ended. Called by both drivers and by `LiveServer`; the server behind it is the
+real one.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ from inspect import isawaitable
 
 from httpkit.error_handlers import observer
 from httpkit.request import Request
-from httpkit.response import Response
-from httpkit.types import Address, Application
+from httpkit.response import Response, Upgrade
+from httpkit.types import Address, Application, RawStream
 
 __all__ = ["BackgroundCall", "ObservedApplication", "Record"]
 
@@ -25,7 +26,8 @@ class Record:
     """What happened to one request.
 
     Attributes:
-        error: the first unexpected exception: of a handler, a body or a background call.
+        error: the first unexpected exception: of a handler, a body, the session of an upgrade or a
+            background call.
         background: set when the background calls have ended; `None` before they begin.
     """
 
@@ -45,10 +47,17 @@ class ObservedApplication:
     """An application with a record for each request; implements `types.Application`.
 
     A client has one request at a time on a connection, so the client's address names the request.
+
+    Args:
+        application: what is observed.
+        make_record: makes the record of a request that nobody expects.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(
+        self, application: Application, make_record: Callable[[], Record] = Record
+    ) -> None:
         self._application = application
+        self._make_record = make_record
         self._records: dict[Address | None, Record] = {}
 
     def expect(self, client: Address) -> Record:
@@ -66,7 +75,7 @@ class ObservedApplication:
 
     def __call__(self, request: Request, /) -> Response | Awaitable[Response]:
         """Answer a request and note what goes wrong."""
-        record = self._records.pop(request.client, None) or Record()
+        record = self._records.pop(request.client, None) or self._make_record()
         # Every request runs in a context of its own.
         observer.set(record.note)
         try:
@@ -90,10 +99,12 @@ def _watch(response: Response, record: Record) -> Response:
 
     A copy, since an application may send one Response many times.
     """
-    streams = isinstance(response.body, AsyncIterable)
-    if response.background is None and not streams:
+    upgrade = isinstance(response, Upgrade)
+    if response.background is None and not upgrade and not isinstance(response.body, AsyncIterable):
         return response
     response = copy.copy(response)
+    if isinstance(response, Upgrade):
+        response.session = _watch_session(response.session, record)
     if isinstance(response.body, AsyncIterable):
         response.body = _watch_body(response.body, record)
     if response.background is not None:
@@ -116,6 +127,19 @@ async def _watch_body(
     finally:
         if isinstance(iterator, AsyncGenerator):
             await iterator.aclose()
+
+
+def _watch_session(
+    session: Callable[[RawStream], Awaitable[None]], record: Record
+) -> Callable[[RawStream], Awaitable[None]]:
+    async def watched(stream: RawStream) -> None:
+        try:
+            await session(stream)
+        except Exception as error:
+            record.note(error)
+            raise
+
+    return watched
 
 
 def _watch_call(call: BackgroundCall, record: Record) -> BackgroundCall:

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class UnexpectedStatusError(AssertionError):
@@ -40,7 +41,7 @@ class Head:
         http_version: as the server says, e.g. `1.1`.
         informational: interim responses before this one, with `status` and `headers`.
         history: the redirects that were followed, in order.
-        cookies: those that this answer has set.
+        cookies: those that this answer has set, `Secure` ones included whatever the scheme.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class Head:
         self.informational: list[Informational] = reply.informational
         self.history: list[Response] = history or []
         self.cookies = Cookies()
-        self.cookies.store(request.url, reply.headers)
+        url = request.url
+        self.cookies.store(URL("https", url.authority, url.path), reply.headers)
 
     @property
     def status(self) -> int:
@@ -77,8 +79,8 @@ class Head:
 
     @property
     def is_redirect(self) -> bool:
-        """3xx with a Location."""
-        return 300 <= self.status_code <= 399 and "location" in self.headers
+        """301, 302, 303, 307 or 308 with a Location: what a client can follow."""
+        return self.status_code in _REDIRECTS and "location" in self.headers
 
     @property
     def is_error(self) -> bool:
@@ -196,17 +198,25 @@ class AsyncStream(Head):
 class AsyncUpgradedStream(Head):
     """The bytes of an accepted upgrade; from `AsyncClient.upgrade`."""
 
-    def __init__(self, reply: Reply, request: PreparedRequest) -> None:
+    def __init__(self, reply: Reply, request: PreparedRequest, *, strict: bool) -> None:
         super().__init__(reply, request)
         self.reply = reply
+        self._strict = strict
 
     async def send(self, data: bytes) -> None:
         """Write bytes."""
         await self.reply.send(data)
 
     async def receive(self) -> bytes:
-        """The next bytes; `b""` once the server has closed."""
-        return await self.reply.receive()
+        """The next bytes; `b""` once the server has closed.
+
+        Raises:
+            Exception: what the session raised, with `raise_server_exceptions`.
+        """
+        data = await receive_or_raise(self.reply, strict=self._strict)
+        if not data and self._strict and self.reply.error is not None:
+            raise self.reply.error
+        return data
 
 
 async def receive_or_raise(reply: Reply, *, strict: bool) -> bytes:

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from benchmarks import verify
+from benchmarks.apps import extras
 from benchmarks.cases import CASES, Answer
 from benchmarks.messages import BROWSER_VARIANTS, serialize_request
 from benchmarks.runner import Settings, estimate_seconds, plan
@@ -63,6 +64,27 @@ def test_post_sends_one_kibibyte():
     assert len(message.partition(b"\r\n\r\n")[2]) == 1024
 
 
+@pytest.mark.parametrize("count", [100, 1000])
+def test_requests_go_to_routes_all_over_the_table(count):
+    case = CASES[f"routes-{count}"]
+    assert case.routes == count
+    targets = [message.split()[1].decode() for message in case.messages(HOST)]
+    assert len(set(targets)) == 16
+    assert (targets[0], targets[-1]) == ("/resource-0/42", f"/resource-{count - 1}/42")
+
+
+def test_applications_have_as_many_routes_as_the_case_says(monkeypatch):
+    assert extras.resources() == []
+    monkeypatch.setenv(extras.ROUTES_VARIABLE, "3")
+    assert extras.resources() == ["resource-0", "resource-1", "resource-2"]
+
+
+def test_tables_of_routes_are_for_servers_that_route():
+    for server in SERVERS.values():
+        routes = "routes-100" in server.only
+        assert routes == ("bare_" not in "".join(server.command) and not server.access_log)
+
+
 def test_plan_interleaves_servers_within_cases_within_rounds():
     cells = plan(["plaintext", "json"], ["limit", "httpkit-access-log", "httpkit"], 2)
     order = [(cell.round, cell.case.name, cell.server.name) for cell in cells]
@@ -78,7 +100,7 @@ def test_plan_interleaves_servers_within_cases_within_rounds():
 
 def test_every_command_takes_the_port():
     for server in SERVERS.values():
-        assert "8123" in server.arguments(8123, "plaintext")
+        assert any("8123" in part for part in server.arguments(8123, "plaintext"))
         assert not any("{" in argument for argument in server.arguments(8123, "plaintext"))
 
 
@@ -104,9 +126,24 @@ def test_verification_refuses_every_other_answer(old, new, reason):
         verify.check(verify.receive_response(io.BytesIO(GOOD.replace(old, new))), HELLO)
 
 
+STREAM = Answer("text/plain; charset=utf-8", b"Hello", streamed=True)
+
+
+def test_verification_of_a_stream():
+    head, _, _ = GOOD.partition(b"Content-Length")
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n2\r\nHe\r\n3\r\nllo\r\n0\r\n\r\n"
+    stream = io.BytesIO(chunked + GOOD)
+    verify.check(verify.receive_response(stream), STREAM)
+    with pytest.raises(verify.VerificationError, match="put together first"):
+        verify.check(verify.receive_response(stream), STREAM)
+
+
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("plaintext", 1000), *((name, n) for name in ("pipelining", "post") for n in (1, 7, 100_000))],
+    [
+        *(("plaintext", 1000), ("streaming", 1000), ("routes-100", 1000)),
+        *((name, n) for name in ("pipelining", "post") for n in (1, 7, 100_000)),
+    ],
 )
 def test_the_limit_answers_each_request_once(name, size):
     case = CASES[name]
@@ -117,7 +154,7 @@ def test_the_limit_answers_each_request_once(name, size):
         for start in range(0, len(data), size):
             protocol.data_received(data[start : start + size])
     stream = io.BytesIO(transport.written)
-    for _ in range(2 * case.depth):
+    for _ in range(2 * case.depth * len(case.messages(HOST))):
         verify.check(verify.receive_response(stream), case.answer)
     assert stream.read() == b""
     assert transport.written.startswith(serialize_answer(case.answer)[:40])

@@ -123,8 +123,9 @@ def test_lines_of_the_terminal(results):
     )
     assert "None" not in cell_line(make_sample(latency_p99_ms=None))
     lines = [bar_line(verdict) for verdict in judge_all(results)]
-    assert "FAIL         plaintext  httpkit / limit <= 1.80: 1.83 (11.0 / 6.00 µs)" in lines
-    assert "not measured plaintext  httpkit / granian-rsgi <= 0.70" in lines
+    assert "FAIL         plaintext        httpkit / limit <= 1.80: 1.83 (11.0 / 6.00 µs)" in lines
+    assert "not measured plaintext        httpkit / granian-rsgi <= 0.70" in lines
+    assert "not measured connections-2000 httpkit / httpkit in plaintext <= 1.25" in lines
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.823, "0.82"), (9.994, "9.99"), (123.4, "123.4")])

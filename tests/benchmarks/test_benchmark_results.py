@@ -59,6 +59,16 @@ def test_bar_is_met_up_to_its_limit(cpu, passed):
     assert judge(BAR, results).passed is passed
 
 
+def test_bar_between_two_cases_of_one_server():
+    results = make_results({"httpkit": [20, 10]})
+    results.samples += [make_sample("httpkit", "post", number, 24) for number in (1, 2)]
+    verdict = judge(Bar("post", "httpkit", 1.6, "httpkit", "plaintext"), results)
+    assert (verdict.server_cpu_us, verdict.peer_cpu_us) == (24, 15)
+    assert verdict.ratio == Spread(1.6, 1.2, 2.4)
+    assert verdict.passed is True
+    assert judge(Bar("post", "httpkit", 1.6, "httpkit", "json"), results).passed is None
+
+
 def test_bar_without_a_figure_is_neither_met_nor_missed():
     for results in (
         make_results({"httpkit": [10]}),
@@ -73,7 +83,7 @@ def test_every_bar_names_a_case_and_servers_that_are_measured_in_it():
     for bar in BARS:
         assert bar.case in CASES
         assert bar.case in SERVERS[bar.server].only
-        assert bar.case in SERVERS[bar.peer].only
+        assert bar.compared_with in SERVERS[bar.peer].only
 
 
 def test_json_holds_every_round_and_every_bar():

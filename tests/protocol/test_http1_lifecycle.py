@@ -257,7 +257,7 @@ def test_after_half_close_every_pipelined_request_is_answered(parser):
 
 
 def test_half_close_in_a_pipelined_request_is_refused_after_the_answer(parser):
-    for rest in (b"G", GET[:-1], POST, POST + b"h", CHUNKED + b"1\r\nx"):
+    for rest in (b"\r", b"G", GET[:-1], POST, POST + b"h", CHUNKED + b"1\r\nx"):
         driver = started(parser, GET + rest).eof()
         assert len(driver.streams) == 1
         driver.engine.send_response(1, Response("x"))
@@ -269,6 +269,16 @@ def test_half_close_in_a_pipelined_request_is_refused_after_the_answer(parser):
     driver.engine.send_response(1, Response("x"))
     assert driver.feed(b"").streams[1].body == b"hello"
     assert driver.engine.close is Close.OPEN
+
+
+def test_half_close_after_an_empty_line_behind_a_request(parser):
+    """RFC 9112 §2.2: the empty line is no beginning of another request."""
+    for pieces in ([GET + b"\r\n"], [POST + b"hello", b"\r\n"], bytewise(GET + b"\r\n")):
+        driver = started(parser, *pieces).eof()
+        driver.engine.send_response(1, Response("x"))
+        driver.feed(b"")
+        assert [answer.status for answer in driver.answers()] == [200]
+        assert driver.engine.close is Close.NOW
 
 
 def test_half_close_while_requests_wait_for_the_next_turn(parser):

@@ -2,14 +2,15 @@
 
 import asyncio
 import concurrent.futures
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.server.server import Server, serve
+from httpkit.testing.portal import Portal
 from httpkit.transport.loop import new_event_loop
 from httpkit.types import Address
 
@@ -81,48 +82,33 @@ class LiveServer:
         self.loop: asyncio.AbstractEventLoop
         #: What the loop would have logged: nobody handled it.
         self.unhandled: list[dict[str, Any]] = []
-        self._loop_name = loop
-        self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._thread = threading.Thread(target=self._run, name="server")
+        self._portal = Portal(
+            self._serve(), name="server", loop_factory=partial(new_event_loop, loop)
+        )
         self._clients: list[Client] = []
 
     # --- the thread --------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: new_event_loop(self._loop_name)) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
+    @asynccontextmanager
+    async def _serve(self) -> AsyncIterator[None]:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(lambda _, context: self.unhandled.append(context))
-        self._end = asyncio.Event()
-        try:
-            await self.server.start()
-        except BaseException as error:  # noqa: BLE001 - raised in the test
-            self._ready.set_exception(error)
-            return
-        self._ready.set_result(None)
-        await self._end.wait()
+        await self.server.start()
+        yield
         if not self.server.stopping:
             self.server.abort()
         await self.server.stop()
         self.left_behind = asyncio.all_tasks() - {asyncio.current_task()}
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        try:
-            self._ready.result(PATIENCE)
-        except BaseException:
-            self._thread.join(PATIENCE)
-            raise
+        self._portal.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         for client in self._clients:
             client.close()
-        self.loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive(), "the server does not stop"
+        self._portal.begin_close()
+        self._portal.left.result(PATIENCE)
         if kind is None:
             assert not self.unhandled, self.unhandled
             assert not self.left_behind, self.left_behind

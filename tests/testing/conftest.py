@@ -167,6 +167,10 @@ def _add_redirects(app: App) -> None:
     def redirect(request: Request, status: int) -> Response:
         return Response.redirect(request.query.get("to", "/"), status)
 
+    @app.get("/choice/{status:int}")
+    def choice(request: Request, status: int) -> Response:
+        return Response(b"", status, {"location": "/"})
+
     @app.get("/loop")
     def loop(request: Request) -> Response:
         return Response.redirect("/loop")
@@ -185,6 +189,13 @@ def _add_redirects(app: App) -> None:
 
 
 def _add_failures(app: App) -> None:
+    @app.get("/hang")
+    async def hang(request: Request) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            app.state.events.append("hang cancelled")
+
     @app.get("/fail")
     async def fail(request: Request) -> None:
         raise ZeroDivisionError("in the handler")

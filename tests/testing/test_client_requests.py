@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from httpkit import App
-from httpkit.testing import Client, Cookies
+from httpkit.testing import Client
 from httpkit.testing.messages import build_request, resolve_url
 from httpkit.urls import URL
 
@@ -96,6 +96,10 @@ def test_files(client: Client) -> None:
     assert echo["files"]["typed"] == ["b.bin", "image/png", "x"]
     assert echo["files"]["disk"] == ["notes.json", "application/json", "from disk"]
     assert len(echo["files"]) == 5
+    with_fields = {"f": ("a.txt", b"x", None, {"X-A": "1"}), "g": (None, "plain")}
+    body = build_request("POST", URL("http", "x", "/"), files=with_fields).body
+    assert b'filename="a.txt"\r\nContent-Type: text/plain\r\nX-A: 1\r\n\r\nx\r\n' in body
+    assert b'name="g"\r\n\r\nplain\r\n' in body
     assert client.post("/form", files=[("f", b"1")]).json()["files"]["f"][2] == "1"
 
 
@@ -168,6 +172,50 @@ def test_credentials_stay_on_their_host(connect: Connect) -> None:
     assert "authorization" not in dict(other["headers"])
 
 
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("/", True),
+        ("http://testserver:80/", True),
+        ("http://testserver:8080/", False),
+        ("https://testserver/", False),
+        ("//other/", False),
+    ],
+)
+def test_what_authenticates_stays_within_an_origin(
+    connect: Connect, target: str, kept: bool
+) -> None:
+    """RFC 9110 §15.4, RFC 6454 §5."""
+    client = connect(follow_redirects=True)
+    echo = client.get(f"/redirect/302?to={target}", auth=("ada", "ü"), cookies={"a": "1"}).json()
+    headers = dict(echo["headers"])
+    assert headers.get("authorization") == ("Basic YWRhOsO8" if kept else None)  # RFC 7617 §2.1
+    assert headers.get("cookie") == ("a=1" if kept else None)
+
+
+@pytest.mark.parametrize("status", [300, 304, 305])
+def test_other_statuses_are_not_followed(client: Client, status: int) -> None:
+    """RFC 9110 §15.4.1: a choice is the user's; the others redirect to nothing."""
+    response = client.get(f"/choice/{status}", follow_redirects=True)
+    assert (response.status_code, response.is_redirect, response.history) == (status, False, [])
+
+
+def test_a_request_that_takes_too_long(client: Client, app: App) -> None:
+    with pytest.raises(TimeoutError):
+        client.get("/hang", timeout=0.05)
+    assert app.state.events[-1] == "hang cancelled"
+    assert client.get("/numbers").text == "1\n2\n"
+
+
+def test_a_client_that_gives_up(connect: Connect, app: App) -> None:
+    client = connect(timeout=0.05)
+    with pytest.raises(TimeoutError), client.stream("GET", "/hang"):
+        pass
+    assert app.state.events[-1] == "hang cancelled"
+    with client.stream("GET", "/numbers", timeout=None) as response:
+        assert response.read() == b"1\n2\n"
+
+
 def test_endless_redirects(client: Client) -> None:
     with pytest.raises(RuntimeError, match="/loop redirects more than 20 times"):
         client.get("/loop", follow_redirects=True)
@@ -189,8 +237,9 @@ def test_cookies_are_kept(connect: Connect) -> None:
     assert response.history[0].cookies == {"session": "s1", "locked": "1", "deep": "1"}
     assert client.cookies["session"] == "s1"
     assert client.get("/").json()["cookies"] == {"session": "s1"}
-    secure = client.get("https://testserver/").json()["cookies"]
+    secure = client.get("https://testserver/login").json()["cookies"]
     assert secure == {"session": "s1", "locked": "1"}
+    assert client.get("/").json()["cookies"] == {"session": "s1"}
     assert client.get("http://other/").json()["cookies"] == {}
     client.get("/logout")
     assert client.get("/").json()["cookies"] == {}
@@ -205,17 +254,6 @@ def test_cookies_of_the_client_and_of_a_request(connect: Connect) -> None:
     assert client.get("/").json()["cookies"] == {"a": "9"}
     del client.cookies["a"]
     assert client.get("/").json()["cookies"] == {}
-
-
-def test_a_mapping_of_cookies() -> None:
-    cookies = Cookies({"a": "1", "b": "2"})
-    assert dict(cookies) == {"a": "1", "b": "2"}
-    assert len(cookies) == 2
-    assert repr(cookies) == "Cookies({'a': '1', 'b': '2'})"
-    with pytest.raises(KeyError):
-        cookies["c"]
-    with pytest.raises(KeyError):
-        del cookies["c"]
 
 
 def test_what_a_client_shows(app: App) -> None:

@@ -136,13 +136,13 @@ class ReceivingSide(ConnectionState):
             # RFC 9112 §2.2: one empty line before a request line is ignored; a second is refused.
             if len(buffer) - start == 1:
                 self._receive = HEAD
-                return []
+                return self._refuse(RemoteProtocolError(_CUT_OFF)) if self._eof else []
             if buffer[start + 1] == 0x0A:
                 self._looked_at = EMPTY_LINE
                 self._position = start = start + 2
                 if start == len(buffer):
                     self._receive = IDLE
-                    return []
+                    return self._terminate() if self._eof else []
         if self._plain_heads is not None and self._scanned <= start:
             plain = self._plain_heads.match(buffer, start)
             if plain is not None:

@@ -1,0 +1,86 @@
+# ruff: noqa: ARG001  a handler takes the request, whether it needs it or not
+"""The benchmark application in aiohttp, with its router; JSON is encoded with msgspec.
+
+Run by the harness as ``python -m benchmarks.apps.aiohttp_app --port 8000``: aiohttp is a library
+and leaves loop and logging to the program.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+from aiohttp import web
+
+from benchmarks.apps.extras import chunks, resources
+
+encode = msgspec.json.Encoder().encode
+
+
+def json_response(content: Any) -> web.Response:
+    """Return an answer that is encoded by msgspec."""
+    return web.Response(body=encode(content), content_type="application/json")
+
+
+async def index(request: web.Request) -> web.Response:
+    """Answer a constant text."""
+    return web.Response(text="Hello, World!")
+
+
+async def json_(request: web.Request) -> web.Response:
+    """Answer a small object, encoded anew for each request."""
+    return json_response({"message": "Hello, World!"})
+
+
+async def user(request: web.Request) -> web.Response:
+    """Answer the path parameter as an integer."""
+    return json_response({"id": int(request.match_info["id"])})
+
+
+async def length(request: web.Request) -> web.Response:
+    """Read the whole body and answer its length."""
+    return web.Response(text=str(len(await request.read())))
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Answer in chunks, each as it is made."""
+    response = web.StreamResponse(headers={"content-type": "text/plain; charset=utf-8"})
+    with suppress(ConnectionResetError):  # the load ends in the middle of answers
+        await response.prepare(request)
+        async for chunk in chunks():
+            await response.write(chunk)
+        await response.write_eof()
+    return response
+
+
+def make_app() -> web.Application:
+    """Return the application with its routes; HEAD is not asked for."""
+    app = web.Application()
+    app.router.add_get("/", index, allow_head=False)
+    app.router.add_get("/json", json_, allow_head=False)
+    app.router.add_get(r"/users/{id:\d+}", user, allow_head=False)
+    app.router.add_post("/echo", length)
+    app.router.add_get("/stream", stream, allow_head=False)
+    for name in resources():
+        app.router.add_get(rf"/{name}/{{id:\d+}}", user, allow_head=False)
+    return app
+
+
+@click.command()
+@click.option("--port", type=int, required=True)
+def main(port: int) -> None:
+    """Serve on uvloop, without access log."""
+    web.run_app(
+        make_app(),
+        host="127.0.0.1",
+        port=port,
+        loop=uvloop.new_event_loop(),
+        access_log=None,
+        backlog=2048,
+        print=None,
+    )
+
+
+if __name__ == "__main__":
+    main()
