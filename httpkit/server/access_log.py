@@ -1,17 +1,13 @@
 """The access log, off the hot path.
 
-A request leaves an entry here when it ends; entries are formatted in batches, and a thread of its
-own writes them, since a pipe or a disk may block. If it cannot keep up, lines are dropped and
-counted rather than kept without end.
+A request leaves an entry here when it ends; entries are formatted in batches and given to a
+`LogWriter`.
 """
 
 import logging
-import queue
 import re
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from httpkit.protocol.outgoing import NO_CONTENT
+from httpkit.server.log_writer import open_writer
 
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
@@ -29,10 +26,6 @@ __all__ = ["AccessLog", "Entry", "format_combined", "format_common", "format_jso
 
 #: Entries in a batch; a timer flushes earlier.
 _BATCH = 128
-#: Batches that may wait for the writer.
-_MAX_WAITING = 256
-#: Seconds that a writer which cannot go on gets at the end, twice.
-_LAST_WORDS = 1.0
 #: What the log calls an answer that nobody waited for (nginx).
 CLIENT_CLOSED_REQUEST = 499
 
@@ -157,8 +150,6 @@ class AccessLog:
         *,
         close_stream: bool = False,
     ) -> None:
-        self._stream = stream
-        self._close_stream = close_stream
         self._format = _FORMATS[style]
         self._with_headers = style != "common"
         self._clock = clock
@@ -166,10 +157,12 @@ class AccessLog:
         self._entries: list[Entry] = []
         #: From the server's clock to Unix time.
         self._offset = wall() - clock()
-        self._batches: queue.Queue[str | None] = queue.Queue(_MAX_WAITING)
-        self.dropped = 0
-        self._thread = threading.Thread(target=self._write, name="httpkit-access-log", daemon=True)
-        self._thread.start()
+        self._writer = open_writer(stream, close_stream=close_stream)
+
+    @property
+    def dropped(self) -> int:
+        """Lines that could not be written."""
+        return self._writer.dropped
 
     def record(self, exchange: "Exchange") -> None:
         """Note that a request has ended."""
@@ -210,28 +203,11 @@ class AccessLog:
         month = _MONTHS[local.tm_mon - 1]
         stamp = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
         form = self._format
-        text = "".join([form(entry, stamp) for entry in entries])
-        try:
-            self._batches.put_nowait(text)
-        except queue.Full:
-            self.dropped += len(entries)
+        self._writer.write("".join([form(entry, stamp) for entry in entries]))
 
     def close(self) -> None:
-        """Write what is left and end the thread; one that cannot go on is left behind."""
+        """Write what is left, and say how many lines were lost."""
         self.flush()
-        with suppress(queue.Full):
-            self._batches.put(None, timeout=_LAST_WORDS)
-        self._thread.join(_LAST_WORDS)
+        self._writer.close()
         if self.dropped:
             logger.warning("the access log lost %d lines: they could not be written", self.dropped)
-
-    def _write(self) -> None:
-        while (text := self._batches.get()) is not None:
-            try:
-                self._stream.write(text)
-                self._stream.flush()
-            except (OSError, ValueError):  # the pipe's reader is gone, or the file is closed
-                self.dropped += text.count("\n")
-        if self._close_stream:
-            with suppress(OSError):
-                self._stream.close()

@@ -1,8 +1,10 @@
 """The access log: its formats, what cannot be forged, and a writer that cannot keep up."""
 
 import asyncio
+import contextlib
 import io
 import json
+import os
 import re
 import threading
 import time
@@ -21,6 +23,7 @@ from httpkit.server.access_log import (
     format_common,
     format_json,
 )
+from httpkit.server.log_writer import DirectWriter, ThreadWriter, open_writer
 
 from .wire import eventually, make_request
 
@@ -260,7 +263,7 @@ def test_batches(logging) -> None:
     server = start()
     client = server.connect()
     log = server.server.access_log
-    path = Path(log._stream.name)
+    path = Path(log._writer._stream.name)
     client.send(make_request() * (_BATCH - 1))
     for _ in range(_BATCH - 1):
         client.receive()
@@ -363,7 +366,7 @@ def test_dates_do_not_depend_on_the_locale() -> None:
 
 
 def test_lines_are_dropped_and_counted_when_the_writer_is_stuck(monkeypatch, caplog) -> None:
-    monkeypatch.setattr("httpkit.server.access_log._MAX_WAITING", 2)
+    monkeypatch.setattr("httpkit.server.log_writer._MAX_WAITING", 2)
     stream = StuckStream()
     log = make_log(stream)
 
@@ -387,8 +390,8 @@ def test_lines_are_dropped_and_counted_when_the_writer_is_stuck(monkeypatch, cap
 
 
 def test_a_stuck_writer_does_not_hold_up_the_end(monkeypatch) -> None:
-    monkeypatch.setattr("httpkit.server.access_log._LAST_WORDS", 0.01)
-    monkeypatch.setattr("httpkit.server.access_log._MAX_WAITING", 1)
+    monkeypatch.setattr("httpkit.server.log_writer._LAST_WORDS", 0.01)
+    monkeypatch.setattr("httpkit.server.log_writer._MAX_WAITING", 1)
     stream = StuckStream()
     log = make_log(stream, close_stream=True)
     for _ in range(3):
@@ -396,13 +399,13 @@ def test_a_stuck_writer_does_not_hold_up_the_end(monkeypatch) -> None:
         log.flush()
         stream.entered.wait(10)
     log.close()
-    assert log._thread.is_alive()
+    assert log._writer._thread.is_alive()
     assert log.dropped == 1
     stream.released.set()
     # The queue was full, so the writer has not heard of the end: it waits for more, as a daemon.
     eventually(lambda: stream.getvalue().count("\n") == 2, "the last words")
     log.close()
-    assert not log._thread.is_alive()
+    assert not log._writer._thread.is_alive()
     assert stream.closed
 
 
@@ -436,3 +439,46 @@ def test_a_stream_of_somebody_else_stays_open() -> None:
     own = io.StringIO()
     make_log(own, close_stream=True).close()
     assert own.closed
+
+
+# --- which writer --------------------------------------------------------------------------------
+
+
+def test_files_take_their_lines_at_once_and_pipes_do_not(tmp_path) -> None:
+    read, write = os.pipe()
+    with (
+        (tmp_path / "log").open("w") as file,
+        open(os.devnull, "w") as null,
+        open(write, "w") as pipe,
+        open("/dev/zero", "w") as device,
+    ):
+        kinds = {}
+        for name, stream in {"file": file, "null": null, "pipe": pipe, "device": device}.items():
+            writer = open_writer(stream, close_stream=False)
+            kinds[name] = type(writer)
+            writer.close()
+    os.close(read)
+    assert kinds == {
+        "file": DirectWriter,
+        "null": DirectWriter,
+        "pipe": ThreadWriter,
+        "device": ThreadWriter,
+    }
+
+
+def test_a_full_disk_is_counted(caplog) -> None:
+    with open("/dev/full", "w") as full:
+        writer = DirectWriter(full, close_stream=False)
+        writer.write("one\ntwo\n")
+        assert writer.dropped == 2
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_a_pipe_is_written_by_a_thread() -> None:
+    read, write = os.pipe()
+    log = make_log(open(write, "w"), close_stream=True)  # noqa: SIM115 - the log closes it
+    log.record(FakeExchange())
+    log.close()
+    with open(read) as pipe:
+        assert pipe.read().count("\n") == 1
