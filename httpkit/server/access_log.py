@@ -1,7 +1,6 @@
 """The access log, off the hot path.
 
-A request leaves an entry here when it ends; entries are formatted in batches and given to a
-`LogWriter`.
+A request leaves a line here when it ends; lines are given to a `LogWriter` in batches.
 """
 
 import logging
@@ -12,7 +11,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
 import msgspec
-from msgspec.structs import replace
 
 from httpkit.protocol.outgoing import NO_CONTENT
 from httpkit.server.log_writer import open_writer
@@ -22,9 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("httpkit")
 
-__all__ = ["AccessLog", "Entry", "format_combined", "format_common", "format_json"]
+__all__ = ["AccessLog", "Ended", "Entry", "format_combined", "format_common", "format_json"]
 
-#: Entries in a batch; a timer flushes earlier.
+#: Lines in a batch; a timer flushes earlier.
 _BATCH = 128
 #: What the log calls an answer that nobody waited for (nginx).
 CLIENT_CLOSED_REQUEST = 499
@@ -35,14 +33,12 @@ _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 #: Lines repeat their parts; so many different ones are known in their escaped form.
 _MAX_ESCAPED = 512
-
-
 #: The usual times: formatting a float costs as much as half of the line.
 _TENTHS = [f"{tenths / 10:.1f}" for tenths in range(1000)]
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One line of the log, before it is formatted: text and numbers, nothing that lives on.
+class Entry(msgspec.Struct, frozen=True):
+    """One request in the JSON format.
 
     Attributes:
         time: end of the request as a Unix timestamp in seconds.
@@ -67,8 +63,28 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     bytes: int
     ms: float
     id: str
-    referer: str | None = None
-    user_agent: str | None = None
+    referer: str | None
+    user_agent: str | None
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """What the log adds to an exchange that has ended.
+
+    Attributes:
+        time: when, as a Unix timestamp in seconds.
+        stamp: the same in the common log format, as of this second.
+        client: address of the peer.
+        status: of the answer; 499 if the client did not wait for it.
+        size: bytes of the body.
+        ms: how long it took.
+    """
+
+    time: float
+    stamp: str
+    client: str
+    status: int
+    size: int
+    ms: float
 
 
 @lru_cache(_MAX_ESCAPED)
@@ -82,24 +98,15 @@ def escape(text: str) -> str:
     return _UNSAFE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
-def format_common(entry: Entry, stamp: str) -> str:
-    """Apache's common log format, then milliseconds and request id."""
-    return f"{_common_fields(entry, stamp)} {_show_ms(entry.ms)} {entry.id}\n"
+@lru_cache(_MAX_ESCAPED)
+def _escape_client(client: str) -> str:
+    """On a Unix socket the client's name is a path of its choice; it must stay one field."""
+    return escape(client).replace(" ", "\\x20")
 
 
-def format_combined(entry: Entry, stamp: str) -> str:
-    """Apache's combined log format, then milliseconds and request id."""
-    return (
-        f'{_common_fields(entry, stamp)} "{escape(entry.referer or "-")}" '
-        f'"{escape(entry.user_agent or "-")}" {_show_ms(entry.ms)} {entry.id}\n'
-    )
-
-
-def _common_fields(entry: Entry, stamp: str) -> str:
-    return (
-        f"{_escape_client(entry.client)} - - [{stamp}] "
-        f'"{entry.method} {escape(entry.target)} {entry.protocol}" {entry.status} {entry.bytes}'
-    )
+@lru_cache(_MAX_ESCAPED)
+def _escape_target(target: bytes) -> str:
+    return escape(target.decode("latin-1"))
 
 
 def _show_ms(ms: float) -> str:
@@ -108,22 +115,46 @@ def _show_ms(ms: float) -> str:
     return _TENTHS[tenths] if tenths < len(_TENTHS) else f"{ms:.1f}"
 
 
-@lru_cache(_MAX_ESCAPED)
-def _escape_client(client: str) -> str:
-    """On a Unix socket the client's name is a path of its choice; it must stay one field."""
-    return escape(client).replace(" ", "\\x20")
+def format_common(exchange: "Exchange", ended: Ended) -> str:
+    """Apache's common log format, then milliseconds and request id."""
+    request = exchange.request
+    return (
+        f'{_escape_client(ended.client)} - - [{ended.stamp}] "{request.method} '
+        f'{_escape_target(request.target)} HTTP/{request.http_version}" '
+        f"{ended.status} {ended.size} {_show_ms(ended.ms)} {exchange.request_id}\n"
+    )
+
+
+def format_combined(exchange: "Exchange", ended: Ended) -> str:
+    """Apache's combined log format, then milliseconds and request id."""
+    common, ms, name = format_common(exchange, ended).rsplit(" ", 2)
+    headers = exchange.request.headers
+    referer, user_agent = headers.get("referer", "-"), headers.get("user-agent", "-")
+    return f'{common} "{escape(referer)}" "{escape(user_agent)}" {ms} {name}'
+
+
+def format_json(exchange: "Exchange", ended: Ended) -> str:
+    """One JSON object; `time` is a Unix timestamp. JSON escapes whatever needs it."""
+    request = exchange.request
+    entry = Entry(
+        round(ended.time, 3),
+        ended.client,
+        request.method,
+        request.target.decode("latin-1"),
+        f"HTTP/{request.http_version}",
+        ended.status,
+        ended.size,
+        round(ended.ms, 3),
+        exchange.request_id,
+        request.headers.get("referer"),
+        request.headers.get("user-agent"),
+    )
+    return _encode_json(entry).decode() + "\n"
 
 
 _encode_json = msgspec.json.Encoder().encode
 
-
-def format_json(entry: Entry, stamp: str) -> str:  # noqa: ARG001 - same shape as the others
-    """One JSON object; `time` is a Unix timestamp. JSON escapes whatever needs it."""
-    rounded = replace(entry, time=round(entry.time, 3), ms=round(entry.ms, 3))
-    return _encode_json(rounded).decode() + "\n"
-
-
-_FORMATS: dict[str, Callable[[Entry, str], str]] = {
+_FORMATS: dict[str, Callable[["Exchange", Ended], str]] = {
     "common": format_common,
     "combined": format_combined,
     "json": format_json,
@@ -151,12 +182,10 @@ class AccessLog:
         close_stream: bool = False,
     ) -> None:
         self._format = _FORMATS[style]
-        self._with_headers = style != "common"
         self._clock = clock
         self._wall = wall
-        self._entries: list[Entry] = []
-        #: From the server's clock to Unix time.
-        self._offset = wall() - clock()
+        self._lines: list[str] = []
+        self._read_clocks()
         self._writer = open_writer(stream, close_stream=close_stream)
 
     @property
@@ -166,44 +195,42 @@ class AccessLog:
 
     def record(self, exchange: "Exchange") -> None:
         """Note that a request has ended."""
-        entries = self._entries
-        request, response, client = exchange.request, exchange.response, exchange.connection.peer
-        method = request.method
+        response, client = exchange.response, exchange.connection.peer
         status = CLIENT_CLOSED_REQUEST if response is None else response.status
+        no_content = status in NO_CONTENT or exchange.request.method == "HEAD"
         end = self._clock()
-        entry = Entry(
+        ended = Ended(
             end + self._offset,
+            self._stamp,
             client.host if client is not None and client.host else "-",
-            method,
-            request.target.decode("latin-1"),
-            "HTTP/" + request.http_version,
             status,
-            0 if method == "HEAD" or status in NO_CONTENT else exchange.body_sent,
+            0 if no_content else exchange.body_sent,
             (end - exchange.started) * 1000,
-            exchange.request_id,
         )
-        if self._with_headers:
-            headers = request.headers
-            entry = replace(
-                entry, referer=headers.get("referer"), user_agent=headers.get("user-agent")
-            )
-        entries.append(entry)
-        if len(entries) >= _BATCH:
-            self.flush()
+        # Formatted at once: a line is one object to keep, what it is made of would be many.
+        lines = self._lines
+        lines.append(self._format(exchange, ended))
+        if len(lines) >= _BATCH:
+            self._write()
 
     def flush(self) -> None:
-        """Format what has come and hand it to the writer."""
-        entries = self._entries
-        if not entries:
-            return
-        self._entries = []
+        """Hand what has come to the writer; called once a second at least."""
+        self._read_clocks()
+        if self._lines:
+            self._write()
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
+        self._writer.write("".join(lines))
+
+    def _read_clocks(self) -> None:
+        """What time it is, once for all lines of about a second."""
         wall = self._wall()
+        #: From the server's clock to Unix time.
         self._offset = wall - self._clock()
         local = time.localtime(wall)
         month = _MONTHS[local.tm_mon - 1]
-        stamp = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
-        form = self._format
-        self._writer.write("".join([form(entry, stamp) for entry in entries]))
+        self._stamp = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
 
     def close(self) -> None:
         """Write what is left, and say how many lines were lost."""

@@ -9,15 +9,17 @@ import re
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
+from httpkit.request import Request, RequestHead
 from httpkit.response import Response
 from httpkit.server.access_log import (
     _BATCH,
     AccessLog,
-    Entry,
+    Ended,
     escape,
     format_combined,
     format_common,
@@ -27,45 +29,53 @@ from httpkit.server.log_writer import DirectWriter, ThreadWriter, open_writer
 
 from .wire import eventually, make_request
 
-ENTRY = Entry(
-    784111777.25,
-    "192.0.2.1",
-    "GET",
-    "/a?b",
-    "HTTP/1.1",
-    200,
-    5,
-    1.234,
-    "ab-1-1",
-    "http://a/",
-    "curl/8",
-)
 STAMP = "06/Nov/1994:08:49:37 +0000"
+ENDED = Ended(784111777.25, STAMP, "192.0.2.1", 200, 5, 1.234)
+
+
+def exchange(target=b"/a?b", **headers):
+    """What the log asks of an exchange."""
+    fields = tuple((name.replace("_", "-").encode(), v.encode()) for name, v in headers.items())
+    request = Request.of(None, RequestHead("GET", target, b"", fields))
+    return SimpleNamespace(
+        request=request,
+        request_id="ab-1-1",
+        response=Response("Hello"),
+        body_sent=5,
+        started=0.0,
+        connection=SimpleNamespace(peer=None),
+    )
 
 
 # --- formats -------------------------------------------------------------------------------------
 
 
 def test_common() -> None:
-    assert format_common(ENTRY, STAMP) == (
+    assert format_common(exchange(), ENDED) == (
         '192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" 200 5 1.2 ab-1-1\n'
     )
 
 
 def test_combined() -> None:
-    assert format_combined(ENTRY, STAMP) == (
+    assert format_combined(exchange(referer="http://a/", user_agent="curl/8"), ENDED) == (
         '192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] "GET /a?b HTTP/1.1" 200 5 '
         '"http://a/" "curl/8" 1.2 ab-1-1\n'
     )
 
 
 def test_combined_without_headers() -> None:
-    entry = Entry(0, "-", "GET", "/", "HTTP/1.1", 200, 5, 1, "x")
-    assert ' "-" "-" ' in format_combined(entry, STAMP)
+    assert ' 5 "-" "-" 1.2 ab-1-1\n' in format_combined(exchange(), ENDED)
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"), [(0, "0.0"), (0.05, "0.1"), (99.94, "99.9"), (1e5, "100000.0")]
+)
+def test_milliseconds(ms, shown) -> None:
+    assert f" {shown} ab-1-1" in format_common(exchange(), replace(ENDED, ms=ms))
 
 
 def test_json() -> None:
-    line = format_json(ENTRY, STAMP)
+    line = format_json(exchange(referer="http://a/", user_agent="curl/8"), ENDED)
     assert line.endswith("}\n")
     assert json.loads(line) == {
         "time": 784111777.25,
@@ -104,8 +114,7 @@ EVIL = 'a" 200 5\n192.0.2.9 - - [x] "GET /forged HTTP/1.1" 200 5 \x1b[2J\\'
 
 @pytest.mark.parametrize("form", [format_common, format_combined, format_json])
 def test_lines_cannot_be_forged(form) -> None:
-    entry = Entry(0, EVIL, "GET", EVIL, "HTTP/1.1", 200, 5, 1, "x", EVIL, EVIL)
-    line = form(entry, STAMP)
+    line = form(exchange(EVIL.encode(), referer=EVIL, user_agent=EVIL), replace(ENDED, client=EVIL))
     assert line.count("\n") == 1
     assert "\x1b" not in line
     if form is format_json:
@@ -267,9 +276,9 @@ def test_batches(logging) -> None:
     client.send(make_request() * (_BATCH - 1))
     for _ in range(_BATCH - 1):
         client.receive()
-    assert server.call(lambda: len(log._entries)) == _BATCH - 1
+    assert server.call(lambda: len(log._lines)) == _BATCH - 1
     client.get()
-    assert server.call(lambda: len(log._entries)) == 0
+    assert server.call(lambda: len(log._lines)) == 0
     eventually(lambda: len(lines_of(path)) == _BATCH, "the full batch")
     client.get()
     server.call(server.server._tick)
@@ -301,40 +310,18 @@ def test_no_log(live, capsys) -> None:
     assert server.server.access_log is None
 
 
-def test_entries_keep_nothing_alive(logging) -> None:
-    start, _ = logging
+def test_the_date_is_renewed(logging) -> None:
+    """By every scan of the reaper, whether there are lines or not."""
+    start, lines = logging
     server = start()
-    server.connect().get()
     log = server.server.access_log
-    [entry] = server.call(lambda: list(log._entries))
-    assert {type(value) for value in msgspec.structs.astuple(entry)} <= {
-        str,
-        int,
-        float,
-        type(None),
-    }
-    server.call(log.flush)
-    assert server.call(lambda: len(log._entries)) == 0
+    log._wall = lambda: 784111777.0
+    server.call(server.server._tick)
+    server.connect().get()
+    assert "/Nov/1994:" in lines(server)[0]
 
 
 # --- writers that fail ---------------------------------------------------------------------------
-
-
-class FakeExchange:
-    """What the log asks of an exchange."""
-
-    body_sent = 5
-    started = 0.0
-    request_id = "ab-1-1"
-    response = Response("Hello")
-
-    class connection:  # noqa: N801
-        peer = None
-
-    class request:  # noqa: N801
-        method = "GET"
-        target = b"/"
-        http_version = "1.1"
 
 
 class StuckStream(io.StringIO):
@@ -358,7 +345,7 @@ def make_log(stream, **options) -> AccessLog:
 def test_dates_do_not_depend_on_the_locale() -> None:
     stream = io.StringIO()
     log = make_log(stream)
-    log.record(FakeExchange())
+    log.record(exchange())
     log.close()
     zone = time.strftime("%z", time.localtime(784111777))
     local = time.localtime(784111777)
@@ -372,7 +359,7 @@ def test_lines_are_dropped_and_counted_when_the_writer_is_stuck(monkeypatch, cap
 
     def write(lines: int) -> None:
         for _ in range(lines):
-            log.record(FakeExchange())
+            log.record(exchange())
         log.flush()
 
     write(1)
@@ -395,7 +382,7 @@ def test_a_stuck_writer_does_not_hold_up_the_end(monkeypatch) -> None:
     stream = StuckStream()
     log = make_log(stream, close_stream=True)
     for _ in range(3):
-        log.record(FakeExchange())
+        log.record(exchange())
         log.flush()
         stream.entered.wait(10)
     log.close()
@@ -417,7 +404,7 @@ class BrokenStream(io.StringIO):
 def test_a_broken_pipe_is_counted(caplog) -> None:
     log = make_log(BrokenStream())
     for _ in range(3):
-        log.record(FakeExchange())
+        log.record(exchange())
     log.close()
     assert log.dropped == 3
     assert "the access log lost 3 lines" in caplog.text
@@ -427,7 +414,7 @@ def test_a_closed_file_is_counted(tmp_path) -> None:
     stream = (tmp_path / "log").open("w")
     stream.close()
     log = make_log(stream)
-    log.record(FakeExchange())
+    log.record(exchange())
     log.close()
     assert log.dropped == 1
 
@@ -478,7 +465,7 @@ def test_a_full_disk_is_counted(caplog) -> None:
 def test_a_pipe_is_written_by_a_thread() -> None:
     read, write = os.pipe()
     log = make_log(open(write, "w"), close_stream=True)  # noqa: SIM115 - the log closes it
-    log.record(FakeExchange())
+    log.record(exchange())
     log.close()
     with open(read) as pipe:
         assert pipe.read().count("\n") == 1
