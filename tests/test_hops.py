@@ -32,7 +32,7 @@ BUDGETS = {
     "path parameter": (b"GET /users/42 HTTP/1.1\r\nHost: localhost\r\n\r\n", 1, 26),
     "15 headers": (BROWSER, 1, 22),
     "16 pipelined": (GET * 16, 16, 17),
-    "POST 1 KiB": (POST, 1, 31),
+    "POST 1 KiB": (POST, 1, 27),
 }
 
 

@@ -26,7 +26,9 @@ class RequestReceived(msgspec.Struct, eq=False):
     Attributes:
         stream_id: names the request in every later event and call.
         head: method, target, fields; may be shared with other requests.
-        end_stream: no body follows.
+        end_stream: no event of this request follows.
+        content: the whole body, if it came in the same bytes as the head; it is `DataReceived`
+            otherwise.
         upgrade: the protocols offered in `Upgrade`, or `None`.
         content_length: the announced length of the body that follows, or `None`.
     """
@@ -34,6 +36,7 @@ class RequestReceived(msgspec.Struct, eq=False):
     stream_id: int
     head: RequestHead
     end_stream: bool = True
+    content: bytes = b""
     upgrade: bytes | None = None
     content_length: int | None = None
 

@@ -1,11 +1,59 @@
-"""The body of one request on its way from the engine to the handler."""
+"""The body of one request on its way from the engine to the handler.
+
+`WholeBody` for one that came with its head, as most do; `BodyReader` for one that comes in pieces.
+"""
 
 import asyncio
 from collections import deque
 
+import msgspec
+
 from httpkit.errors import ClientDisconnected
 
-__all__ = ["BodyReader"]
+__all__ = ["BodyReader", "WholeBody"]
+
+_ANSWERED = "the body has to be read before the request is answered"
+
+
+class WholeBody(msgspec.Struct, eq=False, gc=False):
+    """A body that is here from the beginning.
+
+    Attributes:
+        data: the body; `None` once it is taken, or will not be.
+        size: in bytes.
+        abandoned: the request was answered before it was taken.
+    """
+
+    data: bytes | None
+    size: int
+    abandoned: bool = False
+
+    #: There is something to take, or nothing will come.
+    waiting = False
+
+    def take_whole(self) -> bytes | None:
+        """The body, if nobody has taken it."""
+        data, self.data = self.data, None
+        return data
+
+    async def read(self) -> bytes:
+        """The body, then `b""`.
+
+        Raises:
+            RuntimeError: the request is answered already.
+        """
+        if self.abandoned:
+            raise RuntimeError(_ANSWERED)
+        return self.take_whole() or b""
+
+    def abandon(self) -> None:
+        """The request is answered: what nobody has taken will not be."""
+        if self.data is not None:
+            self.abandoned = True
+            self.data = None
+
+    def fail(self) -> None:
+        """The client is gone; the body is here all the same."""
 
 
 class BodyReader:
@@ -96,7 +144,7 @@ class BodyReader:
             self.size = max(self.size, self._read)
             return data
         if self.abandoned:
-            raise RuntimeError("the body has to be read before the request is answered")
+            raise RuntimeError(_ANSWERED)
         if self._ended:
             return b""
         raise ClientDisconnected("the client went away before the end of its request")

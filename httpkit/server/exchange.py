@@ -29,7 +29,7 @@ from httpkit.headers import HeaderFields, Headers, RawHeaders
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade
 from httpkit.server.blocking import run_blocking
-from httpkit.server.body_reader import BodyReader
+from httpkit.server.body_reader import BodyReader, WholeBody
 from httpkit.server.send import send_stream
 from httpkit.transport.connection import Connection
 from httpkit.types import Address
@@ -67,7 +67,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     stream_id: int
     started: float
     request: Request = None  # type: ignore[assignment]  # set at once
-    body: BodyReader | None = None
+    body: BodyReader | WholeBody | None = None
     response: Response | None = None
     body_sent: int = 0
     head_sent: bool = False
@@ -257,7 +257,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def receive_data(self, data: bytes, *, end_stream: bool) -> None:
         """A piece of the body, or of the raw stream after an upgrade."""
-        assert self.body is not None
+        assert isinstance(self.body, BodyReader)
         self.body.feed(data, end=end_stream)
 
     def receive_trailers(self, headers: RawHeaders) -> None:

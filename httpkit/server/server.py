@@ -32,7 +32,7 @@ from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser
 from httpkit.request import Request
 from httpkit.semantics.dates import format_http_date
 from httpkit.server.access_log import AccessLog
-from httpkit.server.body_reader import BodyReader
+from httpkit.server.body_reader import BodyReader, WholeBody
 from httpkit.server.config import Config
 from httpkit.server.counters import Counters
 from httpkit.server.exchange import Exchange
@@ -295,7 +295,9 @@ class Server:
             head.scheme or connection.scheme,
             self.max_body,
         )
-        if not event.end_stream:
+        if event.content:
+            exchange.body = WholeBody(event.content, len(event.content))
+        elif not event.end_stream:
             exchange.body = BodyReader(self.loop, event.content_length)
         return exchange
 

@@ -157,7 +157,7 @@ class Driver:
         self.events.append(event)
         if isinstance(event, RequestReceived):
             assert event.stream_id == len(self.streams) + 1
-            stream = Stream(event, ended=event.end_stream)
+            stream = Stream(event, event.content, ended=event.end_stream)
             self.streams.append(stream)
             if self._early or event.end_stream:
                 self._answer(self, stream)

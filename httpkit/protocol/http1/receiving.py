@@ -205,10 +205,13 @@ class ReceivingSide(ConnectionState):
             self._receive = COMPLETE
             self._parser_reads = False
             return [event]
+        event.content_length = length = framing.content_length
+        if length and not self._parser_reads and self._position + length <= len(self._buffer):
+            event.content = self._take_content(length)
+            return [event]
         event.end_stream = False
-        event.content_length = framing.content_length
         self._receive = BODY
-        self._body_left = framing.content_length or 0
+        self._body_left = length or 0
         self._chunks = ChunkGuard(self._limits) if framing.chunked else None
         self._continued = False
         events: list[Event] = [event]
@@ -217,6 +220,18 @@ class ReceivingSide(ConnectionState):
         if self._eof and self._receive is BODY:  # pipelined before the end of input
             events += self._refuse(RemoteProtocolError(_CUT_OFF))
         return events
+
+    def _take_content(self, length: int) -> bytes:
+        """The body of a plain head that came with it: nothing is left to decode or to wait for."""
+        start, end = self._position, self._position + length
+        content = self._buffer[start:end]
+        if end == len(self._buffer):
+            self._drop_input()
+        else:
+            self._position = end
+        self.body_received += length
+        self._receive = COMPLETE
+        return content
 
     def _receive_body(self) -> list[Event]:
         """Find how much of the body is here, let the parser decode it."""
