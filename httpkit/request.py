@@ -85,6 +85,8 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         route: the route that matched, `None` before the router has seen the request; its pattern
             is empty where none matched.
         max_body: the limit for this request's body in bytes, `None` for none.
+        min_body_rate: bytes a second that the body must reach, `None` for any, `...` for what the
+            server says.
     """
 
     _channel: RequestChannel
@@ -95,6 +97,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     max_body: int | None = None
     path_params: Mapping[str, Any] = _NO_PARAMS
     route: MatchedRoute | None = None
+    min_body_rate: int | EllipsisType | None = ...
     # What is parsed on first use.
     _segments: list[str] | EllipsisType | None = ...
     _headers: Headers | None = None

@@ -179,7 +179,7 @@ class _Compiler:
             parameters=bool(names),
             thread=definition.thread,
             middleware=definition.middleware,
-            max_body=definition.max_body,
+            limits=definition.limits,
         )
         route.endpoint = endpoint if self._watch is None else self._watch(endpoint)
         table.add(route, definition.methods, scope)
@@ -212,5 +212,6 @@ def _info(definition: RouteDefinition, route: Route, scope: Scope, name: str | N
         handler=definition.source.name,
         source=definition.source.place,
         middleware=tuple(describe(each).name for each in around),
-        max_body=definition.max_body,
+        max_body=definition.limits.max_body,
+        min_body_rate=definition.limits.min_body_rate,
     )

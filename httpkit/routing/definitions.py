@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from httpkit.request import Request
 from httpkit.routing.converters import Converter
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from httpkit.routing.router import Router
 
 __all__ = [
+    "SERVERS_LIMITS",
+    "BodyLimit",
+    "BodyLimits",
     "Definitions",
     "ExceptionHandler",
     "HostDefinition",
@@ -33,12 +36,32 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 ExceptionHandler = Callable[[Request, Any], Awaitable[Any] | Any]
 
 
+#: A number, `None` for no limit, `...` for the server's.
+BodyLimit = int | EllipsisType | None
+
+
+class BodyLimits(NamedTuple):
+    """What a route says about the bodies of its requests.
+
+    Attributes:
+        max_body: bytes.
+        min_body_rate: bytes a second, after the grace.
+    """
+
+    max_body: BodyLimit = ...
+    min_body_rate: BodyLimit = ...
+
+
+#: Those of a route that says nothing.
+SERVERS_LIMITS = BodyLimits()
+
+
 @dataclass(slots=True, frozen=True)
 class RouteDefinition:
     """One call of `Router.route`.
 
     Attributes:
-        max_body: bytes, `None` for no limit, `...` for the server's.
+        limits: of the bodies of its requests.
         thread: run the handler in the thread pool.
     """
 
@@ -48,7 +71,7 @@ class RouteDefinition:
     source: Source
     name: str | None
     middleware: tuple[Middleware, ...]
-    max_body: int | EllipsisType | None
+    limits: BodyLimits
     thread: bool
 
 

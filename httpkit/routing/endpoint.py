@@ -13,7 +13,7 @@ Built by `compile.py` when the app is frozen, once for each route.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable
 from types import EllipsisType
 from typing import Any
 
@@ -21,7 +21,9 @@ from httpkit.body import UnopenedFile
 from httpkit.middleware import Layer, Responder, compose
 from httpkit.request import Request
 from httpkit.response import Response, open_file, to_response
+from httpkit.routing.definitions import SERVERS_LIMITS, BodyLimits
 from httpkit.routing.handlers import is_asynchronous
+from httpkit.stepping import Rest
 from httpkit.threads import ThreadPool
 from httpkit.types import Handler, Next
 
@@ -37,7 +39,7 @@ def build_endpoint(
     threads: ThreadPool | None,
     layers: list[Layer],
     respond: Responder,
-    max_body: int | EllipsisType | None,
+    limits: BodyLimits,
 ) -> Endpoint:
     """Compose a handler with everything around it.
 
@@ -47,7 +49,7 @@ def build_endpoint(
         threads: the pool for the handler, or `None` to run it on the loop.
         layers: middleware, the outermost first.
         respond: answers the handler's exceptions; with no layers it must answer all of them.
-        max_body: set on the request before anything else sees it, unless it is `...`.
+        limits: set on the request before anything else sees it.
     """
     call = _with_parameters(handler) if parameters else handler
     endpoint: Endpoint
@@ -60,9 +62,7 @@ def build_endpoint(
         if threads is not None:
             call = _in_thread(threads, call)
         endpoint = compose(layers, _asynchronous(call, respond))
-    if not isinstance(max_body, EllipsisType):
-        endpoint = _with_max_body(endpoint, max_body)
-    return endpoint
+    return endpoint if limits == SERVERS_LIMITS else _with_limits(endpoint, limits)
 
 
 def _stepping(handler: Handler, respond: Responder, *, parameters: bool) -> Endpoint:
@@ -77,7 +77,7 @@ def _stepping(handler: Handler, respond: Responder, *, parameters: bool) -> Endp
         except Exception as error:  # noqa: BLE001 - answered, whatever it is
             return _answer(respond, request, error)
         else:
-            return _go_on(_Rest(coroutine, waits_for), respond, request)
+            return _go_on(Rest(coroutine, waits_for), respond, request)
         try:
             response = to_response(value)
         except Exception as error:  # noqa: BLE001 - answered, whatever it is
@@ -89,7 +89,7 @@ def _stepping(handler: Handler, respond: Responder, *, parameters: bool) -> Endp
     return endpoint
 
 
-async def _go_on(rest: "_Rest", respond: Responder, request: Request) -> Response:
+async def _go_on(rest: Rest, respond: Responder, request: Request) -> Response:
     try:
         response = to_response(await rest)
         return response if type(response.body) is not UnopenedFile else await _open(response)
@@ -106,33 +106,6 @@ def _answer(
     if answer is None:
         raise error
     return answer
-
-
-class _Rest(Awaitable[Any]):
-    """Awaits a coroutine that has taken its first step and waits for something."""
-
-    __slots__ = ("_coroutine", "_waits_for")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        coroutine = self._coroutine
-        waits_for, self._waits_for = self._waits_for, None
-        try:
-            while True:
-                try:
-                    value = yield waits_for
-                except GeneratorExit:
-                    coroutine.close()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - cancellation goes in as it came
-                    waits_for = coroutine.throw(error)
-                else:
-                    waits_for = coroutine.send(value)
-        except StopIteration as stop:
-            return stop.value
 
 
 def _asynchronous(call: Handler, respond: Responder) -> Next:
@@ -206,9 +179,13 @@ def _awaitable(endpoint: Endpoint) -> Next:
     return following
 
 
-def _with_max_body(endpoint: Endpoint, max_body: int | None) -> Endpoint:
+def _with_limits(endpoint: Endpoint, limits: BodyLimits) -> Endpoint:
+    max_body, min_body_rate = limits
+
     def limited(request: Request) -> Response | Awaitable[Response]:
-        request.max_body = max_body
+        if not isinstance(max_body, EllipsisType):
+            request.max_body = max_body
+        request.min_body_rate = min_body_rate
         return endpoint(request)
 
     return limited

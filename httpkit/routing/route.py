@@ -34,6 +34,7 @@ class RouteInfo(NamedTuple):
         source: `file:line` of the handler.
         middleware: qualified names, the outermost first.
         max_body: bytes, `None` for no limit, `...` for the server's.
+        min_body_rate: bytes a second, likewise.
     """
 
     methods: tuple[str, ...]
@@ -44,6 +45,7 @@ class RouteInfo(NamedTuple):
     source: str
     middleware: tuple[str, ...]
     max_body: int | EllipsisType | None
+    min_body_rate: int | EllipsisType | None
 
 
 class Names:

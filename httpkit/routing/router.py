@@ -8,12 +8,14 @@ answers no request itself. `httpkit.App` is the outermost router.
 import inspect
 from collections.abc import Callable, Iterable
 from os import PathLike
-from types import EllipsisType
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from httpkit.errors import ConfigurationError
 from httpkit.routing.converters import BUILT_IN, Converter
 from httpkit.routing.definitions import (
+    SERVERS_LIMITS,
+    BodyLimit,
+    BodyLimits,
     Definitions,
     ExceptionHandler,
     Inclusion,
@@ -44,7 +46,8 @@ class RouteOptions(TypedDict, total=False):
 
     name: str | None
     middleware: Iterable[Middleware]
-    max_body: int | EllipsisType | None
+    max_body: BodyLimit
+    min_body_rate: BodyLimit
     thread: bool
 
 
@@ -87,7 +90,8 @@ class Router:
         *,
         name: str | None = None,
         middleware: Iterable[Middleware] = (),
-        max_body: int | EllipsisType | None = ...,
+        max_body: BodyLimit = ...,
+        min_body_rate: BodyLimit = ...,
         thread: bool = False,
     ) -> Callable[[H], H]:
         """Decorate a handler: `handler(request, **parameters)` answers `pattern`.
@@ -104,6 +108,8 @@ class Router:
             middleware: for this route only, inside that of the router.
             max_body: limit for the request body in bytes, `None` for none; by default the
                 server's limit holds.
+            min_body_rate: bytes a second that the request body must reach on average after the
+                server's grace, `None` for any; by default the server's limit holds.
             thread: run a `def` handler in a thread.
 
         Raises:
@@ -115,14 +121,14 @@ class Router:
         wrappers = tuple(middleware)
         for each in wrappers:
             check_middleware(each)
-        if max_body is not None and max_body is not ... and max_body < 0:
-            raise ConfigurationError(f"max_body of {pattern!r} is {max_body}: give bytes or None")
+        limits = BodyLimits(max_body, min_body_rate)
+        _check_limits(pattern, limits)
 
         def register(handler: H) -> H:
             self._check_open()
             _check_handler(pattern, handler, thread=thread)
             definition = RouteDefinition(
-                pattern, checked, handler, describe(handler), name, wrappers, max_body, thread
+                pattern, checked, handler, describe(handler), name, wrappers, limits, thread
             )
             self.definitions.routes.append(definition)
             return handler
@@ -227,7 +233,9 @@ class Router:
         source = Source(f"{StaticFiles.__module__}.{StaticFiles.__name__}", handler.directory, 0)
         router = Router()
         router.definitions.routes.append(
-            RouteDefinition("/{path:path}", ("GET",), handler, source, name, (), ..., thread=True)
+            RouteDefinition(
+                "/{path:path}", ("GET",), handler, source, name, (), SERVERS_LIMITS, thread=True
+            )
         )
         self.mount(prefix, router)
 
@@ -362,3 +370,12 @@ def _check_handler(pattern: str, handler: object, *, thread: bool) -> None:
         raise ConfigurationError(
             f"{describe(handler)} is async and runs on the event loop: remove thread=True or async"
         )
+
+
+def _check_limits(pattern: str, limits: BodyLimits) -> None:
+    """At least 0 bytes, at least 1 byte a second."""
+    for (name, value), (unit, least) in zip(
+        limits._asdict().items(), (("bytes", 0), ("bytes a second", 1)), strict=True
+    ):
+        if value is not None and value is not ... and value < least:
+            raise ConfigurationError(f"{name} of {pattern!r} is {value}: give {unit} or None")

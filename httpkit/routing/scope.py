@@ -6,7 +6,6 @@ Made and used by `compile.py`.
 """
 
 from collections.abc import Awaitable, Iterable
-from types import EllipsisType
 from typing import TYPE_CHECKING
 
 from httpkit.error_handlers import ErrorHandlers
@@ -14,7 +13,7 @@ from httpkit.middleware import Layer, Responder
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.routing.converters import BUILT_IN, Converter
-from httpkit.routing.definitions import Definitions
+from httpkit.routing.definitions import SERVERS_LIMITS, BodyLimits, Definitions
 from httpkit.routing.endpoint import Endpoint, build_endpoint
 from httpkit.routing.route import answer_unmatched
 from httpkit.types import Handler, Middleware
@@ -102,7 +101,7 @@ class Scope:
         parameters: bool = False,
         thread: bool = False,
         middleware: Iterable[Middleware] = (),
-        max_body: int | EllipsisType | None = ...,
+        limits: BodyLimits = SERVERS_LIMITS,
     ) -> Endpoint:
         """Compose a handler of this scope with everything around it."""
         wrappers = [*self.middleware, *((each, self.errors) for each in middleware)]
@@ -119,7 +118,7 @@ class Scope:
             threads=self.app.threads if thread else None,
             layers=layers,
             respond=respond,
-            max_body=max_body,
+            limits=limits,
         )
 
     def seal(self) -> "Scope":

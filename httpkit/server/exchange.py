@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Iterable
 from contextvars import Context, copy_context
 from functools import partial
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -295,6 +296,11 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             self._timed_out = True
             logger.warning("request %s took longer than %g s, cancelled", self.request_id, timeout)
             self._task.cancel("request_timeout")
+
+    def min_body_rate(self, default: int | None) -> int | None:
+        """What the route says, else the server."""
+        rate = self.request.min_body_rate
+        return default if isinstance(rate, EllipsisType) else rate
 
     # --- called by send_stream ---------------------------------------------------------------
 

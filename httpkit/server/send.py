@@ -1,16 +1,16 @@
 """Sending answers that are not one piece of bytes: streams, files, trailers, upgrades."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING
 
 from httpkit.body import FileBody, UnopenedFile
-from httpkit.errors import ClientDisconnected
+from httpkit.errors import ClientDisconnected, LocalProtocolError
 from httpkit.headers import encode_fields
 from httpkit.protocol.outgoing import has_no_body
 from httpkit.response import Response, Upgrade, open_file
 from httpkit.server.blocking import run_blocking
 from httpkit.server.body_reader import BodyReader
+from httpkit.stepping import Rest
 
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
@@ -39,17 +39,16 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
     body = response.body
     assert not isinstance(body, UnopenedFile)
     try:
-        engine.send_headers(stream_id, response, _length(body))
-        exchange.head_sent = True
-        if not has_no_body(exchange.request.method, response.status):
+        if has_no_body(exchange.request.method, response.status):
+            _send_head(exchange, response, _length(body))
+        elif isinstance(body, bytes | FileBody):
+            _send_head(exchange, response, _length(body))
             if isinstance(body, bytes):
                 await exchange.send(body)
-            elif isinstance(body, FileBody):
-                await _send_file(exchange, body)
             else:
-                # The head waits for the first chunk, but no longer than until the loop turns.
-                asyncio.get_running_loop().call_soon(connection.flush)
-                await _send_chunks(exchange, body)
+                await _send_file(exchange, body)
+        else:
+            await _send_chunks(exchange, response, body)
     finally:
         if isinstance(body, FileBody):
             body.close()
@@ -63,15 +62,49 @@ def _length(body: bytes | FileBody | AsyncIterable[bytes | str]) -> int | None:
     return body.length if isinstance(body, FileBody) else None
 
 
-async def _send_chunks(exchange: "Exchange", body: AsyncIterable[bytes | str]) -> None:
+def _send_head(exchange: "Exchange", response: Response, length: int | None) -> None:
+    exchange.connection.engine.send_headers(exchange.stream_id, response, length)
+    exchange.head_sent = True
+
+
+async def _send_chunks(
+    exchange: "Exchange", response: Response, body: AsyncIterable[bytes | str]
+) -> None:
+    """Write the head with the first chunk, or alone if that has to be waited for.
+
+    So a stream that fails at once is answered by an error rather than cut short.
+    """
     iterator = aiter(body)
+    steps = iterator.__anext__().__await__()
     try:
+        try:
+            waits_for = next(steps)
+        except StopIteration as stop:
+            _send_head(exchange, response, None)
+            await _send_chunk(exchange, stop.value)
+        except StopAsyncIteration:
+            _send_head(exchange, response, None)
+            return
+        else:
+            try:
+                _send_head(exchange, response, None)
+            except LocalProtocolError as error:
+                steps.throw(error)  # it has begun, so it has to end
+                raise
+            exchange.connection.flush()
+            await _send_chunk(exchange, await Rest(steps, waits_for))
         async for chunk in iterator:
-            await exchange.send(chunk if type(chunk) is bytes else _encode_chunk(chunk))
+            await _send_chunk(exchange, chunk)
+    except StopAsyncIteration:
+        pass  # the first chunk was waited for in vain
     finally:
         # An abandoned generator must not linger, with what it holds, until it is collected.
         if isinstance(iterator, AsyncGenerator):
             await iterator.aclose()
+
+
+async def _send_chunk(exchange: "Exchange", chunk: bytes | str) -> None:
+    await exchange.send(chunk if type(chunk) is bytes else _encode_chunk(chunk))
 
 
 def _encode_chunk(chunk: bytes | str) -> bytes:

@@ -60,6 +60,9 @@ class Stream(Protocol):
     def check_deadline(self, now: float, timeout: float) -> None:
         """The reaper passes by; `timeout` is what a request may take in seconds."""
 
+    def min_body_rate(self, default: int | None) -> int | None:
+        """Bytes a second that its body must reach, `None` for any."""
+
 
 class ConnectionOwner(Protocol):
     """The server, as a connection sees it."""
@@ -326,7 +329,11 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         engine = self.engine
-        if self._deadline.passed(engine, taken, now, limits):
+        rate = limits.min_body_rate
+        stream = self.streams.get(engine.last_stream_id)
+        if stream is not None:
+            rate = stream.min_body_rate(rate)
+        if self._deadline.passed(engine, taken, now, limits, rate):
             self._dispatch(engine.receive_timeout())
             self.flush()
             return

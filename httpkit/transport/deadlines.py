@@ -31,10 +31,13 @@ class DeadlineWatch:
         self._taken = -1
         self._taken_since = 0.0
 
-    def passed(self, engine: Engine, taken: int, now: float, limits: Limits) -> bool:
+    def passed(
+        self, engine: Engine, taken: int, now: float, limits: Limits, rate: int | None
+    ) -> bool:
         """Whether the deadline that applies now has passed.
 
-        `taken` is how many bytes the socket has accepted since the connection began.
+        `taken` is how many bytes the socket has accepted since the connection began, `rate` how
+        many bytes a second a body must reach, `None` for any.
         """
         kind = engine.deadline_kind
         # Nobody is idle, gone or through with the answer while bytes flow.
@@ -49,10 +52,10 @@ class DeadlineWatch:
             return False
         waited = now - self._since
         if kind is Deadline.BODY:
-            if limits.min_body_rate is None:
+            if rate is None:
                 return False
             received = engine.body_received - self._body_base
-            return waited > limits.body_grace + received / limits.min_body_rate
+            return waited > limits.body_grace + received / rate
         return waited > _allowed(kind, limits)
 
     def write_stalled(self, waiting: int, taken: int, now: float, limits: Limits) -> bool:

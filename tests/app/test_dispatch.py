@@ -198,23 +198,24 @@ def test_options_of_nothing_is_404():
     assert ask(app_of("/a"), "OPTIONS", "/b").status == 404
 
 
-def test_the_body_limit_of_a_route_is_set_before_anything_runs():
+def test_the_body_limits_of_a_route_are_set_before_anything_runs():
     seen = []
 
     async def middleware(request, next):
-        seen.append(request.max_body)
+        seen.append((request.max_body, request.min_body_rate))
         return await next(request)
 
     app = App(middleware=[middleware])
     app.get("/own", max_body=10)(show)
-    app.get("/none", max_body=None)(show)
+    app.get("/none", max_body=None, min_body_rate=None)(show)
+    app.get("/slow", min_body_rate=7)(show)
     app.get("/default")(show)
     app.on_freeze()
-    for target in ("/own", "/none", "/default"):
+    for target in ("/own", "/none", "/slow", "/default"):
         request = make_request("GET", target)
         request.max_body = 99
         ask_with(app, request)
-    assert seen == [10, None, 99]
+    assert seen == [(10, ...), (None, None), (99, 7), (99, ...)]
 
 
 # --- slashes -------------------------------------------------------------------------------------

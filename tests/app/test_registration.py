@@ -46,7 +46,8 @@ def place(function):
         (("/",), {"methods": ["BREW"]}, "see httpkit.status.METHODS"),
         (("/",), {"methods": [b"GET"]}, "see httpkit.status.METHODS"),
         (("/",), {"methods": ["CONNECT"]}, "CONNECT cannot be routed"),
-        (("/",), {"max_body": -1}, "give bytes or None"),
+        (("/",), {"max_body": -1}, "max_body of '/' is -1: give bytes or None"),
+        (("/",), {"min_body_rate": 0}, "min_body_rate of '/' is 0: give bytes a second or None"),
         (("/",), {"middleware": [len]}, r"must take \(request, next\)"),
     ],
 )
@@ -406,6 +407,7 @@ def test_routes_lists_everything():
     assert home.middleware == (f"{__name__}.outer",)
     assert item.methods == ("PUT", "PATCH")
     assert (item.pattern, item.name, item.max_body) == ("/v1/api/{id:int}", "v1:item", 5)
+    assert (home.min_body_rate, item.min_body_rate) == (..., ...)
     assert item.middleware == (f"{__name__}.outer", f"{__name__}.Layer", f"{__name__}.outer")
     assert (about.host, about.pattern, about.name) == ("*.example.com", "/about", None)
 

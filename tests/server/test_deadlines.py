@@ -164,6 +164,30 @@ def test_the_rate_may_be_switched_off(live) -> None:
     assert client.receive().body == b"3"
 
 
+def test_a_request_may_have_a_rate_of_its_own(live) -> None:
+    """As routes set it: the server's holds until somebody says otherwise."""
+
+    async def handler(request):
+        request.min_body_rate = {"/slow": 10, "/any": None}.get(request.path, ...)
+        return Response(b"%d" % len(await request.body()))
+
+    server = live(handler, body_grace=5, min_body_rate=240)
+    connections = {}
+    for path in ("/", "/slow", "/any"):
+        client = connections[path] = server.connect()
+        client.request(path, "Content-Length: 30", method="POST")
+        server.until(lambda n=len(connections): len(server.requests) == n)
+        client.send(b"a" * 20)
+    server.until(lambda: sum(c.engine.body_received for c in server.server._connections) == 60)
+    server.pass_time(5.5)
+    assert connections["/"].receive().status == 408
+    server.pass_time(2)
+    assert connections["/slow"].receive().status == 408
+    server.pass_time(1000)
+    connections["/any"].send(b"a" * 10)
+    assert connections["/any"].receive().body == b"30"
+
+
 def test_a_client_that_waits_for_continue_is_not_late(live) -> None:
     async def handler(request):
         await released.wait()

@@ -464,6 +464,82 @@ def test_a_stream_of_another_length_than_announced(live, caplog, body, message) 
     assert message in caplog.text
 
 
+async def failing_at_once():
+    raise ValueError("broken stream")
+    yield b""
+
+
+async def failing_after_a_while():
+    await asyncio.sleep(0)
+    raise ValueError("broken stream")
+    yield b""
+
+
+class FailingIterator:
+    """Not a generator: it has no `aclose`, and its step is a plain iterator."""
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        raise ValueError("broken stream")
+
+
+@pytest.mark.parametrize("make", [failing_at_once, FailingIterator])
+def test_a_stream_that_breaks_before_its_first_chunk_is_500(live, caplog, make) -> None:
+    client = live(lambda request: Response(make())).connect()
+    answer = client.get()
+    assert (answer.status, answer.closes) == (500, False)
+    assert "broken stream" in caplog.text
+    assert client.get().status == 500
+
+
+def test_the_head_does_not_wait_for_the_first_chunk(live, caplog) -> None:
+    client = live(lambda request: Response(failing_after_a_while())).connect()
+    client.request()
+    assert b" 200 OK\r\n" in client.receive_until(b"\r\n\r\n")
+    client.expect_end()
+    assert "broken stream" in caplog.text
+
+
+async def nothing():
+    return
+    yield b""
+
+
+async def nothing_after_a_while():
+    await asyncio.sleep(0)
+    return
+    yield b""
+
+
+@pytest.mark.parametrize("make", [nothing, nothing_after_a_while])
+def test_a_stream_without_a_chunk(live, make) -> None:
+    client = live(lambda request: Response(make())).connect()
+    for _ in range(2):
+        answer = client.get()
+        assert (answer.status, answer.body) == (200, b"")
+
+
+def test_a_stream_that_waits_is_ended_if_its_head_is_refused(live, caplog) -> None:
+    async def body():
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            ended.append(True)
+
+    def handler(request):
+        response = Response(body())
+        response.raw_headers = [(b"x", b"a\nb")]
+        return response
+
+    ended: list[bool] = []
+    server = live(handler)
+    assert server.connect().get().status == 500
+    assert ended == [True]
+
+
 @pytest.mark.parametrize("chunk", [5, None, object()])
 def test_a_chunk_that_is_no_bytes(live, caplog, chunk) -> None:
     async def stream():

@@ -36,35 +36,37 @@ LIMITS = Limits(
 )
 def test_each_wait_has_its_limit(kind, seconds) -> None:
     engine, watch = Engine(kind), DeadlineWatch()
-    assert not watch.passed(engine, 0, 100.0, LIMITS)
-    assert not watch.passed(engine, 0, 100.0 + seconds, LIMITS)
-    assert watch.passed(engine, 0, 100.1 + seconds, LIMITS)
+    assert not watch.passed(engine, 0, 100.0, LIMITS, LIMITS.min_body_rate)
+    assert not watch.passed(engine, 0, 100.0 + seconds, LIMITS, LIMITS.min_body_rate)
+    assert watch.passed(engine, 0, 100.1 + seconds, LIMITS, LIMITS.min_body_rate)
 
 
 def test_waiting_for_nothing_has_none() -> None:
     engine, watch = Engine(Deadline.NONE), DeadlineWatch()
-    assert not watch.passed(engine, 0, 0.0, LIMITS)
-    assert not watch.passed(engine, 0, 1e9, LIMITS)
+    assert not watch.passed(engine, 0, 0.0, LIMITS, LIMITS.min_body_rate)
+    assert not watch.passed(engine, 0, 1e9, LIMITS, LIMITS.min_body_rate)
 
 
 def test_another_wait_begins_anew() -> None:
     engine, watch = Engine(Deadline.HEAD), DeadlineWatch()
-    watch.passed(engine, 0, 0.0, LIMITS)
+    watch.passed(engine, 0, 0.0, LIMITS, LIMITS.min_body_rate)
     engine.deadline_kind = Deadline.IDLE
-    assert not watch.passed(engine, 0, 9.0, LIMITS)
+    assert not watch.passed(engine, 0, 9.0, LIMITS, LIMITS.min_body_rate)
     engine.deadline_kind = Deadline.HEAD
-    assert not watch.passed(engine, 0, 18.0, LIMITS)
+    assert not watch.passed(engine, 0, 18.0, LIMITS, LIMITS.min_body_rate)
     engine.last_stream_id = 2  # the head of another request
-    assert not watch.passed(engine, 0, 27.0, LIMITS)
-    assert not watch.passed(engine, 0, 36.0, LIMITS)
-    assert watch.passed(engine, 0, 38.0, LIMITS)
+    assert not watch.passed(engine, 0, 27.0, LIMITS, LIMITS.min_body_rate)
+    assert not watch.passed(engine, 0, 36.0, LIMITS, LIMITS.min_body_rate)
+    assert watch.passed(engine, 0, 38.0, LIMITS, LIMITS.min_body_rate)
 
 
 @pytest.mark.parametrize("kind", list(Deadline))
 def test_bytes_that_flow_extend_some_waits(kind) -> None:
     engine, watch = Engine(kind), DeadlineWatch()
     limits = Limits(**dict.fromkeys(("header_timeout", "keep_alive_timeout", "body_grace"), 10))
-    late = [watch.passed(engine, taken, taken * 9.0, limits) for taken in range(9)]
+    late = [
+        watch.passed(engine, taken, taken * 9.0, limits, limits.min_body_rate) for taken in range(9)
+    ]
     extended = kind in (Deadline.NONE, Deadline.IDLE, Deadline.HALF_CLOSED, Deadline.LINGER)
     assert any(late) is not extended
 
@@ -73,19 +75,19 @@ def test_the_rate_of_a_body() -> None:
     engine, watch = Engine(Deadline.BODY), DeadlineWatch()
     limits = Limits(body_grace=5, min_body_rate=100)
     engine.body_received = 1_000_000  # of requests before
-    assert not watch.passed(engine, 0, 0.0, limits)
-    assert not watch.passed(engine, 0, 5.0, limits)
-    assert watch.passed(engine, 0, 5.1, limits)
+    assert not watch.passed(engine, 0, 0.0, limits, limits.min_body_rate)
+    assert not watch.passed(engine, 0, 5.0, limits, limits.min_body_rate)
+    assert watch.passed(engine, 0, 5.1, limits, limits.min_body_rate)
     engine.body_received += 200
-    assert not watch.passed(engine, 0, 7.0, limits)
-    assert watch.passed(engine, 0, 7.1, limits)
+    assert not watch.passed(engine, 0, 7.0, limits, limits.min_body_rate)
+    assert watch.passed(engine, 0, 7.1, limits, limits.min_body_rate)
 
 
 def test_no_rate() -> None:
     engine, watch = Engine(Deadline.BODY), DeadlineWatch()
     limits = Limits(min_body_rate=None)
-    assert not watch.passed(engine, 0, 0.0, limits)
-    assert not watch.passed(engine, 0, 1e6, limits)
+    assert not watch.passed(engine, 0, 0.0, limits, limits.min_body_rate)
+    assert not watch.passed(engine, 0, 1e6, limits, limits.min_body_rate)
 
 
 def test_stalled_writing() -> None:
