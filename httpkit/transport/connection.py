@@ -307,7 +307,10 @@ class Connection(asyncio.Protocol):
             # answer before the peer has read it.
             if not self._lingering and not self.transport.is_closing():
                 self._lingering = True
-                self.transport.write_eof()
+                try:
+                    self.transport.write_eof()
+                except OSError:  # the peer has reset it, which asyncio will notice in a moment
+                    self.transport.abort()
                 self._update_reading()
         elif how is Close.ABORT:
             raw = self.transport.get_extra_info("socket")

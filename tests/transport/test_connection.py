@@ -4,6 +4,7 @@ Everything that a socket can show stands in tests/server.
 """
 
 import asyncio
+import errno
 from typing import Any
 
 import pytest
@@ -381,6 +382,19 @@ def test_lingering_on_a_transport_that_cannot_half_close() -> None:
     world.engine.close = Close.LINGER
     world.connection.flush()
     assert world.transport.calls == ["close"]
+
+
+def test_lingering_on_a_connection_that_was_just_reset(monkeypatch) -> None:
+    """asyncio calls `shutdown` at once, before it has read of the reset."""
+
+    def write_eof() -> None:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    world = World()
+    monkeypatch.setattr(world.transport, "write_eof", write_eof)
+    world.engine.close = Close.LINGER
+    world.connection.flush()
+    assert world.transport.calls == ["abort"]
 
 
 def test_lingering_reads_on() -> None:
