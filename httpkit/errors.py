@@ -33,6 +33,7 @@ __all__ = [
     "RemoteProtocolError",
     "RequestTimeout",
     "TargetTooLong",
+    "UnsupportedProtocol",
     "UnsupportedTransferCoding",
     "UnsupportedVersion",
 ]
@@ -118,6 +119,12 @@ class MethodNotImplemented(RemoteProtocolError):
 
 class UnsupportedTransferCoding(RemoteProtocolError):
     """A transfer coding other than chunked (RFC 9112 §6.1)."""
+
+    status = 501
+
+
+class UnsupportedProtocol(RemoteProtocolError):
+    """An extended CONNECT for a protocol that is not spoken here (RFC 9220 §3)."""
 
     status = 501
 

@@ -104,6 +104,22 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """After a refusal the socket is read on for so long, so that the peer can read the answer
     before a reset destroys it (RFC 9112 §9.6; nginx: lingering_timeout 5)."""
 
+    # --- HTTP/2 ------------------------------------------------------------------------------
+    max_concurrent_streams: Count = 100
+    """Streams of one connection whose requests are not answered yet, their handlers included; one
+    more is refused with REFUSED_STREAM (RFC 9113 §6.5.2 advises no less than 100)."""
+
+    connection_window: Annotated[int, Meta(ge=65_535, le=2**31 - 1)] = 1_048_576
+    """Body bytes of all streams of one connection that wait for their handlers; `body_buffer` is
+    what one stream may have (Go: 1 MiB)."""
+
+    ping_interval: Seconds | None = 30.0
+    """A peer that has requests running and is silent for so long is sent a PING (grpc: off; Envoy:
+    configurable). It notices what is gone without a reset."""
+
+    ping_timeout: Seconds = 20.0
+    """How long the answer to a PING may take before the connection is reset (gRPC: 20)."""
+
     # --- shutdown ----------------------------------------------------------------------------
     shutdown_timeout: Seconds = 30.0
     """What running requests get on a graceful stop before they are cancelled (gunicorn: 30)."""

@@ -4,6 +4,7 @@ A request holds raw wire values and a `RequestChannel`, the server's side of it;
 event loop is a method of that channel.
 """
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -24,6 +25,7 @@ __all__ = ["Request", "RequestHead", "State"]
 T = TypeVar("T")
 
 _FORM_LIMITS = FormLimits()
+_PUSHED = re.compile(rb"/[\x21\x22\x24-\x7e]*+")
 #: Shared by all requests without any.
 _NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
@@ -297,6 +299,28 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         await self.send_informational(103, [("link", link) for link in links])
 
     # --- the body ----------------------------------------------------------------------------
+
+    def push(self, path: str, headers: HeaderFields | None = None) -> bool:
+        """Send the answer to a GET of a path along, before the client asks (RFC 9113 §8.4).
+
+        The path runs through the application like a request of its own, of the same authority.
+        Clients that do not take it are not bothered: browsers have given it up for `early_hints`.
+
+        Args:
+            path: with its query, percent-encoded, from `/` on.
+            headers: of the promised request, as far as the answer depends on them.
+
+        Returns:
+            Whether the client was told. It is not on HTTP/1.1, if it has said that it takes no
+            pushes, from within a pushed request, and after eight pushes for one request.
+
+        Raises:
+            ValueError: the path is none.
+        """
+        target = path.encode("ascii", "strict")
+        if not _PUSHED.fullmatch(target):
+            raise ValueError(f"a path to push begins with / and is percent-encoded: {path!r}")
+        return self._channel.push(target, encode_fields(headers))
 
     def decode_body(self, max_size: int | None = None) -> None:
         """From here on, give the body without its `Content-Encoding` (RFC 9110 §8.4).

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from httpkit.headers import Headers
+    from httpkit.headers import Headers, RawHeaders
     from httpkit.request import Request
     from httpkit.response import Response
 
@@ -131,6 +131,14 @@ class RequestChannel(Protocol):
 
     async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Write an interim response (RFC 9110 §15.2) now."""
+        ...
+
+    def push(self, target: bytes, headers: "RawHeaders") -> bool:
+        """Answer a GET that the client has not sent; whether it was told of that.
+
+        It is not where the version knows no push, the client takes none, or has been promised
+        enough for one request.
+        """
         ...
 
     def is_disconnected(self) -> bool:

@@ -47,6 +47,7 @@ SECTIONS = {
     "max_target": "Limits: request heads",
     "max_body": "Limits: request bodies",
     "write_stall": "Limits: answers",
+    "max_concurrent_streams": "Limits: HTTP/2",
     "shutdown_timeout": "Limits: shutdown",
 }
 

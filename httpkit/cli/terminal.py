@@ -77,7 +77,7 @@ def configure_logging(level: str, worker: int | None = None) -> None:
 def show_banner(server: Server) -> None:
     """Say where the server listens and what it runs on, unless the log level is above info."""
     loop = type(server.loop).__module__.partition(".")[0]
-    _show_banner(server.addresses, server.parser_name, loop)
+    _show_banner(server.addresses, server.engines, loop)
 
 
 def show_workers(reports: list[Ready]) -> None:
@@ -85,14 +85,17 @@ def show_workers(reports: list[Ready]) -> None:
     first = reports[0]
     pids = " ".join(str(report.pid) for report in reports)
     count = f"{len(reports)} workers" if len(reports) > 1 else "1 worker"
-    _show_banner(first.addresses, first.parser, first.loop, f" · {count} ({pids})")
+    _show_banner(first.addresses, first.engines, first.loop, f" · {count} ({pids})")
 
 
-def _show_banner(addresses: list[Address], parser: str, loop: str, workers: str = "") -> None:
+def _show_banner(
+    addresses: list[Address], engines: dict[str, str], loop: str, workers: str = ""
+) -> None:
     if not logging.getLogger("httpkit").isEnabledFor(logging.INFO):
         return
     title = click.style(f"httpkit {__version__}", bold=True)
-    lines = [f"{title} · HTTP/1.1 ({parser}) · {loop} · pid {os.getpid()}{workers}"]
+    protocols = " · ".join(f"{protocol} ({engine})" for protocol, engine in engines.items())
+    lines = [f"{title} · {protocols} · {loop} · pid {os.getpid()}{workers}"]
     lines += [f"  {_link(address)}" for address in addresses]
     click.echo("\n".join(lines), err=True, color=is_colored(sys.stderr))
 

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Protocol
 
-from httpkit.protocol.events import Event
+from httpkit.protocol.events import Event, RequestReceived
+from httpkit.request import RequestHead
 from httpkit.response import Response
 
 __all__ = ["Close", "Deadline", "Engine"]
@@ -32,12 +33,18 @@ class Deadline(Enum):
     IDLE = auto()
     #: The rest of a head.
     HEAD = auto()
-    #: More of a body.
+    #: More of the body of a stream.
     BODY = auto()
     #: The handler of a peer that has closed its sending side.
     HALF_CLOSED = auto()
-    #: The end of input after the last answer.
+    #: The end of input after the last answer, or what the peer says to the announcement of an end.
     LINGER = auto()
+    #: Any sign of life while requests run.
+    QUIET = auto()
+    #: The answer to a ping.
+    PONG = auto()
+    #: That the peer takes more of the answer of a stream.
+    WINDOW = auto()
 
 
 class Close(Enum):
@@ -62,17 +69,19 @@ class Engine(Protocol):
 
     @property
     def deadline_kind(self) -> Deadline:
-        """Which deadline applies now."""
+        """Which deadline applies to the connection as a whole now."""
         ...
 
     @property
-    def last_stream_id(self) -> int:
-        """The newest request; tells one wait from the next of the same kind."""
+    def deadline_mark(self) -> int:
+        """Tells one such wait from the next of the same kind."""
         ...
 
-    @property
-    def body_received(self) -> int:
-        """Bytes of bodies taken in so far; what the minimum rate is computed from."""
+    def stream_waits(self) -> Iterable[tuple[int, Deadline, int]]:
+        """What the peer owes single streams: the stream, `BODY` or `WINDOW`, and the progress.
+
+        Progress is in bytes: of the body that have come, or of the answer that were taken.
+        """
         ...
 
     @property
@@ -98,12 +107,26 @@ class Engine(Protocol):
         """The peer has closed its sending side."""
         ...
 
-    def receive_timeout(self) -> list[Event]:
-        """The deadline named by `deadline_kind` has passed; without one, nothing happens."""
+    def receive_timeout(self, stream_id: int = 0) -> list[Event]:
+        """The deadline named by `deadline_kind` has passed, or what a stream waits for is late.
+
+        If neither waits any more, nothing happens.
+        """
         ...
 
     def consume(self, stream_id: int, size: int) -> None:
         """The handler took `size` bytes of the body; reading may go on."""
+        ...
+
+    def release(self, stream_id: int) -> None:
+        """Nobody reads the body of this request any more, nor asks for its stream.
+
+        To be called for requests that have a body or were reset.
+        """
+        ...
+
+    def pass_time(self, seconds: float) -> None:
+        """So much time has passed; what a peer may do per time grows by it."""
         ...
 
     def expects_continue(self, stream_id: int) -> bool:
@@ -138,6 +161,14 @@ class Engine(Protocol):
 
     def accept_upgrade(self, stream_id: int, response: Response, protocol: bytes) -> None:
         """Accept an upgrade; the stream carries raw bytes from here on."""
+        ...
+
+    def send_push(self, stream_id: int, head: RequestHead) -> RequestReceived | None:
+        """Promise the peer the answer to a request that it has not sent.
+
+        The result is that request, to be answered like any other; `None` if the peer takes none
+        now, or cannot.
+        """
         ...
 
     def begin_shutdown(self) -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "ConnectionTerminated",
     "DataReceived",
     "Event",
+    "PrefaceReceived",
     "RequestReceived",
     "StreamReset",
     "TrailersReceived",
@@ -69,6 +70,16 @@ class StreamReset(msgspec.Struct, eq=False):
     error: ProtocolError | None = None
 
 
+class PrefaceReceived(msgspec.Struct, eq=False):
+    """The peer speaks HTTP/2 from the beginning (RFC 9113 §3.3): another engine has to take over.
+
+    Attributes:
+        data: everything it has sent.
+    """
+
+    data: bytes
+
+
 class ConnectionTerminated(msgspec.Struct, eq=False):
     """The engine takes no more input. Output may still be waiting.
 
@@ -81,4 +92,11 @@ class ConnectionTerminated(msgspec.Struct, eq=False):
     status: int | None = None
 
 
-Event = RequestReceived | DataReceived | TrailersReceived | StreamReset | ConnectionTerminated
+Event = (
+    RequestReceived
+    | DataReceived
+    | TrailersReceived
+    | StreamReset
+    | PrefaceReceived
+    | ConnectionTerminated
+)

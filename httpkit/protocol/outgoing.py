@@ -8,8 +8,14 @@ hop-by-hop fields that an application sets are dropped, except that `Connection:
 import re
 from collections.abc import Iterable
 
-from httpkit.errors import LocalProtocolError
+from httpkit.errors import (
+    ConnectRefused,
+    LocalProtocolError,
+    RemoteProtocolError,
+    reason_phrase,
+)
 from httpkit.headers import RawHeaders, encode_header
+from httpkit.response import Response
 from httpkit.status import BODILESS
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "check_trailers",
     "has_no_body",
     "keep_trailers",
+    "make_refusal",
 ]
 
 #: Statuses without content: 205 has a body on the wire, of length 0 (RFC 9110 §15.3.6).
@@ -53,11 +60,21 @@ class OutgoingFields:
         fields: what may be written as it is; without framing fields.
         content_length: what the application announced, or `None`.
         close: the application asked for `Connection: close`.
+        dropped: names of fields about the connection that are not in `fields`.
         has_date: the application set `Date` itself.
         has_server: the application set `Server` itself.
+        priority: the value of `Priority` (RFC 9218 §8), or `None`.
     """
 
-    __slots__ = ("close", "content_length", "fields", "has_date", "has_server")
+    __slots__ = (
+        "close",
+        "content_length",
+        "dropped",
+        "fields",
+        "has_date",
+        "has_server",
+        "priority",
+    )
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self.fields: RawHeaders = []
@@ -65,6 +82,8 @@ class OutgoingFields:
         self.close = False
         self.has_date = False
         self.has_server = False
+        self.dropped: list[bytes] = []
+        self.priority: bytes | None = None
         for raw_name, raw_value in raw:
             name, value = encode_header(raw_name, raw_value)
             if name == b"content-length":
@@ -74,11 +93,14 @@ class OutgoingFields:
                 if name == b"connection":
                     options = value.lower().split(b",")
                     self.close = self.close or b"close" in [option.strip() for option in options]
+                self.dropped.append(name)
                 continue
             if name == b"date":
                 self.has_date = True
             elif name == b"server":
                 self.has_server = True
+            elif name == b"priority":
+                self.priority = value
             self.fields.append((name, value))
 
     def _set_content_length(self, value: bytes) -> None:
@@ -102,6 +124,13 @@ def check_informational(status: int) -> None:
 def has_no_body(method: str, status: int) -> bool:
     """Whether an answer has no content, whatever it says (RFC 9110 §6.4.1)."""
     return method == "HEAD" or status in NO_CONTENT
+
+
+def make_refusal(error: RemoteProtocolError) -> Response:
+    """What the peer of an engine gets for a request that no application sees."""
+    status = error.status
+    headers = {"allow": ""} if isinstance(error, ConnectRefused) else None
+    return Response(f"{status} {reason_phrase(status)}: {error}\n", status, headers)
 
 
 def keep_trailers(received: RawHeaders) -> RawHeaders:

@@ -9,6 +9,7 @@ from msgspec import Meta
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Limits
 from httpkit.protocol.http1 import HTTP1Choice
+from httpkit.protocol.http2 import HTTP2Choice
 from httpkit.transport.loop import LoopChoice
 
 __all__ = ["AccessLogFormat", "Config", "Path"]
@@ -88,6 +89,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     http1: HTTP1Choice = "auto"
     """Engine for HTTP/1.1: `native` (httptools), `reference` (h11), or whichever is fastest."""
+
+    http2: HTTP2Choice = "auto"
+    """Engine for HTTP/2: `native` (ngh2), `reference` (h2), whichever is fastest, or `off`. On a
+    port without TLS clients have to know beforehand (curl: --http2-prior-knowledge)."""
 
     loop: LoopChoice = "auto"
     """Event loop: uvloop where it is installed, else asyncio's."""

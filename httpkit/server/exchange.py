@@ -27,7 +27,7 @@ from httpkit.errors import (
     ProtocolError,
 )
 from httpkit.headers import HeaderFields, Headers, RawHeaders
-from httpkit.request import Request
+from httpkit.request import Request, RequestHead
 from httpkit.response import Response, Upgrade
 from httpkit.server.blocking import run_blocking
 from httpkit.server.body_reader import BodyReader, WholeBody
@@ -85,6 +85,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         """Run the application; it may be through on return."""
         if self.gone:  # refused by the engine in the same breath: no handler ever sees it
             self.connection.streams.pop(self.stream_id, None)
+            self.connection.engine.release(self.stream_id)
             return
         server = self._server
         counters = server.counters
@@ -244,6 +245,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             server.run_background(response.background, self._context)
         if self.body is not None:
             self.body.abandon()
+            connection.engine.release(self.stream_id)
+        elif self.gone:
+            connection.engine.release(self.stream_id)
         # A request knows its exchange, and either may be held by its answer or by its context:
         # without these they would live until the garbage collector finds the circle.
         self.response = None
@@ -406,6 +410,19 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         """Write an interim response now."""
         self.connection.engine.send_informational(self.stream_id, status, headers)
         self.connection.flush()
+
+    def push(self, target: bytes, headers: RawHeaders) -> bool:
+        """Answer a request that the client has not sent, if it takes that."""
+        request = self.request
+        head = RequestHead(
+            "GET",
+            target,
+            request.authority.encode(),
+            ((b"host", request.authority.encode()), *headers),
+            request.scheme,
+            request.http_version,
+        )
+        return self.connection.push(self.stream_id, head)
 
     # Static, so that an upload that outlives its request holds nothing of it.
     run_blocking = staticmethod(run_blocking)

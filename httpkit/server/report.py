@@ -25,13 +25,13 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     Attributes:
         pid: of the worker.
         addresses: where it listens.
-        parser: its HTTP/1.1 parser.
+        engines: of each protocol.
         loop: its event loop.
     """
 
     pid: int
     addresses: list[Address]
-    parser: str
+    engines: dict[str, str]
     loop: str
 
 

@@ -24,11 +24,12 @@ from contextvars import Context
 from types import TracebackType
 from typing import Self, TextIO
 
-from httpkit.errors import ConfigurationError
+from httpkit.errors import ConfigurationError, ProtocolError
 from httpkit.limits import Limits
-from httpkit.protocol.engine import Deadline
-from httpkit.protocol.events import ConnectionTerminated, RequestReceived
+from httpkit.protocol.engine import Deadline, Engine
+from httpkit.protocol.events import RequestReceived
 from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser
+from httpkit.protocol.http2 import AnswerFields, HTTP2Engine, choose_session
 from httpkit.request import Request
 from httpkit.semantics.dates import format_http_date
 from httpkit.server.access_log import AccessLog
@@ -94,9 +95,11 @@ class Server:
         #: Tells the request ids of this process from those of others.
         self.instance = secrets.token_hex(2)
         self._parser = choose_parser(config.http1)
-        self._preamble = Preamble(
-            _http_date(), (config.server_header or "").encode(), config.limits.keep_alive_timeout
-        )
+        self._session = choose_session(config.http2)
+        date, server_header = _http_date(), (config.server_header or "").encode()
+        self._preamble = Preamble(date, server_header, config.limits.keep_alive_timeout)
+        self._answer_fields = AnswerFields(date, server_header)
+        self._warned_of: set[bytes] = set()
         self._second = 0
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
@@ -111,9 +114,12 @@ class Server:
         self._stopped = asyncio.Event()
 
     @property
-    def parser_name(self) -> str:
-        """The HTTP/1.1 parser in use: `native` or `reference`."""
-        return self._parser.name
+    def engines(self) -> dict[str, str]:
+        """The engines in use by protocol: `{"HTTP/1.1": "native", "HTTP/2": "reference"}`."""
+        engines = {"HTTP/1.1": self._parser.name}
+        if self._session is not None:
+            engines["HTTP/2"] = self._session.name
+        return engines
 
     # --- start and stop ----------------------------------------------------------------------
 
@@ -277,11 +283,28 @@ class Server:
 
     # --- connections -------------------------------------------------------------------------
 
-    def make_connection(self, scheme: str = "http") -> Connection:
-        """A protocol for one more transport: an accepted socket, or one in memory."""
-        engine = HTTP1Engine(self._parser(), self.limits, self._preamble)
+    def make_connection(self, scheme: str = "http", protocol: str = "") -> Connection:
+        """A protocol for one more transport: an accepted socket, or one in memory.
+
+        Args:
+            scheme: `https` behind TLS.
+            protocol: what ALPN has chosen; without, the first bytes decide.
+        """
         kind = Connection if self.tap is None else TappedConnection
-        return kind(self, engine, f"{self.instance}-{next(self._numbers):x}", scheme)
+        name = f"{self.instance}-{next(self._numbers):x}"
+        return kind(self, self.make_engine(protocol), name, scheme)
+
+    def make_engine(self, protocol: str) -> Engine:
+        """An engine for a protocol as ALPN names it: `http/1.1`, `h2`, or empty if nobody knows."""
+        session = self._session
+        if protocol == "h2" and session is not None:
+            return HTTP2Engine(session, self.limits, self._answer_fields)
+        return HTTP1Engine(
+            self._parser(),
+            self.limits,
+            self._preamble,
+            knows_preface=session is not None and not protocol,
+        )
 
     def make_stream(self, connection: Connection, event: RequestReceived) -> Exchange:
         """An exchange for a new request."""
@@ -320,15 +343,17 @@ class Server:
             self._acceptor.make_room()
         self._idle.set()
 
-    def connection_refused(self, connection: Connection, event: ConnectionTerminated) -> None:
+    def connection_refused(
+        self, connection: Connection, error: ProtocolError, status: int | None
+    ) -> None:
         """The engine has refused input; the reason goes to the log."""
         self.counters.requests_refused += 1
         logger.info(
             "connection %s from %s refused%s: %s",
             connection.name,
             connection.peer,
-            f" with {event.status}" if event.status else "",
-            event.error,
+            f" with {status}" if status else "",
+            error,
         )
 
     def run_background(
@@ -347,12 +372,25 @@ class Server:
         """Called while stopping: there may be nothing left to wait for."""
         self._idle.set()
 
+    def _warn_of_dropped_fields(self) -> None:
+        """Once for each name: the same application may be right on HTTP/1.1."""
+        for name in self._answer_fields.dropped - self._warned_of:
+            self._warned_of.add(name)
+            logger.warning(
+                "the application sets %r, which is about one connection of HTTP/1.1 and is not "
+                "sent on HTTP/2",
+                name.decode(),
+            )
+
     def _tick(self) -> None:
         """Once in an interval of the reaper, at least once a second."""
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._preamble.refresh(_http_date())
+            date = _http_date()
+            self._preamble.refresh(date)
+            self._answer_fields.refresh(date)
+            self._warn_of_dropped_fields()
         if self.access_log is not None:
             self.access_log.flush()
 

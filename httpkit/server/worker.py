@@ -117,7 +117,7 @@ class Worker:
 
     def _started(self, server: Server) -> None:
         loop = type(server.loop).__module__.partition(".")[0]
-        self._reporter.send(Ready(os.getpid(), server.addresses, server.parser_name, loop))
+        self._reporter.send(Ready(os.getpid(), server.addresses, server.engines, loop))
 
     def _watch_lifeline(self, loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:
         def lost() -> None:

@@ -134,6 +134,10 @@ class Channel:
         """Keep an interim response for the test."""
         self.informational.append(Informational(status, Headers(headers)))
 
+    def push(self, target: bytes, headers: RawHeaders) -> bool:  # noqa: ARG002
+        """A test client takes no pushes."""
+        return False
+
     def is_disconnected(self) -> bool:
         """Whether the test has given up the answer."""
         return self.disconnected

@@ -24,10 +24,12 @@ from httpkit.protocol.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PrefaceReceived,
     RequestReceived,
     StreamReset,
     TrailersReceived,
 )
+from httpkit.request import RequestHead
 from httpkit.transport.deadlines import DeadlineWatch
 from httpkit.types import Address
 
@@ -79,8 +81,13 @@ class ConnectionOwner(Protocol):
     def connection_closed(self, connection: "Connection") -> None:
         """Forget it."""
 
-    def connection_refused(self, connection: "Connection", event: ConnectionTerminated) -> None:
-        """The engine has refused what the peer sent."""
+    def connection_refused(
+        self, connection: "Connection", error: ProtocolError, status: int | None
+    ) -> None:
+        """The engine has refused what the peer sent, perhaps with a status."""
+
+    def make_engine(self, protocol: str) -> Engine:
+        """An engine for a protocol as ALPN names it: `http/1.1` or `h2`."""
 
 
 class Connection(asyncio.Protocol):
@@ -179,8 +186,13 @@ class Connection(asyncio.Protocol):
         if self._pull is None:
             data = engine.data_to_send()
             if data:
-                self.bytes_sent += len(data)
+                size = len(data)
+                self.bytes_sent += size
                 self.transport.write(data)
+                if size > self._low_water and engine.has_more_to_send:
+                    # The engine decides the order of what waits, portion by portion.
+                    self._pull = self._low_water
+                    self._write_portions()
         elif not self._writing_paused:
             self._write_portions()
         if self.blocked:
@@ -220,6 +232,21 @@ class Connection(asyncio.Protocol):
         self.engine.consume(stream_id, size)
         if self._reading_paused:
             self._update_reading()
+
+    def push(self, stream_id: int, head: RequestHead) -> bool:
+        """Answer a request that the peer has not sent; whether the peer was told of it."""
+        event = self.engine.send_push(stream_id, head)
+        if event is None:
+            return False
+        self.streams[event.stream_id] = stream = self.owner.make_stream(self, event)
+        # Not within the handler that asks for it.
+        self.owner.loop.call_soon(self._begin_push, stream)
+        self.flush()
+        return True
+
+    def _begin_push(self, stream: Stream) -> None:
+        stream.begin()
+        self.flush()
 
     def begin_shutdown(self) -> None:
         """Close now if idle, else after what runs."""
@@ -277,10 +304,16 @@ class Connection(asyncio.Protocol):
     def _dispatch_other(self, event: Event) -> None:
         if isinstance(event, ConnectionTerminated):
             if event.error is not None:
-                self.owner.connection_refused(self, event)
+                self.owner.connection_refused(self, event.error, event.status)
+            return
+        if isinstance(event, PrefaceReceived):
+            self.engine = self.owner.make_engine("h2")
+            self._dispatch(self.engine.receive_data(event.data))
             return
         stream = self.streams.get(event.stream_id)
         if stream is None:
+            if isinstance(event, StreamReset) and event.error is not None:
+                self.owner.connection_refused(self, event.error, None)
             return
         if isinstance(event, DataReceived):
             stream.receive_data(event.data, end_stream=event.end_stream)
@@ -332,17 +365,24 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         engine = self.engine
-        rate = limits.min_body_rate
-        stream = self.streams.get(engine.last_stream_id)
-        if stream is not None:
-            rate = stream.min_body_rate(rate)
-        if self._deadline.passed(engine, taken, now, limits, rate):
-            self._dispatch(engine.receive_timeout())
+        engine.pass_time(self._deadline.elapsed(now))
+        late = self._deadline.late_streams(engine, now, limits, self._min_body_rate)
+        if self._deadline.passed(engine, taken, now, limits):
+            late.append(0)
+        if late:
+            for stream_id in late:
+                self._dispatch(engine.receive_timeout(stream_id))
             self.flush()
             return
         if limits.request_timeout is not None:
             for stream in list(self.streams.values()):
                 stream.check_deadline(now, limits.request_timeout)
+
+    def _min_body_rate(self, stream_id: int) -> int | None:
+        """Bytes a second that the body of a stream must reach; of one without exchange, too."""
+        stream = self.streams.get(stream_id)
+        default = self.owner.limits.min_body_rate
+        return default if stream is None else stream.min_body_rate(default)
 
 
 def _address(name: object) -> Address | None:

@@ -22,41 +22,65 @@ _WHILE_BYTES_FLOW = frozenset({Deadline.IDLE, Deadline.HALF_CLOSED, Deadline.LIN
 class DeadlineWatch:
     """Since when one connection has been waiting for the same thing."""
 
-    __slots__ = ("_body_base", "_mark", "_since", "_taken", "_taken_since")
+    __slots__ = ("_mark", "_now", "_since", "_streams", "_taken", "_taken_since")
 
     def __init__(self) -> None:
         self._mark: tuple[Deadline, int, int] | None = None
         self._since = 0.0
-        self._body_base = 0
+        self._now: float | None = None
+        # What streams wait for: since when, and from which progress on.
+        self._streams: dict[tuple[int, Deadline], tuple[float, int]] = {}
         self._taken = -1
         self._taken_since = 0.0
 
-    def passed(
-        self, engine: Engine, taken: int, now: float, limits: Limits, rate: int | None
-    ) -> bool:
-        """Whether the deadline that applies now has passed.
+    def elapsed(self, now: float) -> float:
+        """Seconds since this was asked last."""
+        before, self._now = self._now, now
+        return 0.0 if before is None else now - before
 
-        `taken` is how many bytes the socket has accepted since the connection began, `rate` how
-        many bytes a second a body must reach, `None` for any.
+    def passed(self, engine: Engine, taken: int, now: float, limits: Limits) -> bool:
+        """Whether the deadline of the connection as a whole has passed.
+
+        `taken` is how many bytes the socket has accepted since the connection began.
         """
         kind = engine.deadline_kind
         # Nobody is idle, gone or through with the answer while bytes flow.
         progress = taken if kind in _WHILE_BYTES_FLOW else 0
-        mark = (kind, engine.last_stream_id, progress)
+        mark = (kind, engine.deadline_mark, progress)
         if mark != self._mark:
             self._mark = mark
             self._since = now
-            self._body_base = engine.body_received
             return False
-        if kind is Deadline.NONE:
-            return False
-        waited = now - self._since
-        if kind is Deadline.BODY:
-            if rate is None:
-                return False
-            received = engine.body_received - self._body_base
-            return waited > limits.body_grace + received / rate
-        return waited > _allowed(kind, limits)
+        allowed = _allowed(kind, limits)
+        return allowed is not None and now - self._since > allowed
+
+    def late_streams(
+        self,
+        engine: Engine,
+        now: float,
+        limits: Limits,
+        rate_of: Callable[[int], int | None],
+    ) -> list[int]:
+        """Streams of which the peer has not sent, or not taken, what it should have by now.
+
+        `rate_of` tells how many bytes a second the body of a stream must reach, `None` for any.
+        """
+        known, self._streams = self._streams, {}
+        late: list[int] = []
+        for stream_id, kind, progress in engine.stream_waits():
+            since, base = known.get((stream_id, kind), (now, progress))
+            if kind is Deadline.WINDOW and progress != base:
+                since, base = now, progress
+            self._streams[stream_id, kind] = since, base
+            waited = now - since
+            if kind is Deadline.WINDOW:
+                is_late = waited > limits.write_stall
+            else:
+                rate = rate_of(stream_id)
+                is_late = rate is not None and waited > limits.body_grace + (progress - base) / rate
+            if is_late:
+                late.append(stream_id)
+        return late
 
     def write_stalled(self, waiting: int, taken: int, now: float, limits: Limits) -> bool:
         """Whether the peer has taken none of the `waiting` bytes for too long.
@@ -70,7 +94,14 @@ class DeadlineWatch:
         return now - self._taken_since > limits.write_stall
 
 
-def _allowed(kind: Deadline, limits: Limits) -> float:
+def _allowed(kind: Deadline, limits: Limits) -> float | None:
+    """Seconds that a wait may take, `None` for any time."""
+    if kind is Deadline.NONE or kind is Deadline.BODY:  # bodies are watched stream by stream
+        return None
+    if kind is Deadline.QUIET:
+        return limits.ping_interval
+    if kind is Deadline.PONG:
+        return limits.ping_timeout
     if kind is Deadline.IDLE:
         return limits.keep_alive_timeout
     if kind is Deadline.HALF_CLOSED:
@@ -89,6 +120,8 @@ def reaper_interval(limits: Limits) -> float:
         limits.write_stall,
         limits.half_close_timeout,
         limits.linger_timeout,
+        limits.ping_interval or 60.0,
+        limits.ping_timeout,
         limits.request_timeout or 60.0,
     )
     return min(1.0, min(times) / 4)

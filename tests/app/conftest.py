@@ -49,6 +49,10 @@ class FakeChannel:
     async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         raise AssertionError("not in these tests")
 
+    def push(self, target, headers) -> bool:
+        self.pushed = [*getattr(self, "pushed", []), (target, headers)]
+        return True
+
     def is_disconnected(self) -> bool:
         return False
 

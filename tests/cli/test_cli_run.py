@@ -86,7 +86,8 @@ def test_serves_until_a_signal(run: Any, loop: str, number: Any) -> None:
     assert read(url) == "Hello"
     assert process.stop(number) == 0
     banner, address, stopping = process.errors.splitlines()
-    assert banner == (f"httpkit {__version__} · HTTP/1.1 (native) · {loop} · pid {process.pid}")
+    engines = "HTTP/1.1 (native) · HTTP/2 (native)"
+    assert banner == f"httpkit {__version__} · {engines} · {loop} · pid {process.pid}"
     assert address == f"  {url}"
     assert f"{number.name}: stopping" in stopping
     assert re.fullmatch(r'127\.0\.0\.1 - - \[.*\] "GET / HTTP/1\.1" 200 5 .*\n', process.output)

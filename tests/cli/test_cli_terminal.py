@@ -49,7 +49,9 @@ def fresh_logger(level: int = logging.INFO) -> Iterator[logging.Logger]:
 
 def server(*addresses: Address) -> Any:
     """What the banner asks of a server."""
-    return SimpleNamespace(addresses=list(addresses), parser_name="native", loop=object())
+    return SimpleNamespace(
+        addresses=list(addresses), engines={"HTTP/1.1": "native", "HTTP/2": "native"}, loop=object()
+    )
 
 
 def show(*addresses: Address) -> None:

@@ -74,6 +74,10 @@ class FakeChannel:
     async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.informational.append((status, list(headers)))
 
+    def push(self, target, headers) -> bool:
+        self.pushed = [*getattr(self, "pushed", []), (target, headers)]
+        return True
+
     def is_disconnected(self) -> bool:
         return self.disconnected
 

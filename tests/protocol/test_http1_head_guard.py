@@ -13,7 +13,7 @@ from httpkit.errors import (
     UnsupportedVersion,
 )
 from httpkit.limits import Limits
-from httpkit.protocol.http1 import head
+from httpkit.protocol import incoming
 from httpkit.protocol.http1.head import (
     check_fields,
     check_lines,
@@ -196,7 +196,7 @@ def test_classify_fields(lines, error, text):
 
 def test_known_authorities_are_looked_up_only_if_they_are_good(monkeypatch):
     known = set()
-    monkeypatch.setattr(head, "_known_authorities", known)
+    monkeypatch.setattr(incoming, "_known_authorities", known)
     for host in (b"a b", b"a:x", b"[::g]", b"a:65536"):
         assert refusal(check_fields, [(b"host", host)], b"/", b"1", DEFAULT)
     assert known == set()

@@ -9,6 +9,7 @@ import tracemalloc
 import pytest
 
 from httpkit.limits import Limits
+from httpkit.protocol import incoming
 from httpkit.protocol.engine import Close, Deadline
 from httpkit.protocol.events import ConnectionTerminated, DataReceived, StreamReset
 from httpkit.protocol.http1 import chunked, head
@@ -514,11 +515,11 @@ def test_a_refused_connection_keeps_no_input(parser):
 
 
 def test_the_memory_of_known_authorities_is_bounded(parser, monkeypatch):
-    monkeypatch.setattr(head, "_known_authorities", set())
+    monkeypatch.setattr(incoming, "_known_authorities", set())
     request = b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n"
     for number in range(1500):
         run(parser, request % b"host%d" % number)
-    assert 0 < len(head._known_authorities) <= 1024
+    assert 0 < len(incoming._known_authorities) <= 1024
     long = b"a" * 5000
     assert len(run(parser, request % long).streams) == 1
-    assert long not in head._known_authorities
+    assert long not in incoming._known_authorities

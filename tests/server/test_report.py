@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from httpkit.server.report import Draining, Failed, Ready, Reporter, ReportReader
 from httpkit.types import Address
 
-REPORTS = [Ready(7, [Address("::1", 80)], "native", "uvloop"), Draining(), Failed("ä\n\ud83d b")]
+REPORTS = [
+    Ready(7, [Address("::1", 80)], {"HTTP/1.1": "native"}, "uvloop"),
+    Draining(),
+    Failed("ä\n\ud83d b"),
+]
 
 
 def sent(*reports) -> bytes:

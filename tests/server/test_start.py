@@ -181,7 +181,7 @@ def test_two_servers_in_one_loop(live) -> None:
 
 
 def test_the_parser_has_a_name(live, engine) -> None:
-    assert live().server.parser_name == engine
+    assert live().server.engines["HTTP/1.1"] == engine
 
 
 def test_without_listening(live) -> None:

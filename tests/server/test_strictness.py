@@ -111,7 +111,7 @@ REFUSED = {
     "version 2.0": (505, b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
     "version 1.2": (505, b"GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
     "version in lower case": (400, b"GET / http/1.1\r\nHost: a\r\n\r\n"),
-    "HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "HTTP/2 preface later": (505, b"\r\nPRI * HTTP/2.1\r\n\r\nSM\r\n\r\n"),
     "unknown method": (501, b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n"),
     "method in lower case": (501, b"get / HTTP/1.1\r\nHost: a\r\n\r\n"),
     "CONNECT": (405, b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"),

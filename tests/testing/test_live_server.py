@@ -87,7 +87,7 @@ def test_many_servers_at_once(app: App) -> None:
         assert first.port != second.port
         assert fetch(second) == "other"
         assert fetch(first, "/numbers") == "1\n2\n"
-        assert second.server.parser_name == "reference"
+        assert second.server.engines["HTTP/1.1"] == "reference"
 
 
 def test_a_unix_socket(app: App, tmp_path: Path) -> None:

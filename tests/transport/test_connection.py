@@ -5,16 +5,18 @@ Everything that a socket can show stands in tests/server.
 
 import asyncio
 import errno
+from functools import partial
 from typing import Any
 
 import pytest
 
-from httpkit.errors import RemoteProtocolError
+from httpkit.errors import ProtocolError, RemoteProtocolError
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Close, Deadline
 from httpkit.protocol.events import (
     ConnectionTerminated,
     DataReceived,
+    PrefaceReceived,
     RequestReceived,
     StreamReset,
     TrailersReceived,
@@ -32,8 +34,9 @@ class Engine:
         self.out = b""
         self.close = Close.OPEN
         self.deadline_kind = Deadline.NONE
-        self.last_stream_id = 0
-        self.body_received = 0
+        self.deadline_mark = 0
+        self.waits: list[tuple[int, Deadline, int]] = []
+        self.pushed: RequestReceived | None = None
         self.wants_input = True
         self.room = 1000
         self.calls: list[Any] = []
@@ -53,12 +56,25 @@ class Engine:
         self.calls.append("eof")
         return self.receive_data(b"")
 
-    def receive_timeout(self) -> list[Any]:
-        self.calls.append("timeout")
+    def receive_timeout(self, stream_id: int = 0) -> list[Any]:
+        self.calls.append("timeout" if not stream_id else ("timeout", stream_id))
         return self.receive_data(b"")
 
     def consume(self, stream_id: int, size: int) -> None:
         self.calls.append(("consume", stream_id, size))
+
+    def stream_waits(self) -> list[tuple[int, Deadline, int]]:
+        return self.waits
+
+    def pass_time(self, seconds: float) -> None:
+        self.calls.append(("time", seconds))
+
+    def release(self, stream_id: int) -> None:
+        self.calls.append(("release", stream_id))
+
+    def send_push(self, stream_id: int, head: RequestHead) -> RequestReceived | None:
+        self.calls.append(("push", stream_id, head.target))
+        return self.pushed
 
     def begin_shutdown(self) -> None:
         self.calls.append("shutdown")
@@ -153,8 +169,8 @@ class Loop:
     def __init__(self) -> None:
         self.soon: list[Any] = []
 
-    def call_soon(self, callback: Any) -> None:
-        self.soon.append(callback)
+    def call_soon(self, callback: Any, *arguments: Any) -> None:
+        self.soon.append(partial(callback, *arguments))
 
     def turn(self) -> None:
         soon, self.soon = self.soon, []
@@ -169,6 +185,7 @@ class Owner:
         self.limits = Limits(**limits)
         self.loop = Loop()
         self.log: list[Any] = []
+        self.engines: list[Engine] = []
 
     def make_stream(self, connection: Connection, event: RequestReceived) -> Stream:
         return Stream(self, event.stream_id)
@@ -179,8 +196,14 @@ class Owner:
     def connection_closed(self, connection: Connection) -> None:
         self.log.append("closed")
 
-    def connection_refused(self, connection: Connection, event: ConnectionTerminated) -> None:
-        self.log.append(("refused", str(event.error), event.status))
+    def connection_refused(
+        self, connection: Connection, error: ProtocolError, status: int | None
+    ) -> None:
+        self.log.append(("refused", str(error), status))
+
+    def make_engine(self, protocol: str) -> Engine:
+        self.log.append(("engine", protocol))
+        return self.engines.pop()
 
 
 class World:
@@ -243,6 +266,36 @@ def test_a_reset_of_one_stream() -> None:
     error = RemoteProtocolError("no")
     world.receive([request(1)], [StreamReset(1, error), ConnectionTerminated(error, 400)])
     assert world.log == [(1, "begin"), (1, "reset", error), ("refused", "no", 400)]
+
+
+def test_a_request_that_no_application_sees_is_logged() -> None:
+    world = World()
+    world.receive([StreamReset(1, RemoteProtocolError("malformed"))])
+    assert world.log == [("refused", "malformed", None)]
+
+
+def test_a_preface_hands_the_connection_to_another_engine() -> None:
+    """RFC 9113 §3.3: with prior knowledge."""
+    world = World()
+    second = Engine()
+    second.script = [[request(1)]]
+    second.out = b"frames"
+    world.owner.engines = [second]
+    world.receive([PrefaceReceived(b"PRI")])
+    assert world.log == [("engine", "h2"), (1, "begin")]
+    assert world.transport.written == [b"frames"]
+
+
+def test_a_pushed_request_is_begun_in_a_turn_of_its_own() -> None:
+    world = World()
+    world.receive([request(1)])
+    head = RequestHead("GET", b"/style.css")
+    assert not world.connection.push(1, head)
+    world.engine.pushed = request(2)
+    assert world.connection.push(1, head)
+    assert (2, "begin") not in world.log
+    world.owner.loop.turn()
+    assert world.log == [(1, "begin"), (2, "begin")]
 
 
 def test_an_orderly_end_is_no_refusal() -> None:

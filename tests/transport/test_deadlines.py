@@ -14,12 +14,20 @@ class Engine:
 
     def __init__(self, kind: Deadline) -> None:
         self.deadline_kind = kind
-        self.last_stream_id = 1
-        self.body_received = 0
+        self.deadline_mark = 1
+        self.waits: list[tuple[int, Deadline, int]] = []
+
+    def stream_waits(self) -> list[tuple[int, Deadline, int]]:
+        return self.waits
 
 
 LIMITS = Limits(
-    header_timeout=10, keep_alive_timeout=75, half_close_timeout=30, linger_timeout=5, body_grace=3
+    header_timeout=10,
+    keep_alive_timeout=75,
+    half_close_timeout=30,
+    linger_timeout=5,
+    ping_interval=40,
+    ping_timeout=7,
 )
 
 
@@ -31,63 +39,100 @@ LIMITS = Limits(
         (Deadline.IDLE, 75),
         (Deadline.HALF_CLOSED, 30),
         (Deadline.LINGER, 5),
-        (Deadline.BODY, 3),
+        (Deadline.QUIET, 40),
+        (Deadline.PONG, 7),
     ],
 )
 def test_each_wait_has_its_limit(kind, seconds) -> None:
     engine, watch = Engine(kind), DeadlineWatch()
-    assert not watch.passed(engine, 0, 100.0, LIMITS, LIMITS.min_body_rate)
-    assert not watch.passed(engine, 0, 100.0 + seconds, LIMITS, LIMITS.min_body_rate)
-    assert watch.passed(engine, 0, 100.1 + seconds, LIMITS, LIMITS.min_body_rate)
+    assert not watch.passed(engine, 0, 100.0, LIMITS)
+    assert not watch.passed(engine, 0, 100.0 + seconds, LIMITS)
+    assert watch.passed(engine, 0, 100.1 + seconds, LIMITS)
 
 
-def test_waiting_for_nothing_has_none() -> None:
-    engine, watch = Engine(Deadline.NONE), DeadlineWatch()
-    assert not watch.passed(engine, 0, 0.0, LIMITS, LIMITS.min_body_rate)
-    assert not watch.passed(engine, 0, 1e9, LIMITS, LIMITS.min_body_rate)
+@pytest.mark.parametrize("kind", [Deadline.NONE, Deadline.BODY])
+def test_waiting_for_nothing_has_none(kind) -> None:
+    """Bodies are watched stream by stream."""
+    engine, watch = Engine(kind), DeadlineWatch()
+    assert not watch.passed(engine, 0, 0.0, LIMITS)
+    assert not watch.passed(engine, 0, 1e9, LIMITS)
 
 
 def test_another_wait_begins_anew() -> None:
     engine, watch = Engine(Deadline.HEAD), DeadlineWatch()
-    watch.passed(engine, 0, 0.0, LIMITS, LIMITS.min_body_rate)
+    watch.passed(engine, 0, 0.0, LIMITS)
     engine.deadline_kind = Deadline.IDLE
-    assert not watch.passed(engine, 0, 9.0, LIMITS, LIMITS.min_body_rate)
+    assert not watch.passed(engine, 0, 9.0, LIMITS)
     engine.deadline_kind = Deadline.HEAD
-    assert not watch.passed(engine, 0, 18.0, LIMITS, LIMITS.min_body_rate)
-    engine.last_stream_id = 2  # the head of another request
-    assert not watch.passed(engine, 0, 27.0, LIMITS, LIMITS.min_body_rate)
-    assert not watch.passed(engine, 0, 36.0, LIMITS, LIMITS.min_body_rate)
-    assert watch.passed(engine, 0, 38.0, LIMITS, LIMITS.min_body_rate)
+    assert not watch.passed(engine, 0, 18.0, LIMITS)
+    engine.deadline_mark = 2  # the head of another request
+    assert not watch.passed(engine, 0, 27.0, LIMITS)
+    assert not watch.passed(engine, 0, 36.0, LIMITS)
+    assert watch.passed(engine, 0, 38.0, LIMITS)
 
 
 @pytest.mark.parametrize("kind", list(Deadline))
 def test_bytes_that_flow_extend_some_waits(kind) -> None:
     engine, watch = Engine(kind), DeadlineWatch()
-    limits = Limits(**dict.fromkeys(("header_timeout", "keep_alive_timeout", "body_grace"), 10))
-    late = [
-        watch.passed(engine, taken, taken * 9.0, limits, limits.min_body_rate) for taken in range(9)
-    ]
-    extended = kind in (Deadline.NONE, Deadline.IDLE, Deadline.HALF_CLOSED, Deadline.LINGER)
-    assert any(late) is not extended
+    limits = Limits(
+        header_timeout=10, keep_alive_timeout=10, half_close_timeout=10, linger_timeout=10
+    )
+    late = [watch.passed(engine, taken, taken * 9.0, limits) for taken in range(9)]
+    extended = kind in (Deadline.IDLE, Deadline.HALF_CLOSED, Deadline.LINGER)
+    assert any(late) is not (extended or kind in (Deadline.NONE, Deadline.BODY))
+
+
+def test_time_that_passes() -> None:
+    watch = DeadlineWatch()
+    assert watch.elapsed(100.0) == 0.0
+    assert watch.elapsed(101.5) == 1.5
+    assert watch.elapsed(101.5) == 0.0
+
+
+def late(watch: DeadlineWatch, engine: Engine, now: float, rate: int | None = 100) -> list[int]:
+    limits = Limits(body_grace=5, write_stall=60)
+    return watch.late_streams(engine, now, limits, lambda stream_id: rate)
 
 
 def test_the_rate_of_a_body() -> None:
-    engine, watch = Engine(Deadline.BODY), DeadlineWatch()
-    limits = Limits(body_grace=5, min_body_rate=100)
-    engine.body_received = 1_000_000  # of requests before
-    assert not watch.passed(engine, 0, 0.0, limits, limits.min_body_rate)
-    assert not watch.passed(engine, 0, 5.0, limits, limits.min_body_rate)
-    assert watch.passed(engine, 0, 5.1, limits, limits.min_body_rate)
-    engine.body_received += 200
-    assert not watch.passed(engine, 0, 7.0, limits, limits.min_body_rate)
-    assert watch.passed(engine, 0, 7.1, limits, limits.min_body_rate)
+    engine, watch = Engine(Deadline.NONE), DeadlineWatch()
+    engine.waits = [(1, Deadline.BODY, 1_000_000)]  # of requests before
+    assert late(watch, engine, 0.0) == []
+    assert late(watch, engine, 5.0) == []
+    assert late(watch, engine, 5.1) == [1]
+    engine.waits = [(1, Deadline.BODY, 1_000_200)]
+    assert late(watch, engine, 7.0) == []
+    assert late(watch, engine, 7.1) == [1]
 
 
 def test_no_rate() -> None:
-    engine, watch = Engine(Deadline.BODY), DeadlineWatch()
-    limits = Limits(min_body_rate=None)
-    assert not watch.passed(engine, 0, 0.0, limits, limits.min_body_rate)
-    assert not watch.passed(engine, 0, 1e6, limits, limits.min_body_rate)
+    engine, watch = Engine(Deadline.NONE), DeadlineWatch()
+    engine.waits = [(1, Deadline.BODY, 0)]
+    assert late(watch, engine, 0.0, None) == []
+    assert late(watch, engine, 1e6, None) == []
+
+
+def test_each_stream_is_watched_by_itself() -> None:
+    engine, watch = Engine(Deadline.NONE), DeadlineWatch()
+    engine.waits = [(1, Deadline.BODY, 0), (3, Deadline.BODY, 0)]
+    assert late(watch, engine, 0.0) == []
+    engine.waits = [(1, Deadline.BODY, 0), (3, Deadline.BODY, 100), (5, Deadline.BODY, 0)]
+    assert late(watch, engine, 5.5) == [1]
+    engine.waits = [(5, Deadline.BODY, 0)]
+    assert late(watch, engine, 10.5) == []
+    engine.waits = [(3, Deadline.BODY, 100)]  # has been out of sight: it waits anew
+    assert late(watch, engine, 11.0) == []
+
+
+def test_an_answer_that_nobody_takes() -> None:
+    engine, watch = Engine(Deadline.NONE), DeadlineWatch()
+    engine.waits = [(1, Deadline.WINDOW, 10), (1, Deadline.BODY, 1)]
+    assert late(watch, engine, 0.0, None) == []
+    assert late(watch, engine, 60.0, None) == []
+    engine.waits = [(1, Deadline.WINDOW, 11), (1, Deadline.BODY, 1)]
+    assert late(watch, engine, 61.0, None) == []
+    assert late(watch, engine, 121.0, None) == []
+    assert late(watch, engine, 121.1, None) == [1]
 
 
 def test_stalled_writing() -> None:

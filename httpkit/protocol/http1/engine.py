@@ -25,6 +25,8 @@ class HTTP1Engine(ReceivingSide, SendingSide):
         parser: the library behind it.
         limits: of the server.
         preamble: the fields the server adds, shared by its connections.
+        knows_preface: a connection that begins with the preface of HTTP/2 is handed on, by
+            `PrefaceReceived`; else it is refused.
     """
 
     __slots__ = ()

@@ -12,7 +12,6 @@ beginning of the head shows is the one that is answered.
 """
 
 import re
-from ipaddress import AddressValueError, IPv6Address
 
 import msgspec
 
@@ -28,12 +27,11 @@ from httpkit.errors import (
 )
 from httpkit.headers import RawHeaders
 from httpkit.limits import Limits
-from httpkit.status import METHODS
+from httpkit.protocol.incoming import CONTENT_LENGTH, ORIGIN_METHODS, is_authority
 
 __all__ = [
     "FIELD_LINE",
     "FRAMING_FIELDS",
-    "ORIGIN_METHODS",
     "Framing",
     "check_fields",
     "check_lines",
@@ -42,7 +40,6 @@ __all__ = [
     "check_section_end",
     "check_size",
     "classify_fields",
-    "is_authority",
     "split_fields",
 ]
 
@@ -54,13 +51,7 @@ _METHOD = re.compile(rb"%b++(?= |\Z)" % _TOKEN)
 _NAME = re.compile(rb"%b++" % _TOKEN)
 #: One whole field line (RFC 9112 §5): no space around the name, no fold, no control characters.
 FIELD_LINE = rb"%b++:[\t\x20-\x7e\x80-\xff]*+\r\n" % _TOKEN
-# RFC 3986 §3.2.2: reg-name or IPv4 address, or an IP literal; then a port. Userinfo is refused.
-_AUTHORITY = re.compile(
-    rb"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})++|\[([0-9A-Fa-f:.]++)\])"
-    rb"(?::([0-9]{0,5}))?"
-)
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]++)(?:[/?][^#]*+)?")
-_CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 # Every byte that may stand in a line; what `translate` leaves are control characters.
 _LINE_BYTES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 # The shortest line end that is not CRLF; a CR at the very end may still get its LF.
@@ -70,16 +61,8 @@ _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 FRAMING_FIELDS = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"}
 )
-#: Methods that reach an application: CONNECT is for proxies, whatever its target.
-ORIGIN_METHODS = {raw: name for raw, name in METHODS.items() if name != "CONNECT"}
 #: Room in a head for method, version, spaces and line ends.
 _LINE_OVERHEAD = 64
-
-# Authorities that passed the grammar lately: a server sees few, and asks for each request. A
-# longer one than any name of DNS with a port is checked each time, so that memory is bounded.
-_known_authorities: set[bytes] = set()
-_MAX_KNOWN = 1024
-_MAX_KNOWN_SIZE = 262
 
 
 class Framing(msgspec.Struct, eq=False, gc=False):
@@ -233,7 +216,7 @@ def check_fields(headers: RawHeaders, target: bytes, minor: bytes, limits: Limit
             elif name == b"connection":
                 _read_connection(framing, value)
             elif name == b"content-length":
-                if framing.content_length is not None or not _CONTENT_LENGTH.fullmatch(value):
+                if framing.content_length is not None or not CONTENT_LENGTH.fullmatch(value):
                     raise RemoteProtocolError("Content-Length is malformed or repeated.")
                 framing.content_length = int(value)
             else:
@@ -279,28 +262,6 @@ def _check_host(framing: Framing, host: bytes | None, target: bytes, minor: byte
     if target[0] != 0x2F and (match := _ABSOLUTE.fullmatch(target)):
         host = match[1]
     framing.authority = host or b""
-
-
-def is_authority(value: bytes) -> bool:
-    """Whether this is a host of RFC 3986 §3.2.2 and a port that can exist."""
-    if value in _known_authorities:
-        return True
-    match = _AUTHORITY.fullmatch(value)
-    if match is None:
-        return False
-    address, port = match.groups()
-    if port and int(port) > 65535:
-        return False
-    if address is not None:
-        try:
-            IPv6Address(address.decode())
-        except AddressValueError:
-            return False
-    if len(value) <= _MAX_KNOWN_SIZE:
-        if len(_known_authorities) >= _MAX_KNOWN:
-            _known_authorities.clear()
-        _known_authorities.add(value)
-    return True
 
 
 def _read_rare_fields(framing: Framing, headers: RawHeaders, minor: bytes) -> None:

@@ -15,7 +15,8 @@ import re
 from functools import lru_cache
 
 from httpkit.limits import Limits
-from httpkit.protocol.http1.head import ORIGIN_METHODS, Framing, is_authority, split_fields
+from httpkit.protocol.http1.head import Framing, split_fields
+from httpkit.protocol.incoming import ORIGIN_METHODS, is_authority
 from httpkit.request import RequestHead
 
 __all__ = ["PlainHead", "PlainHeads", "plain_heads"]

@@ -1,15 +1,14 @@
 """The receiving half of the HTTP/1.1 engine: bytes to events (RFC 9112 §2 to §7)."""
 
 from httpkit.errors import (
-    ConnectRefused,
     RemoteProtocolError,
     RequestTimeout,
-    reason_phrase,
 )
 from httpkit.protocol.engine import Close, Deadline
 from httpkit.protocol.events import (
     DataReceived,
     Event,
+    PrefaceReceived,
     RequestReceived,
     StreamReset,
     TrailersReceived,
@@ -46,14 +45,16 @@ from httpkit.protocol.http1.state import (
 from httpkit.protocol.outgoing import (
     OutgoingFields,
     keep_trailers,
+    make_refusal,
 )
 from httpkit.request import RequestHead
-from httpkit.response import Response
 
 __all__ = ["ReceivingSide"]
 
 #: An idle connection keeps its last head up to this size, so that ten thousand of them stay small.
 _MAX_LAST_HEAD = 1024
+#: The first line of the preface of HTTP/2, a request that no server may serve (RFC 9113 §3.4).
+_PREFACE = b"PRI * HTTP/2.0\r\n"
 _CUT_OFF = "The request ended before it was complete."
 
 
@@ -107,7 +108,7 @@ class ReceivingSide(ConnectionState):
             return self._receive_head()  # pipelined before the end
         return self._terminate()
 
-    def receive_timeout(self) -> list[Event]:
+    def receive_timeout(self, stream_id: int = 0) -> list[Event]:  # noqa: ARG002 - one at a time
         """The current deadline has passed."""
         kind = self.deadline_kind
         if kind is Deadline.NONE:
@@ -151,6 +152,10 @@ class ReceivingSide(ConnectionState):
                 if len(raw) <= _MAX_LAST_HEAD:
                     self._last_raw, self._last_known = raw, plain
                 return self._begin_request(*plain)
+        if self._knows_preface and not self.last_stream_id and buffer.startswith(_PREFACE, start):
+            self._receive = CLOSED
+            self._drop_input()
+            return [PrefaceReceived(buffer[start:])]
         end = buffer.find(b"\r\n\r\n", max(start, self._scanned - 3)) + 4
         try:
             if end < 4:
@@ -319,13 +324,11 @@ class ReceivingSide(ConnectionState):
         return events
 
     def _write_refusal(self, error: RemoteProtocolError) -> None:
-        status = error.status
-        headers = {"allow": ""} if isinstance(error, ConnectRefused) else None
-        response = Response(f"{status} {reason_phrase(status)}: {error}\n", status, headers)
+        response = make_refusal(error)
         body = response.body
         assert isinstance(body, bytes)
         fields = OutgoingFields(response.raw_headers)
-        head = serialize_head(self._preamble, status, fields, CLOSE)
+        head = serialize_head(self._preamble, error.status, fields, CLOSE)
         self._queue(b"%bcontent-length: %d\r\n\r\n" % (head, len(body)))
         # RFC 9110 §9.3.2: a client that asked with HEAD takes a body for its next answer.
         is_head = self._head.method == "HEAD"

@@ -3,6 +3,7 @@
 Owned by `engine.HTTP1Engine`; `receiving` and `sending` are its two halves.
 """
 
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Protocol
 
@@ -122,6 +123,7 @@ class ConnectionState:
         "_eof",
         "_framing",
         "_head",
+        "_knows_preface",
         "_last_answer",
         "_last_known",
         "_last_raw",
@@ -145,7 +147,15 @@ class ConnectionState:
         "last_stream_id",
     )
 
-    def __init__(self, parser: MessageParser, limits: Limits, preamble: Preamble) -> None:
+    def __init__(
+        self,
+        parser: MessageParser,
+        limits: Limits,
+        preamble: Preamble,
+        *,
+        knows_preface: bool = False,
+    ) -> None:
+        self._knows_preface = knows_preface
         self._parser = parser
         self._limits = limits
         self._plain_heads = plain_heads(limits) if parser.has_fast_lane else None
@@ -205,6 +215,16 @@ class ConnectionState:
         return _DEADLINES[state]
 
     @property
+    def deadline_mark(self) -> int:
+        """Tells one wait from the next of the same kind."""
+        return self.last_stream_id
+
+    def stream_waits(self) -> Iterable[tuple[int, Deadline, int]]:
+        """The body, unless it is this side that makes the peer wait."""
+        if self.deadline_kind is Deadline.BODY:
+            yield self.last_stream_id, Deadline.BODY, self.body_received
+
+    @property
     def wants_input(self) -> bool:
         """Whether reading may go on."""
         state = self._receive
@@ -237,6 +257,15 @@ class ConnectionState:
             and self._receive is BODY
             and self._send is WAITING
         )
+
+    def release(self, stream_id: int) -> None:
+        """Nothing is kept for a request beyond its answer."""
+
+    def pass_time(self, seconds: float) -> None:
+        """Nothing grows with time."""
+
+    def send_push(self, stream_id: int, head: RequestHead) -> None:
+        """There is no push in HTTP/1.1."""
 
     def begin_shutdown(self) -> None:
         """Close now if no request waits for an answer, else after the answer."""

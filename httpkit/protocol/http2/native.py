@@ -1,0 +1,168 @@
+"""The native session: ngh2, which is libnghttp2, the library of curl, Apache and Node.js."""
+
+from functools import lru_cache
+
+import ngh2
+
+from httpkit.limits import Limits
+from httpkit.protocol.http2.frames import MAX_STREAM_ID, ErrorCode, Setting, local_settings
+from httpkit.protocol.http2.session import ConnectionFault, Fields, Sink
+
+__all__ = ["Ngh2Session"]
+
+#: Where the abuse budget of the engine judges, the library does not.
+_NO_LIMIT = 2**31 - 1
+
+
+@lru_cache(maxsize=16)
+def _configuration(limits: Limits) -> ngh2.Configuration:
+    return ngh2.Configuration(
+        auto_window_update=False,
+        max_settings=MAX_SETTINGS,
+        stream_reset_rate_limit=(_NO_LIMIT, _NO_LIMIT),
+        glitch_rate_limit=(_NO_LIMIT, _NO_LIMIT),
+        max_continuations=_NO_LIMIT,
+        # Answers the engine gives are limited by its own check; this is for bombs.
+        max_inbound_header_list_size=2 * (limits.max_header_bytes + limits.max_target),
+        max_inbound_header_count=2 * limits.max_headers,
+        max_send_header_block_length=2**20,
+    )
+
+
+#: Values of one SETTINGS frame.
+MAX_SETTINGS = 32
+
+
+class Ngh2Session:
+    """One connection of ngh2; see `session.Session`."""
+
+    __slots__ = ("_closing", "_connection", "_dead", "_sink")
+
+    name = "native"
+
+    def __init__(self, sink: Sink, limits: Limits) -> None:
+        self._sink = sink
+        self._dead = False
+        self._closing = False
+        self._connection = connection = ngh2.Connection(ngh2.Role.SERVER, _configuration(limits))
+        # The engine refuses streams, each by itself: the library would end the connection.
+        settings: dict[int, int] = {
+            **local_settings(limits),
+            Setting.MAX_CONCURRENT_STREAMS: _NO_LIMIT,
+        }
+        connection.initiate_connection(settings)
+        connection.set_local_window_size(limits.connection_window)
+        connection.data_to_send()  # the engine writes these frames
+
+    @property
+    def has_more_to_send(self) -> bool:
+        """Whether `data_to_send` would give something now."""
+        return not self._dead and self._connection.want_write
+
+    def receive(self, data: bytes) -> None:
+        """Take whole frames, and tell the sink."""
+        connection = self._connection
+        fault: ConnectionFault | None = None
+        try:
+            connection.receive_data(data)
+        except ngh2.DenialOfServiceError as error:
+            fault = ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, str(error))
+        except ngh2.NGH2Error as error:
+            fault = ConnectionFault(ErrorCode.PROTOCOL_ERROR, str(error))
+        self._tell()
+        if fault is None and not connection.want_read and not self._closing:
+            fault = self._read_fault()
+        if fault is not None:
+            self._dead = True
+            raise fault
+
+    def _tell(self) -> None:
+        sink = self._sink
+        for event in self._connection.events():
+            if type(event) is ngh2.RequestReceived:
+                sink.on_request(event.stream_id, event.headers, end_stream=event.end_stream)
+            elif type(event) is ngh2.DataReceived:
+                sink.on_data(event.stream_id, event.data, end_stream=event.end_stream)
+            elif isinstance(event, ngh2.TrailersReceived):
+                sink.on_trailers(event.stream_id, event.headers)
+            elif isinstance(event, ngh2.StreamReset):
+                sink.on_reset(event.stream_id, event.error_code, by_peer=True)
+            elif isinstance(event, ngh2.PingAcknowledged):
+                sink.on_ping_ack()
+
+    def _read_fault(self) -> ConnectionFault:
+        """Why the library ends the connection: it has a GOAWAY ready."""
+        self._connection.data_to_send()
+        for event in self._connection.events():
+            if type(event) is ngh2.ConnectionClosed:
+                reason = event.debug_data.decode("latin-1") or "refused by nghttp2"
+                return ConnectionFault(ErrorCode(event.error_code), reason)
+        return ConnectionFault(ErrorCode.PROTOCOL_ERROR, "refused by nghttp2")
+
+    def credit(self, stream_id: int, size: int) -> None:
+        """Content is consumed."""
+        if not self._dead:
+            self._connection.acknowledge_received_data(size, stream_id)
+
+    def send_head(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+        """HEADERS."""
+        self._connection.send_response(stream_id, fields, end_stream=end_stream)
+
+    def send_informational(self, stream_id: int, fields: Fields) -> None:
+        """HEADERS of an interim response."""
+        self._connection.send_informational_response(stream_id, fields)
+
+    def send_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
+        """DATA."""
+        self._connection.send_data(stream_id, data, end_stream=end_stream)
+
+    def send_end(self, stream_id: int, trailers: Fields) -> None:
+        """The end of the stream."""
+        if trailers:
+            self._connection.send_trailers(stream_id, trailers)
+        else:
+            self._connection.end_stream(stream_id)
+
+    def send_push(self, stream_id: int, fields: Fields) -> int | None:
+        """PUSH_PROMISE."""
+        try:
+            return self._connection.send_push_promise(stream_id, fields)
+        except ngh2.NGH2Error:
+            return None
+
+    def reset(self, stream_id: int, code: ErrorCode) -> None:
+        """RST_STREAM."""
+        if not self._dead:
+            self._connection.reset_stream(stream_id, code)
+
+    def ping(self) -> None:
+        """PING."""
+        self._connection.ping()
+
+    def send_goaway(self, last_stream_id: int) -> None:
+        """GOAWAY without an error."""
+        if last_stream_id == MAX_STREAM_ID:
+            self._connection.send_shutdown_notice()
+        else:
+            self._connection.send_goaway(0, last_stream_id=last_stream_id)
+            self._closing = True
+
+    def set_priority(self, stream_id: int, urgency: int, *, incremental: bool) -> None:
+        """How this side wants the stream to be ordered."""
+        self._connection.set_stream_priority(
+            stream_id, ngh2.Priority(urgency, incremental), ignore_client_signal=True
+        )
+
+    def queued(self, stream_id: int) -> int:
+        """Octets of content that wait here."""
+        if self._dead:
+            return 0
+        return self._connection.queued_body_size(stream_id or None)
+
+    def send_window(self, stream_id: int) -> int:
+        """What the peer takes of a stream now."""
+        return self._connection.stream_remote_window_size(stream_id)
+
+    def data_to_send(self, limit: int | None = None) -> bytes:
+        """Frames for the wire."""
+        return b"" if self._dead else self._connection.data_to_send(limit)

@@ -1,0 +1,508 @@
+"""The receiving half of the HTTP/2 engine: frames to events (RFC 9113 §3 to §8)."""
+
+from struct import Struct
+
+from httpkit.errors import RemoteProtocolError, RequestTimeout
+from httpkit.protocol.engine import Close, Deadline
+from httpkit.protocol.events import (
+    DataReceived,
+    Event,
+    RequestReceived,
+    StreamReset,
+    TrailersReceived,
+)
+from httpkit.protocol.http2.budget import COST
+from httpkit.protocol.http2.frames import (
+    ACK,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_HEAD,
+    HEADERS,
+    MAX_FRAME_SIZE,
+    MAX_STREAM_ID,
+    MAX_WINDOW,
+    PING,
+    PREFACE,
+    PRIORITY,
+    PRIORITY_UPDATE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    ErrorCode,
+    Setting,
+)
+from httpkit.protocol.http2.guard import (
+    CHECKS,
+    content_size,
+    iterate_settings,
+    stream_number,
+)
+from httpkit.protocol.http2.head import check_trailers, read_request
+from httpkit.protocol.http2.sending import SendingSide
+from httpkit.protocol.http2.session import ConnectionFault, Fields
+from httpkit.protocol.http2.state import Send, Shutdown, StreamState
+from httpkit.protocol.outgoing import keep_trailers
+
+__all__ = ["ReceivingSide"]
+
+#: Length and type, flags, stream id.
+_FRAME_HEAD = Struct(">IBI")
+_TOO_SHORT = "The content is shorter than its Content-Length."
+_WHOLE_REQUEST = END_STREAM | END_HEADERS
+#: CONTINUATION frames of one field section: its size is limited beside that, so more are small.
+_MAX_CONTINUATIONS = 16
+
+
+class ReceivingSide(SendingSide):
+    """Cuts the input into frames, judges them, and turns what the session makes of them to events.
+
+    Implements `session.Sink`.
+    """
+
+    __slots__ = ()
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take octets; empty to go on after a fault whose predecessors are answered now."""
+        if self._fault is not None:
+            return self._terminate_by(self._fault)
+        if not data or self._terminated:
+            return []
+        events: list[Event] = []
+        self._events = events
+        try:
+            self._take(self._buffer + data if self._buffer else data)
+        except ConnectionFault as fault:
+            self._fault = fault
+            if not events:
+                return self._terminate_by(fault)
+            # Requests before the fault are served, as far as that needs no waiting.
+            self.has_more_input = True
+        return events
+
+    def _take(self, buffer: bytes) -> None:
+        """Give whole frames to the session, and keep the rest."""
+        position = begin = 0
+        if not self._greeted:
+            position = self._take_preface(buffer)
+            if not position:
+                return
+        size = len(buffer)
+        unpack = _FRAME_HEAD.unpack_from
+        streams = self._streams
+        while size - position >= FRAME_HEAD:
+            word, flags, stream_id = unpack(buffer, position)
+            length = word >> 8
+            end = position + FRAME_HEAD + length
+            if (
+                word & 0xFF == HEADERS
+                and flags == _WHOLE_REQUEST
+                and stream_id == self.last_stream_id + 2
+                and end <= size
+                and length <= MAX_FRAME_SIZE
+                and not self._block
+            ):
+                # Most requests: a new stream, in one frame, without content.
+                self.last_stream_id = stream_id
+                streams[stream_id] = StreamState(
+                    True, True, len(streams) + len(self._finished) >= self._max_streams
+                )
+                self._pending += 1
+                position = end
+                continue
+            if length > MAX_FRAME_SIZE:
+                self._feed(buffer[begin:position])
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a frame beyond 16384 octets")
+            if end > size:
+                break
+            stream_id &= MAX_STREAM_ID
+            payload = buffer[position + FRAME_HEAD : end]
+            try:
+                needs = self._judge(word & 0xFF, flags, stream_id, payload)
+            except ConnectionFault:
+                self._feed(buffer[begin:position])
+                raise
+            if needs is not _TAKE:
+                self._feed(buffer[begin:position])
+                begin = end if self._act(word & 0xFF, flags, stream_id, payload) else position
+            position = end
+        self._buffer = buffer[position:]
+        if position:
+            self._turns += 1
+            self._pinged = False
+            self._feed(buffer[begin:position] if begin or position < size else buffer)
+
+    def _take_preface(self, buffer: bytes) -> int:
+        """Check the preface and that SETTINGS follow (§3.4); the result is where they begin."""
+        size = len(PREFACE)
+        if not PREFACE.startswith(buffer[:size]):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "this is not the preface of HTTP/2")
+        if len(buffer) >= size + FRAME_HEAD:
+            if buffer[size + 3] != SETTINGS or buffer[size + 4] & ACK:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS come first")
+            self._greeted = True
+            return size
+        self._buffer = buffer
+        return 0
+
+    def _feed(self, frames: bytes) -> None:
+        """Have the session decode frames, and look for field sections that it has refused."""
+        if not frames:
+            return
+        self._session.receive(frames)
+        if self._pending and not self._block:
+            self._pending = 0
+            refused = [each for each, state in self._streams.items() if state.pending]
+            for stream_id in refused:
+                self._streams[stream_id].pending = False
+                self._refuse_malformed(stream_id, "The section of fields is malformed.")
+
+    # --- judging frames ----------------------------------------------------------------------
+
+    def _judge(self, kind: int, flags: int, stream_id: int, payload: bytes) -> object:
+        """Whether the session may take a frame, or something has to be done about it first."""
+        if self._block:
+            self._judge_continuation(kind, flags, stream_id, payload)
+            return _TAKE
+        check = CHECKS.get(kind)
+        if check is None:
+            self._spend(COST.UNKNOWN)
+            return _ACT  # dropped, §4.1
+        check(flags, stream_id, payload)
+        if kind == HEADERS:
+            self._judge_headers(flags, stream_id, payload)
+            return _TAKE
+        if kind == SETTINGS:
+            self._spend(COST.SETTINGS)
+            for identifier, value in iterate_settings(payload):
+                if identifier == Setting.INITIAL_WINDOW_SIZE:
+                    self._peer_window = max(self._peer_window, value)
+            return _TAKE
+        if kind == PING:
+            self._spend(0 if flags & ACK else COST.PING)
+            return _TAKE
+        if kind == PRIORITY_UPDATE:
+            self._spend(COST.PRIORITY)
+            return _TAKE
+        return _ACT
+
+    def _judge_continuation(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        """Nothing may stand within a field section (§6.10; CVE-2024-27316 and its family)."""
+        if kind != CONTINUATION or stream_id != self._block:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame within a field section")
+        self._spend(COST.CONTINUATION)
+        self._block_frames += 1
+        self._block_size += len(payload)
+        limits = self._limits
+        if (
+            self._block_frames > _MAX_CONTINUATIONS
+            or self._block_size > limits.max_header_bytes + limits.max_target
+        ):
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a field section without an end")
+        if flags & END_HEADERS:
+            self._block = 0
+
+    def _judge_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        """HEADERS open a stream, or end one. They are never dropped: that would break HPACK."""
+        state = self._streams.get(stream_id)
+        ended = bool(flags & END_STREAM)
+        if stream_id > self.last_stream_id:
+            if stream_id > self.last_stream_id + 2:
+                self._skipped.append((self.last_stream_id, stream_id))
+            self.last_stream_id = stream_id
+            full = len(self._streams) + len(self._finished) >= self._max_streams
+            self._streams[stream_id] = StreamState(ended, True, full)
+        elif state is None:
+            if any(low < stream_id < high for low, high in self._skipped):
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream id that was passed over")
+            if stream_id not in self._reset_here:
+                raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
+            return  # on their way when this side reset it; nobody is told
+        elif state.ended or (state.gone and not state.reset_here):
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
+        elif not ended:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "trailers that do not end the stream")
+        elif state.gone:
+            state.ended = True
+            return
+        else:
+            state.ended = True
+            state.pending = True
+        self._pending += 1
+        if not flags & END_HEADERS:
+            self._block = stream_id
+            self._block_size = len(payload)
+            self._block_frames = 0
+
+    def _act(self, kind: int, flags: int, stream_id: int, payload: bytes) -> bool:
+        """Act on a frame, now that the session has all before it; whether to drop the frame."""
+        if kind == DATA:
+            return self._act_on_data(flags, stream_id, payload)
+        if kind == RST_STREAM:
+            self._require_used(stream_id)
+            self._spend(1)
+            return stream_id not in self._streams and all(
+                stream_id != finished for finished, _ in self._finished
+            )
+        if kind == WINDOW_UPDATE:
+            return self._act_on_window_update(stream_id, payload)
+        if kind == PRIORITY:
+            self._spend(COST.PRIORITY)
+            if len(payload) != 5:
+                self._reset_by(stream_id, ErrorCode.FRAME_SIZE_ERROR)
+            elif stream_number(payload) == stream_id:
+                self._reset_by(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return True  # RFC 9113 §5.3.2: deprecated
+        # GOAWAY: the peer takes no pushes any more, and will close when it is through; unknown
+        # types: nothing.
+        return True
+
+    def _act_on_data(self, flags: int, stream_id: int, payload: bytes) -> bool:
+        self._require_used(stream_id)
+        state = self._streams.get(stream_id)
+        size = content_size(flags, payload)
+        ended = bool(flags & END_STREAM)
+        if not size and not ended:
+            self._spend(COST.EMPTY_DATA)
+        if state is None:
+            if stream_id in self._reset_here:
+                return False  # on its way when this side reset it: the session credits it
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+        if state.gone:
+            if state.reset_here:
+                return False
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
+        if state.ended:
+            self._reset_by(stream_id, ErrorCode.STREAM_CLOSED)
+            return True
+        left = state.content_left
+        if left is not None and (size > left or (ended and size < left)):
+            self._refuse_malformed(stream_id, "The content is not as long as its Content-Length.")
+            return True
+        state.ended = ended
+        return False
+
+    def _act_on_window_update(self, stream_id: int, payload: bytes) -> bool:
+        self._spend(COST.WINDOW_UPDATE)
+        if not stream_id:
+            return False
+        self._require_used(stream_id)
+        state = self._streams.get(stream_id)
+        if state is None:
+            # Of an answer that waits for it, perhaps.
+            state = next((each for key, each in self._finished if key == stream_id), None)
+        if state is None or state.gone:
+            return True
+        increment = int.from_bytes(payload, "big") & MAX_WINDOW
+        state.granted += increment
+        if not increment:
+            self._reset_by(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return True
+        if (
+            self._peer_window + state.granted > MAX_WINDOW
+            and self._session.send_window(stream_id) + increment > MAX_WINDOW
+        ):
+            self._reset_by(stream_id, ErrorCode.FLOW_CONTROL_ERROR)
+            return True
+        return False
+
+    def _require_used(self, stream_id: int) -> None:
+        """The stream is not idle (§5.1)."""
+        if stream_id > (self.last_stream_id if stream_id & 1 else self._last_pushed):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream")
+
+    def _reset_by(self, stream_id: int, code: ErrorCode) -> None:
+        """Reset a stream because of what the peer did on it (CVE-2025-8671)."""
+        self._spend(COST.RESET)
+        state = self._streams.get(stream_id)
+        if state is not None and not state.gone and state.announced:
+            self._events.append(StreamReset(stream_id, RemoteProtocolError(f"stream {code.name}")))
+        self._reset_stream(stream_id, code)
+
+    def _refuse_malformed(self, stream_id: int, reason: str) -> None:
+        """A malformed message is a stream error of type PROTOCOL_ERROR (§8.1.1)."""
+        self._spend(COST.RESET)
+        self._events.append(StreamReset(stream_id, RemoteProtocolError(reason)))
+        self._reset_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
+
+    # --- called by the session ---------------------------------------------------------------
+
+    def on_request(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+        """The field section that opens a stream."""
+        self._pending -= 1
+        state = self._streams[stream_id]
+        state.pending = False
+        if state.refused or self._shutdown is Shutdown.FINAL:
+            self._spend(COST.RESET)
+            self._reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        if fields == self._last_fields:
+            received = self._last_received
+        else:
+            try:
+                received = read_request(fields, self._limits)
+            except RemoteProtocolError as error:
+                self._refuse(stream_id, state, error)
+                return
+            self._last_fields = fields
+            self._last_received = received
+        head = received.head
+        state.announced = True
+        state.head_request = head.method == "HEAD"
+        event = RequestReceived(stream_id, head, end_stream)
+        if not end_stream or received.content_length:
+            state.content_left = event.content_length = received.content_length
+            state.upgrade = event.upgrade = received.upgrade
+            state.continue_wanted = received.expect_continue
+            if end_stream:
+                state.announced = False
+                self._refuse_malformed(stream_id, _TOO_SHORT)
+                return
+        self._events.append(event)
+        self._requests += 1
+        if self._requests == self._limits.max_requests_per_connection:
+            self.begin_shutdown()
+
+    def _refuse(self, stream_id: int, state: StreamState, error: RemoteProtocolError) -> None:
+        """Answer a request that no application sees, or reset it if it is malformed."""
+        if type(error) is RemoteProtocolError:
+            self._refuse_malformed(stream_id, str(error))
+            return
+        self._events.append(StreamReset(stream_id, error))
+        self._send_refusal(stream_id, state, error)
+
+    def on_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
+        """Content."""
+        state = self._streams.get(stream_id)
+        size = len(data)
+        if state is None:
+            self._session.credit(stream_id, size)
+            return
+        state.received += size
+        state.unconsumed += size
+        self._unconsumed += size
+        state.continue_wanted = False
+        if state.content_left is not None:
+            state.content_left -= size
+        if state.gone or not state.announced:
+            self._credit(stream_id, state, size)
+            return
+        last = self._events[-1] if self._events else None
+        if (
+            end_stream
+            and type(last) is RequestReceived
+            and last.stream_id == stream_id
+            and state.send is Send.WAITING
+            and size
+            and last.upgrade is None
+        ):
+            last.content = data
+        else:
+            self._events.append(DataReceived(stream_id, data, end_stream))
+
+    def on_trailers(self, stream_id: int, fields: Fields) -> None:
+        """The field section that ends a stream."""
+        self._pending -= 1
+        state = self._streams.get(stream_id)
+        if state is None or not state.pending:
+            return
+        state.pending = False
+        if state.gone:
+            return
+        if state.content_left:
+            self._refuse_malformed(stream_id, _TOO_SHORT)
+            return
+        try:
+            check_trailers(fields)
+        except RemoteProtocolError as error:
+            self._refuse_malformed(stream_id, str(error))
+            return
+        self._events.append(TrailersReceived(stream_id, keep_trailers(list(fields))))
+        self._events.append(DataReceived(stream_id, b"", end_stream=True))
+
+    def on_reset(self, stream_id: int, code: int, *, by_peer: bool) -> None:
+        """The stream is closed."""
+        state = self._streams.get(stream_id)
+        if state is None:
+            self._finished = [each for each in self._finished if each[0] != stream_id]
+        elif not state.gone:
+            error = None if by_peer else RemoteProtocolError(f"stream error {code}")
+            if state.announced:
+                self._events.append(StreamReset(stream_id, error))
+            self._end_stream(stream_id, state)
+        self._spend(COST.RESET)
+
+    def on_ping_ack(self) -> None:
+        """A ping of this side came back."""
+        if self._shutdown is Shutdown.ANNOUNCED:
+            self._finish_shutdown()
+
+    # --- the rest of the contract ------------------------------------------------------------
+
+    def consume(self, stream_id: int, size: int) -> None:
+        """The handler took `size` octets of the body."""
+        state = self._streams.get(stream_id)
+        if state is not None and size:
+            self._credit(stream_id, state, size)
+
+    def receive_eof(self) -> list[Event]:
+        """The peer has closed its sending side: what it has asked for in full is answered."""
+        self._eof = True
+        if self._terminated:
+            if self.close is Close.LINGER:
+                self.close = Close.NOW
+            return []
+        events: list[Event] = []
+        for stream_id, state in list(self._streams.items()):
+            if not state.ended and not state.gone:
+                events.append(StreamReset(stream_id))
+                self._end_stream(stream_id, state)
+        if not self._streams and not self._session.queued(0):
+            events += self._terminate()
+        elif self._shutdown is not Shutdown.FINAL:
+            self._finish_shutdown()
+        return events
+
+    def receive_timeout(self, stream_id: int = 0) -> list[Event]:
+        """A deadline has passed: that of one stream, or of the connection."""
+        if stream_id:
+            return self._time_out_stream(stream_id)
+        kind = self.deadline_kind
+        if kind is Deadline.LINGER:
+            if self._terminated:
+                self.close = Close.NOW
+            else:
+                self._finish_shutdown()
+        elif kind is Deadline.HEAD:
+            return self._terminate_by(
+                ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a frame did not arrive in time")
+            )
+        elif kind is Deadline.QUIET:
+            self._pinged = True
+            self._session.ping()
+        elif kind is Deadline.PONG or kind is Deadline.HALF_CLOSED:
+            return self._terminate(Close.ABORT)
+        elif kind is not Deadline.NONE:  # nothing was asked, or nothing for long
+            self._shutdown = Shutdown.FINAL
+            self._session.send_goaway(self.last_stream_id)
+            return self._terminate(Close.LINGER)
+        return []
+
+    def _time_out_stream(self, stream_id: int) -> list[Event]:
+        """A body comes too slowly, or nobody takes the answer."""
+        state = self._streams.get(stream_id)
+        if state is None:
+            self._finished = [each for each in self._finished if each[0] != stream_id]
+            self._session.reset(stream_id, ErrorCode.CANCEL)
+            return []
+        error = RequestTimeout("The request did not arrive in time.")
+        if state.send is Send.WAITING:
+            self._send_refusal(stream_id, state, error)
+        else:
+            self._reset_stream(stream_id, ErrorCode.CANCEL)
+        return [StreamReset(stream_id, error)]
+
+
+_TAKE = object()
+_ACT = object()
