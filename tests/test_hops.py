@@ -13,8 +13,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hpack import Encoder
 
 from httpkit import App, Request
+from httpkit.protocol.http2 import PREFACE
 from httpkit.server.config import Config
 from httpkit.server.server import Server
 from httpkit.transport.connection import Connection
@@ -34,6 +36,21 @@ BUDGETS = {
     "16 pipelined": (GET * 16, 16, 17),
     "POST 1 KiB": (POST, 1, 27),
 }
+
+
+def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
+    head = len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream_id.to_bytes(4, "big")
+    return head + payload
+
+
+_ENCODER = Encoder()
+_FIELDS = [(":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", "localhost")]
+#: What a client of HTTP/2 sends first, with two requests that teach HPACK.
+GREETING = PREFACE + frame(4, 0, 0) + frame(1, 5, 1, _ENCODER.encode(_FIELDS))
+#: What it sends for each request after that, but for the stream id.
+HTTP2_GET = _ENCODER.encode(_FIELDS)
+#: Python calls for one request alone, and for each of 32 in one read.
+HTTP2_BUDGETS = {1: 29, 32: 16}
 
 
 class Transport(asyncio.Transport):
@@ -134,6 +151,23 @@ def test_calls_stay_within_the_budget(name: str) -> None:
     data, requests, budget = BUDGETS[name]
     calls, _ = measure("native", data)
     assert calls.total() <= budget * requests, f"{calls.total()} calls: {dict(calls)}"
+
+
+@in_callback
+def measure_http2(connection: Connection, transport: Transport, streams: int) -> tuple[int, int]:
+    connection.data_received(GREETING)
+    connection.data_received(frame(1, 5, 3, HTTP2_GET))
+    requests = b"".join(frame(1, 5, 5 + 2 * number, HTTP2_GET) for number in range(streams))
+    before = len(transport.writes)
+    calls = count_calls(connection, requests)
+    return calls.total(), len(transport.writes) - before
+
+
+@pytest.mark.parametrize("streams", HTTP2_BUDGETS)
+def test_streams_of_http2_stay_within_the_budget(streams: int) -> None:
+    calls, writes = measure_http2("native", streams)
+    assert calls <= HTTP2_BUDGETS[streams] * streams
+    assert writes == 1
 
 
 @pytest.mark.parametrize("http1", ["native", "reference"])

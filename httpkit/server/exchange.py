@@ -340,7 +340,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def begin_raw(self) -> BodyReader:
         """Turn to raw bytes after an accepted upgrade; what came with the head comes first."""
-        self.body = reader = BodyReader(self._server.loop)
+        reader = self.body
+        if not isinstance(reader, BodyReader):
+            self.body = reader = BodyReader(self._server.loop)
         self.connection.pump()
         return reader
 

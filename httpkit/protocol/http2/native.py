@@ -1,5 +1,6 @@
 """The native session: ngh2, which is libnghttp2, the library of curl, Apache and Node.js."""
 
+from contextlib import suppress
 from functools import lru_cache
 
 import ngh2
@@ -25,7 +26,7 @@ def _configuration(limits: Limits) -> ngh2.Configuration:
         # Answers the engine gives are limited by its own check; this is for bombs.
         max_inbound_header_list_size=2 * (limits.max_header_bytes + limits.max_target),
         max_inbound_header_count=2 * limits.max_headers,
-        max_send_header_block_length=2**20,
+        max_send_header_block_length=2**24,
     )
 
 
@@ -104,24 +105,34 @@ class Ngh2Session:
         if not self._dead:
             self._connection.acknowledge_received_data(size, stream_id)
 
+    # What raises StreamProtocolError below is that the library has closed the stream by itself.
+
     def send_head(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
         """HEADERS."""
-        self._connection.send_response(stream_id, fields, end_stream=end_stream)
+        try:  # noqa: SIM105
+            self._connection.send_response(stream_id, fields, end_stream=end_stream)
+        except ngh2.StreamProtocolError:  # `suppress` would cost as much as the call
+            pass
 
     def send_informational(self, stream_id: int, fields: Fields) -> None:
         """HEADERS of an interim response."""
-        self._connection.send_informational_response(stream_id, fields)
+        with suppress(ngh2.StreamProtocolError):
+            self._connection.send_informational_response(stream_id, fields)
 
     def send_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
         """DATA."""
-        self._connection.send_data(stream_id, data, end_stream=end_stream)
+        try:  # noqa: SIM105
+            self._connection.send_data(stream_id, data, end_stream=end_stream)
+        except ngh2.StreamProtocolError:
+            pass
 
     def send_end(self, stream_id: int, trailers: Fields) -> None:
         """The end of the stream."""
-        if trailers:
-            self._connection.send_trailers(stream_id, trailers)
-        else:
-            self._connection.end_stream(stream_id)
+        with suppress(ngh2.StreamProtocolError):
+            if trailers:
+                self._connection.send_trailers(stream_id, trailers)
+            else:
+                self._connection.end_stream(stream_id)
 
     def send_push(self, stream_id: int, fields: Fields) -> int | None:
         """PUSH_PROMISE."""

@@ -19,6 +19,7 @@ from httpkit.protocol.http2.frames import (
     END_HEADERS,
     END_STREAM,
     FRAME_HEAD,
+    GOAWAY,
     HEADERS,
     MAX_FRAME_SIZE,
     MAX_STREAM_ID,
@@ -178,6 +179,10 @@ class ReceivingSide(SendingSide):
             for identifier, value in iterate_settings(payload):
                 if identifier == Setting.INITIAL_WINDOW_SIZE:
                     self._peer_window = max(self._peer_window, value)
+                elif identifier == Setting.ENABLE_PUSH:
+                    self._peer_takes_push = value == 1
+                elif identifier == Setting.MAX_CONCURRENT_STREAMS:
+                    self._peer_max_streams = value
             return _TAKE
         if kind == PING:
             self._spend(0 if flags & ACK else COST.PING)
@@ -254,9 +259,9 @@ class ReceivingSide(SendingSide):
             elif stream_number(payload) == stream_id:
                 self._reset_by(stream_id, ErrorCode.PROTOCOL_ERROR)
             return True  # RFC 9113 §5.3.2: deprecated
-        # GOAWAY: the peer takes no pushes any more, and will close when it is through; unknown
-        # types: nothing.
-        return True
+        if kind == GOAWAY:
+            self._peer_takes_push = False  # and it closes when it is through (§6.8)
+        return True  # unknown types are ignored (§4.1)
 
     def _act_on_data(self, flags: int, stream_id: int, payload: bytes) -> bool:
         self._require_used(stream_id)

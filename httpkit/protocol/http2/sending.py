@@ -89,9 +89,10 @@ class SendingSide(ConnectionState):
         if fields.priority is not None:
             urgency, incremental = parse_priority(fields.priority)
             self._session.set_priority(stream_id, urgency, incremental=incremental)
+        if mode is Send.BODILESS and response.trailers is None:
+            mode = Send.ENDED
         state.send = mode
-        ends = mode is Send.BODILESS and response.trailers is None
-        self._session.send_head(stream_id, head, end_stream=ends)
+        self._session.send_head(stream_id, head, end_stream=mode is Send.ENDED)
 
     def _frame_answer(
         self, state: StreamState, status: int, fields: OutgoingFields, length: int | None
@@ -149,7 +150,8 @@ class SendingSide(ConnectionState):
         if state.send is Send.BODY and state.send_left:
             raise LocalProtocolError("the body is shorter than its Content-Length")
         checked = check_trailers(trailers)
-        self._session.send_end(stream_id, checked)
+        if state.send is not Send.ENDED:
+            self._session.send_end(stream_id, checked)
         self._answer_complete(stream_id, state)
 
     def send_informational(
@@ -202,6 +204,8 @@ class SendingSide(ConnectionState):
             or state.send is Send.DONE
             or state.pushes >= _MAX_PUSHES
             or self._shutdown is not Shutdown.NONE
+            or not self._peer_takes_push
+            or self._pushed_streams() >= self._peer_max_streams
         ):
             return None
         fields = [
@@ -218,6 +222,11 @@ class SendingSide(ConnectionState):
         self._last_pushed = promised
         self._streams[promised] = StreamState(True, False, announced=True, pushed=True)
         return RequestReceived(promised, head)
+
+    def _pushed_streams(self) -> int:
+        """Pushed streams that are open."""
+        open_streams = (*self._streams.values(), *(state for _, state in self._finished))
+        return sum(state.pushed and not state.gone for state in open_streams)
 
     def _send_refusal(self, stream_id: int, state: StreamState, error: RemoteProtocolError) -> None:
         """Answer a request that no application sees, or no longer."""

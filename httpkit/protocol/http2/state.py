@@ -40,6 +40,7 @@ class Send(Enum):
     WAITING = auto()  # no final head yet
     BODY = auto()
     BODILESS = auto()  # HEAD, 204, 205, 304: the body is swallowed
+    ENDED = auto()  # the same, and END_STREAM went out with the head
     RAW = auto()  # upgraded
     DONE = auto()
 
@@ -125,6 +126,8 @@ class ConnectionState:
         "_limits",
         "_max_streams",
         "_out",
+        "_peer_max_streams",
+        "_peer_takes_push",
         "_peer_window",
         "_pending",
         "_ping_is_due",
@@ -177,7 +180,10 @@ class ConnectionState:
         self._skipped: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._requests = 0
         self._budget = CAPACITY
+        # What the peer says about itself.
         self._peer_window = INITIAL_WINDOW
+        self._peer_takes_push = True
+        self._peer_max_streams = MAX_STREAM_ID
         self._unconsumed = 0
         # The end.
         self._eof = False
@@ -226,7 +232,7 @@ class ConnectionState:
         has_room = self._unconsumed < self._limits.connection_window
         partial = self._partial_data()
         for stream_id, state in self._streams.items():
-            if state.gone or state.send is Send.RAW:
+            if state.gone or state.upgrade is not None:
                 continue
             if (
                 not state.ended
