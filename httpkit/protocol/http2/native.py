@@ -4,6 +4,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 import ngh2
+from ngh2 import DataReceived, RequestReceived, StreamClosed
 
 from httpkit.limits import Limits
 from httpkit.protocol.http2.frames import MAX_STREAM_ID, ErrorCode, Setting, local_settings
@@ -80,10 +81,12 @@ class Ngh2Session:
     def _tell(self) -> None:
         sink = self._sink
         for event in self._connection.events():
-            if type(event) is ngh2.RequestReceived:
-                sink.on_request(event.stream_id, event.headers, end_stream=event.end_stream)
-            elif type(event) is ngh2.DataReceived:
-                sink.on_data(event.stream_id, event.data, end_stream=event.end_stream)
+            if type(event) is StreamClosed:
+                continue  # after a reset, which was told of, or in order
+            if type(event) is RequestReceived:
+                sink.on_request(event.stream_id, event.headers, event.end_stream)
+            elif type(event) is DataReceived:
+                sink.on_data(event.stream_id, event.data, event.end_stream)
             elif isinstance(event, ngh2.TrailersReceived):
                 sink.on_trailers(event.stream_id, event.headers)
             elif isinstance(event, ngh2.StreamReset):
@@ -107,12 +110,20 @@ class Ngh2Session:
 
     # What raises StreamProtocolError below is that the library has closed the stream by itself.
 
-    def send_head(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
-        """HEADERS."""
-        try:  # noqa: SIM105
-            self._connection.send_response(stream_id, fields, end_stream=end_stream)
+    def send_answer(self, stream_id: int, fields: Fields, body: bytes) -> None:
+        """A whole answer."""
+        connection = self._connection
+        try:
+            connection.send_response(stream_id, fields, end_stream=not body)
+            if body:
+                connection.send_data(stream_id, body, end_stream=True)
         except ngh2.StreamProtocolError:  # `suppress` would cost as much as the call
             pass
+
+    def send_head(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+        """HEADERS."""
+        with suppress(ngh2.StreamProtocolError):
+            self._connection.send_response(stream_id, fields, end_stream=end_stream)
 
     def send_informational(self, stream_id: int, fields: Fields) -> None:
         """HEADERS of an interim response."""
@@ -121,10 +132,8 @@ class Ngh2Session:
 
     def send_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
         """DATA."""
-        try:  # noqa: SIM105
+        with suppress(ngh2.StreamProtocolError):
             self._connection.send_data(stream_id, data, end_stream=end_stream)
-        except ngh2.StreamProtocolError:
-            pass
 
     def send_end(self, stream_id: int, trailers: Fields) -> None:
         """The end of the stream."""

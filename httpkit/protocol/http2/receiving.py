@@ -43,7 +43,7 @@ from httpkit.protocol.http2.guard import (
 from httpkit.protocol.http2.head import check_trailers, read_request
 from httpkit.protocol.http2.sending import SendingSide
 from httpkit.protocol.http2.session import ConnectionFault, Fields
-from httpkit.protocol.http2.state import Send, Shutdown, StreamState
+from httpkit.protocol.http2.state import ANNOUNCED, FINAL, WAITING, StreamState
 from httpkit.protocol.outgoing import keep_trailers
 
 __all__ = ["ReceivingSide"]
@@ -333,12 +333,12 @@ class ReceivingSide(SendingSide):
 
     # --- called by the session ---------------------------------------------------------------
 
-    def on_request(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+    def on_request(self, stream_id: int, fields: Fields, end_stream: bool) -> None:  # noqa: FBT001 - hot
         """The field section that opens a stream."""
         self._pending -= 1
         state = self._streams[stream_id]
         state.pending = False
-        if state.refused or self._shutdown is Shutdown.FINAL:
+        if state.refused or self._shutdown is FINAL:
             self._spend(COST.RESET)
             self._reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
             return
@@ -377,7 +377,7 @@ class ReceivingSide(SendingSide):
         self._events.append(StreamReset(stream_id, error))
         self._send_refusal(stream_id, state, error)
 
-    def on_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:  # noqa: FBT001 - hot
         """Content."""
         state = self._streams.get(stream_id)
         size = len(data)
@@ -398,7 +398,7 @@ class ReceivingSide(SendingSide):
             end_stream
             and type(last) is RequestReceived
             and last.stream_id == stream_id
-            and state.send is Send.WAITING
+            and state.send is WAITING
             and size
             and last.upgrade is None
         ):
@@ -440,7 +440,7 @@ class ReceivingSide(SendingSide):
 
     def on_ping_ack(self) -> None:
         """A ping of this side came back."""
-        if self._shutdown is Shutdown.ANNOUNCED:
+        if self._shutdown is ANNOUNCED:
             self._finish_shutdown()
 
     # --- the rest of the contract ------------------------------------------------------------
@@ -465,7 +465,7 @@ class ReceivingSide(SendingSide):
                 self._end_stream(stream_id, state)
         if not self._streams and not self._session.queued(0):
             events += self._terminate()
-        elif self._shutdown is not Shutdown.FINAL:
+        elif self._shutdown is not FINAL:
             self._finish_shutdown()
         return events
 
@@ -489,7 +489,7 @@ class ReceivingSide(SendingSide):
         elif kind is Deadline.PONG or kind is Deadline.HALF_CLOSED:
             return self._terminate(Close.ABORT)
         elif kind is not Deadline.NONE:  # nothing was asked, or nothing for long
-            self._shutdown = Shutdown.FINAL
+            self._shutdown = FINAL
             self._session.send_goaway(self.last_stream_id)
             return self._terminate(Close.LINGER)
         return []
@@ -502,7 +502,7 @@ class ReceivingSide(SendingSide):
             self._session.reset(stream_id, ErrorCode.CANCEL)
             return []
         error = RequestTimeout("The request did not arrive in time.")
-        if state.send is Send.WAITING:
+        if state.send is WAITING:
             self._send_refusal(stream_id, state, error)
         else:
             self._reset_stream(stream_id, ErrorCode.CANCEL)

@@ -7,7 +7,18 @@ from httpkit.protocol.events import RequestReceived
 from httpkit.protocol.http2.frames import ErrorCode
 from httpkit.protocol.http2.priority import parse_priority
 from httpkit.protocol.http2.serialize import content_length
-from httpkit.protocol.http2.state import ConnectionState, Send, Shutdown, StreamState
+from httpkit.protocol.http2.state import (
+    BODILESS,
+    BODY,
+    DONE,
+    ENDED,
+    RAW,
+    RUNNING,
+    WAITING,
+    ConnectionState,
+    Send,
+    StreamState,
+)
 from httpkit.protocol.outgoing import (
     OutgoingFields,
     check_informational,
@@ -33,25 +44,21 @@ class SendingSide(ConnectionState):
     def send_response(self, stream_id: int, response: Response) -> None:
         """A whole answer whose body is `bytes`."""
         state = self._streams.get(stream_id)
-        if state is None or state.send is not Send.WAITING or state.gone:
+        if state is None or state.send is not WAITING or state.gone:
             self._check_ended(state)
             return
         body: bytes = response.body  # type: ignore[assignment]  # the contract says so
         fields = response.raw_headers
         if type(fields) is tuple and not state.head_request and state.upgrade is None:
             # The fast lane: the head is known.
-            head = self._fields.heads.get((response.status, fields))
+            size = len(body)
+            heads = self._fields.heads.get((response.status, fields))
+            head = None if heads is None else heads.get(size)
             if head is None:
-                head = self._fields.make_known(response)
+                head = self._fields.make_known(response, size)
             if head:
-                size = len(body)
                 state.sent = size
-                session = self._session
-                if size:
-                    session.send_head(stream_id, (*head, content_length(size)), end_stream=False)
-                    session.send_data(stream_id, body, end_stream=True)
-                else:
-                    session.send_head(stream_id, (*head, content_length(0)), end_stream=True)
+                self._session.send_answer(stream_id, head, body)
                 self._answer_complete(stream_id, state)
                 return
         self.send_headers(stream_id, response, len(body))
@@ -64,13 +71,13 @@ class SendingSide(ConnectionState):
         Raises:
             LocalProtocolError: the answer of the stream goes on.
         """
-        if state is not None and not state.gone and state.send is not Send.DONE:
+        if state is not None and not state.gone and state.send is not DONE:
             raise LocalProtocolError("an answer has one head, and its body comes after it")
 
     def send_headers(self, stream_id: int, response: Response, length: int | None) -> None:
         """The head of an answer; `length` is the size of the body, if it is known."""
         state = self._streams.get(stream_id)
-        if state is None or state.send is not Send.WAITING or state.gone:
+        if state is None or state.send is not WAITING or state.gone:
             self._check_ended(state)
             return
         status = response.status
@@ -89,10 +96,10 @@ class SendingSide(ConnectionState):
         if fields.priority is not None:
             urgency, incremental = parse_priority(fields.priority)
             self._session.set_priority(stream_id, urgency, incremental=incremental)
-        if mode is Send.BODILESS and response.trailers is None:
-            mode = Send.ENDED
+        if mode is BODILESS and response.trailers is None:
+            mode = ENDED
         state.send = mode
-        self._session.send_head(stream_id, head, end_stream=mode is Send.ENDED)
+        self._session.send_head(stream_id, head, end_stream=mode is ENDED)
 
     def _frame_answer(
         self, state: StreamState, status: int, fields: OutgoingFields, length: int | None
@@ -105,14 +112,14 @@ class SendingSide(ConnectionState):
                 size = 0
             if status == 204 or (status == 304 and announced is None):
                 size = None
-            return Send.BODILESS, size
+            return BODILESS, size
         if announced is not None and length is not None and announced != length:
             raise LocalProtocolError(
                 f"Content-Length says {announced} bytes but the body has {length}"
             )
         size = announced if length is None else length
         state.send_left = size
-        return Send.BODY, size
+        return BODY, size
 
     def send_data(self, stream_id: int, data: bytes) -> None:
         """A piece of the body.
@@ -124,9 +131,9 @@ class SendingSide(ConnectionState):
         if state is None or state.gone:
             return
         mode = state.send
-        if mode is Send.WAITING:
+        if mode is WAITING:
             self._check_ended(state)
-        if not data or (mode is not Send.BODY and mode is not Send.RAW):
+        if not data or (mode is not BODY and mode is not RAW):
             return
         if state.send_left is not None:
             if len(data) > state.send_left:
@@ -143,14 +150,14 @@ class SendingSide(ConnectionState):
                 no trailer.
         """
         state = self._streams.get(stream_id)
-        if state is None or state.gone or state.send is Send.DONE:
+        if state is None or state.gone or state.send is DONE:
             return
-        if state.send is Send.WAITING:
+        if state.send is WAITING:
             self._check_ended(state)
-        if state.send is Send.BODY and state.send_left:
+        if state.send is BODY and state.send_left:
             raise LocalProtocolError("the body is shorter than its Content-Length")
         checked = check_trailers(trailers)
-        if state.send is not Send.ENDED:
+        if state.send is not ENDED:
             self._session.send_end(stream_id, checked)
         self._answer_complete(stream_id, state)
 
@@ -159,7 +166,7 @@ class SendingSide(ConnectionState):
     ) -> None:
         """An interim response."""
         state = self._streams.get(stream_id)
-        if state is None or state.send is not Send.WAITING or state.gone:
+        if state is None or state.send is not WAITING or state.gone:
             self._check_ended(state)
             return
         check_informational(status)
@@ -181,14 +188,14 @@ class SendingSide(ConnectionState):
             LocalProtocolError: the client did not offer this protocol.
         """
         state = self._streams.get(stream_id)
-        if state is None or state.send is not Send.WAITING or state.gone:
+        if state is None or state.send is not WAITING or state.gone:
             self._check_ended(state)
             return
         if protocol.lower() != state.upgrade:
             raise LocalProtocolError(f"the client did not offer to upgrade to {protocol!r}")
         fields = OutgoingFields(response.raw_headers)
         self._session.send_head(stream_id, self._fields.make(200, fields), end_stream=False)
-        state.send = Send.RAW
+        state.send = RAW
 
     def send_push(self, stream_id: int, head: RequestHead) -> RequestReceived | None:
         """Promise the answer to a request that the client has not sent (RFC 9113 §8.4).
@@ -201,9 +208,9 @@ class SendingSide(ConnectionState):
             state is None
             or state.gone
             or state.pushed
-            or state.send is Send.DONE
+            or state.send is DONE
             or state.pushes >= _MAX_PUSHES
-            or self._shutdown is not Shutdown.NONE
+            or self._shutdown is not RUNNING
             or not self._peer_takes_push
             or self._pushed_streams() >= self._peer_max_streams
         ):

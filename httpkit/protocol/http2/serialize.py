@@ -9,10 +9,7 @@ from httpkit.headers import RawHeaders, encode_header
 from httpkit.protocol.outgoing import NO_CONTENT, OutgoingFields, check_status
 from httpkit.response import Response
 
-__all__ = ["SIZES", "AnswerFields", "KnownHead", "content_length"]
-
-#: Content-Length fields by their value: formatting costs more.
-SIZES = [(b"content-length", b"%d" % size) for size in range(4096)]
+__all__ = ["AnswerFields", "KnownHead", "content_length"]
 
 KnownHead = tuple[tuple[bytes, bytes], ...]
 
@@ -22,7 +19,7 @@ _MAX_KNOWN = 512
 
 def content_length(size: int) -> tuple[bytes, bytes]:
     """The field for a size in octets."""
-    return SIZES[size] if size < len(SIZES) else (b"content-length", b"%d" % size)
+    return b"content-length", b"%d" % size
 
 
 class AnswerFields:
@@ -33,7 +30,8 @@ class AnswerFields:
         server: the `Server` field's value; empty for none.
 
     Attributes:
-        heads: by status and fields; empty for those that have to be made for each answer.
+        heads: by status and fields, the heads by the size of the content; a head of no fields
+            stands for those that have to be made for each answer.
         dropped: names of fields about connections that applications have set.
     """
 
@@ -42,7 +40,7 @@ class AnswerFields:
     def __init__(self, date: bytes, server: bytes = b"httpkit") -> None:
         self._server = [encode_header(b"server", server)] if server else []
         self._date = [(b"date", date)]
-        self.heads: dict[tuple[int, KnownHead], KnownHead] = {}
+        self.heads: dict[tuple[int, KnownHead], dict[int, KnownHead]] = {}
         self.dropped: set[bytes] = set()
 
     def refresh(self, date: bytes) -> None:
@@ -60,23 +58,29 @@ class AnswerFields:
             *fields.fields,
         ]
 
-    def make_known(self, response: Response) -> KnownHead:
+    def make_known(self, response: Response, size: int) -> KnownHead:
         """Build the head of an answer whose fields are a constant tuple into `heads`.
 
         Empty if there is no content, or if the fields speak about it or about priority: that is
         to be decided for each answer.
         """
+        assert isinstance(response.raw_headers, tuple)
+        key = response.status, response.raw_headers
+        sizes = self.heads.get(key)
+        if sizes is None:
+            if len(self.heads) >= _MAX_KNOWN:
+                self.heads.clear()
+            sizes = self.heads[key] = {}
+        elif len(sizes) >= _MAX_KNOWN:
+            sizes.clear()
+        head: KnownHead = ()
         check_status(response.status)
         fields = OutgoingFields(response.raw_headers)
-        known: KnownHead = ()
         if (
             response.status not in NO_CONTENT
             and fields.content_length is None
             and fields.priority is None
         ):
-            known = tuple(self.make(response.status, fields))
-        if len(self.heads) >= _MAX_KNOWN:
-            self.heads.clear()
-        assert isinstance(response.raw_headers, tuple)
-        self.heads[response.status, response.raw_headers] = known
-        return known
+            head = (*self.make(response.status, fields), content_length(size))
+        sizes[size] = head
+        return head

@@ -32,10 +32,10 @@ class ConnectionFault(Exception):
 class Sink(Protocol):
     """The engine, as a session sees it."""
 
-    def on_request(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
+    def on_request(self, stream_id: int, fields: Fields, end_stream: bool) -> None:  # noqa: FBT001 - hot
         """The field section that opens a stream; nothing in it is checked."""
 
-    def on_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
+    def on_data(self, stream_id: int, data: bytes, end_stream: bool) -> None:  # noqa: FBT001 - hot
         """Content, without padding. Padding is credited by the session."""
 
     def on_trailers(self, stream_id: int, fields: Fields) -> None:
@@ -79,6 +79,10 @@ class Session(Protocol):
 
     def send_head(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
         """HEADERS, `:status` first."""
+        ...
+
+    def send_answer(self, stream_id: int, fields: Fields, body: bytes) -> None:
+        """A whole answer: HEADERS, `:status` first, and content."""
         ...
 
     def send_informational(self, stream_id: int, fields: Fields) -> None:

@@ -28,7 +28,20 @@ from httpkit.protocol.http2.serialize import AnswerFields
 from httpkit.protocol.http2.session import ConnectionFault, Session
 from httpkit.request import RequestHead
 
-__all__ = ["ConnectionState", "Send", "Shutdown", "StreamState"]
+__all__ = [
+    "ANNOUNCED",
+    "BODILESS",
+    "BODY",
+    "DONE",
+    "ENDED",
+    "FINAL",
+    "RAW",
+    "RUNNING",
+    "WAITING",
+    "ConnectionState",
+    "Send",
+    "StreamState",
+]
 
 #: Streams of which is remembered that this side has reset them: what was on its way is ignored.
 _REMEMBERED = 1_000
@@ -48,11 +61,17 @@ class Send(Enum):
 class Shutdown(Enum):
     """How far a graceful end has come (RFC 9113 §6.8)."""
 
-    NONE = auto()
+    RUNNING = auto()
     #: The first GOAWAY is out: streams that were on their way are still taken.
     ANNOUNCED = auto()
     #: The second is out: no further stream is taken.
     FINAL = auto()
+
+
+# On Python 3.11 looking up a member of an Enum takes longer than all else that is done with it.
+WAITING, BODY, BODILESS = Send.WAITING, Send.BODY, Send.BODILESS
+ENDED, RAW, DONE = Send.ENDED, Send.RAW, Send.DONE
+RUNNING, ANNOUNCED, FINAL = Shutdown.RUNNING, Shutdown.ANNOUNCED, Shutdown.FINAL
 
 
 class StreamState(msgspec.Struct, eq=False, gc=False):
@@ -93,7 +112,7 @@ class StreamState(msgspec.Struct, eq=False, gc=False):
     head_request: bool = False
     continue_wanted: bool = False
     upgrade: bytes | None = None
-    send: Send = Send.WAITING
+    send: Send = WAITING
     send_left: int | None = None
     sent: int = 0
     pushes: int = 0
@@ -188,7 +207,7 @@ class ConnectionState:
         # The end.
         self._eof = False
         self._fault: ConnectionFault | None = None
-        self._shutdown = Shutdown.NONE
+        self._shutdown = RUNNING
         self._terminated = False
         self._pinged = False
         self._ping_is_due = False
@@ -209,7 +228,7 @@ class ConnectionState:
             return Deadline.LINGER if self.close is Close.LINGER else Deadline.NONE
         if self._block or (self._buffer and not self._partial_data()):
             return Deadline.HEAD
-        if self._shutdown is Shutdown.ANNOUNCED:
+        if self._shutdown is ANNOUNCED:
             return Deadline.LINGER  # the answer to a ping
         if self._streams or self._finished:
             if self._eof:
@@ -332,9 +351,10 @@ class ConnectionState:
 
     def _answer_complete(self, stream_id: int, state: StreamState) -> None:
         """The whole answer is with the session."""
-        state.send = Send.DONE
+        state.send = DONE
         self._finished.append((stream_id, state))
-        self._budget = min(CAPACITY, self._budget + EARNED_BY_ANSWER)
+        if self._budget < CAPACITY:
+            self._budget += EARNED_BY_ANSWER
         if state.ended and not state.unconsumed:
             del self._streams[stream_id]
 
@@ -345,40 +365,34 @@ class ConnectionState:
         if self._terminated:
             out, self._out = self._out, []
             return b"".join(out)
-        data = self._session.data_to_send(limit or self._limits.write_buffer)
-        if self._finished or self._to_reset:
-            self._settle()
-        if self._ping_is_due and not self._session.has_more_to_send:
-            # Behind the GOAWAY: what the peer sends after the answer, it sends knowing of the end.
-            self._ping_is_due = False
-            self._session.ping()
-            data += self._session.data_to_send()
+        session = self._session
+        data = session.data_to_send(limit or self._limits.write_buffer)
+        if self._finished:
+            if session.queued(0):
+                self._finished = [each for each in self._finished if session.queued(each[0])]
+            else:
+                self._finished.clear()
+        if self._to_reset:
+            for stream_id in [each for each in self._to_reset if not session.queued(each)]:
+                self._reset_stream(stream_id, ErrorCode.NO_ERROR)
+        if self._shutdown is not RUNNING:
+            self._advance_shutdown()
+            if self._ping_is_due and not session.has_more_to_send:
+                # Behind the GOAWAY: what the peer sends after the answer, it sends knowing of it.
+                self._ping_is_due = False
+                session.ping()
+                data += session.data_to_send()
         if self._out:
             data = b"".join((*self._out, data))
             self._out = []
         self._budget += len(data) >> SENT_SHIFT
         return data
 
-    def _settle(self) -> None:
-        """Look which complete answers are on the wire."""
-        session = self._session
-        if not session.queued(0):
-            self._finished.clear()
-        else:
-            self._finished = [
-                (stream_id, state)
-                for stream_id, state in self._finished
-                if session.queued(stream_id)
-            ]
-        for stream_id in [each for each in self._to_reset if not session.queued(each)]:
-            self._reset_stream(stream_id, ErrorCode.NO_ERROR)
-        self._advance_shutdown()
-
     def begin_shutdown(self) -> None:
         """Announce the end (RFC 9113 §6.8): a GOAWAY that refuses nothing, and a ping behind it."""
-        if self._terminated or self._shutdown is not Shutdown.NONE:
+        if self._terminated or self._shutdown is not RUNNING:
             return
-        self._shutdown = Shutdown.ANNOUNCED
+        self._shutdown = ANNOUNCED
         if not self._greeted:
             self._terminate()
         elif self._eof:
@@ -389,12 +403,12 @@ class ConnectionState:
 
     def _finish_shutdown(self) -> None:
         """What the peer had on its way has arrived: from here on nothing new is taken."""
-        self._shutdown = Shutdown.FINAL
+        self._shutdown = FINAL
         self._session.send_goaway(self.last_stream_id)
         self._advance_shutdown()
 
     def _advance_shutdown(self) -> None:
-        if self._shutdown is Shutdown.FINAL and not self._streams and not self._session.queued(0):
+        if self._shutdown is FINAL and not self._streams and not self._session.queued(0):
             self._terminate(Close.NOW if self._eof else Close.LINGER)
 
     def _terminate(
