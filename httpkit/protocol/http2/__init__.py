@@ -8,6 +8,7 @@ from typing import Literal
 from httpkit.errors import ConfigurationError
 from httpkit.protocol.http2.engine import HTTP2Engine
 from httpkit.protocol.http2.frames import PREFACE
+from httpkit.protocol.http2.reference import H2Session
 from httpkit.protocol.http2.serialize import AnswerFields
 from httpkit.protocol.http2.session import Session
 
@@ -29,9 +30,13 @@ def choose_session(choice: HTTP2Choice) -> type[Session] | None:
     """
     if choice == "off":
         return None
-    if choice == "native" and Ngh2Session is None:
+    if choice == "reference":
+        return H2Session
+    if Ngh2Session is not None:
+        return Ngh2Session
+    if choice == "native":
         raise ConfigurationError(
             'the native HTTP/2 engine needs ngh2: pip install "httpkit[fast]", '
             "or use --http2 reference"
         )
-    return Ngh2Session
+    return H2Session

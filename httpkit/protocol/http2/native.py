@@ -14,6 +14,8 @@ __all__ = ["Ngh2Session"]
 
 #: Where the abuse budget of the engine judges, the library does not.
 _NO_LIMIT = 2**31 - 1
+#: What is raised for streams and connections that the library has closed by itself.
+_ENDED = (ngh2.StreamProtocolError, ngh2.ConnectionStateError)
 
 
 @lru_cache(maxsize=16)
@@ -108,8 +110,6 @@ class Ngh2Session:
         if not self._dead:
             self._connection.acknowledge_received_data(size, stream_id)
 
-    # What raises StreamProtocolError below is that the library has closed the stream by itself.
-
     def send_answer(self, stream_id: int, fields: Fields, body: bytes) -> None:
         """A whole answer."""
         connection = self._connection
@@ -117,27 +117,27 @@ class Ngh2Session:
             connection.send_response(stream_id, fields, end_stream=not body)
             if body:
                 connection.send_data(stream_id, body, end_stream=True)
-        except ngh2.StreamProtocolError:  # `suppress` would cost as much as the call
+        except _ENDED:  # `suppress` would cost as much as the call
             pass
 
     def send_head(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
         """HEADERS."""
-        with suppress(ngh2.StreamProtocolError):
+        with suppress(*_ENDED):
             self._connection.send_response(stream_id, fields, end_stream=end_stream)
 
     def send_informational(self, stream_id: int, fields: Fields) -> None:
         """HEADERS of an interim response."""
-        with suppress(ngh2.StreamProtocolError):
+        with suppress(*_ENDED):
             self._connection.send_informational_response(stream_id, fields)
 
     def send_data(self, stream_id: int, data: bytes, *, end_stream: bool) -> None:
         """DATA."""
-        with suppress(ngh2.StreamProtocolError):
+        with suppress(*_ENDED):
             self._connection.send_data(stream_id, data, end_stream=end_stream)
 
     def send_end(self, stream_id: int, trailers: Fields) -> None:
         """The end of the stream."""
-        with suppress(ngh2.StreamProtocolError):
+        with suppress(*_ENDED):
             if trailers:
                 self._connection.send_trailers(stream_id, trailers)
             else:

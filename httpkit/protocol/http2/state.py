@@ -385,7 +385,8 @@ class ConnectionState:
         if self._out:
             data = b"".join((*self._out, data))
             self._out = []
-        self._budget += len(data) >> SENT_SHIFT
+        if self._budget < CAPACITY:
+            self._budget += len(data) >> SENT_SHIFT
         return data
 
     def begin_shutdown(self) -> None:
