@@ -232,6 +232,8 @@ class Connection(asyncio.Protocol):
         self.engine.consume(stream_id, size)
         if self._reading_paused:
             self._update_reading()
+        if not self.busy and self.engine.has_more_to_send:
+            self.flush()  # the peer waits for windows to open
 
     def push(self, stream_id: int, head: RequestHead) -> bool:
         """Answer a request that the peer has not sent; whether the peer was told of it."""

@@ -150,15 +150,17 @@ class H2Session:
             if event.remote_reset:  # else it answers what was on its way when it was reset here
                 self._scheduler.drop(event.stream_id)
                 sink.on_reset(event.stream_id, int(event.error_code), by_peer=True)
-        elif isinstance(event, WindowUpdated):
-            if event.stream_id:
-                self._scheduler.unpark(event.stream_id)
-            else:
-                self._scheduler.unpark_all()
-        elif isinstance(event, RemoteSettingsChanged):
-            self._scheduler.unpark_all()
         elif isinstance(event, PingAckReceived):
             sink.on_ping_ack()
+        else:
+            self._heed(event)
+
+    def _heed(self, event: Event) -> None:
+        """What concerns the order of output alone."""
+        if isinstance(event, WindowUpdated) and event.stream_id:
+            self._scheduler.unpark(event.stream_id)
+        elif isinstance(event, WindowUpdated | RemoteSettingsChanged):
+            self._scheduler.unpark_all()
         elif isinstance(event, UnknownFrameReceived):
             self._read_priority_update(event.frame)
 
@@ -274,9 +276,8 @@ class H2Session:
             if window <= 0 and scheduler.queued(stream_id):
                 scheduler.park(stream_id)
                 return b""
-            piece = scheduler.take(
-                stream_id, max(0, min(window, connection.max_outbound_frame_size))
-            )
+            limit = max(0, min(window, connection.max_outbound_frame_size))
+            piece = scheduler.take(stream_id, limit)
             ends_here = piece.end and not piece.trailers
             if piece.data or ends_here:
                 connection.send_data(stream_id, piece.data, ends_here)
