@@ -7,13 +7,21 @@ import ngh2
 from ngh2 import DataReceived, RequestReceived, StreamClosed
 
 from httpkit.limits import Limits
-from httpkit.protocol.http2.frames import MAX_STREAM_ID, ErrorCode, Setting, local_settings
+from httpkit.protocol.http2.frames import (
+    FRAME_HEAD,
+    MAX_STREAM_ID,
+    ErrorCode,
+    Setting,
+    local_settings,
+)
 from httpkit.protocol.http2.session import ConnectionFault, Fields, Sink
 
 __all__ = ["Ngh2Session"]
 
 #: Where the abuse budget of the engine judges, the library does not.
 _NO_LIMIT = 2**31 - 1
+#: Octets that are looked at for a GOAWAY: it may stand behind the rest of a frame.
+_LOOK = 32_768
 #: What is raised for streams and connections that the library has closed by itself.
 _ENDED = (ngh2.StreamProtocolError, ngh2.ConnectionStateError)
 
@@ -40,13 +48,14 @@ MAX_SETTINGS = 32
 class Ngh2Session:
     """One connection of ngh2; see `session.Session`."""
 
-    __slots__ = ("_closing", "_connection", "_dead", "_sink")
+    __slots__ = ("_closing", "_connection", "_dead", "_out", "_sink")
 
     name = "native"
 
     def __init__(self, sink: Sink, limits: Limits) -> None:
         self._sink = sink
         self._dead = False
+        self._out = b""
         self._closing = False
         self._connection = connection = ngh2.Connection(ngh2.Role.SERVER, _configuration(limits))
         # The engine refuses streams, each by itself: the library would end the connection.
@@ -61,7 +70,7 @@ class Ngh2Session:
     @property
     def has_more_to_send(self) -> bool:
         """Whether `data_to_send` would give something now."""
-        return not self._dead and self._connection.want_write
+        return bool(self._out) or (not self._dead and self._connection.want_write)
 
     def receive(self, data: bytes) -> None:
         """Take whole frames, and tell the sink."""
@@ -74,8 +83,11 @@ class Ngh2Session:
         except ngh2.NGH2Error as error:
             fault = ConnectionFault(ErrorCode.PROTOCOL_ERROR, str(error))
         self._tell()
-        if fault is None and not connection.want_read and not self._closing:
-            fault = self._read_fault()
+        if fault is None and connection.want_write:
+            # Perhaps a GOAWAY: the library says that it is through only once that is written.
+            self._out += connection.data_to_send(_LOOK)
+            if not connection.want_read and not self._closing:
+                fault = self._read_fault()
         if fault is not None:
             self._dead = True
             raise fault
@@ -98,12 +110,13 @@ class Ngh2Session:
 
     def _read_fault(self) -> ConnectionFault:
         """Why the library ends the connection: it has a GOAWAY ready."""
-        self._connection.data_to_send()
-        for event in self._connection.events():
-            if type(event) is ngh2.ConnectionClosed:
-                reason = event.debug_data.decode("latin-1") or "refused by nghttp2"
-                return ConnectionFault(ErrorCode(event.error_code), reason)
-        return ConnectionFault(ErrorCode.PROTOCOL_ERROR, "refused by nghttp2")
+        closed = next(
+            event for event in self._connection.events() if isinstance(event, ngh2.ConnectionClosed)
+        )
+        # The engine writes that itself.
+        self._out = self._out[: -(FRAME_HEAD + 8 + len(closed.debug_data))]
+        reason = closed.debug_data.decode("latin-1") or "refused by nghttp2"
+        return ConnectionFault(ErrorCode(closed.error_code), reason)
 
     def credit(self, stream_id: int, size: int) -> None:
         """Content is consumed."""
@@ -181,8 +194,15 @@ class Ngh2Session:
 
     def send_window(self, stream_id: int) -> int:
         """What the peer takes of a stream now."""
+        if not stream_id:
+            return self._connection.remote_window_size
         return self._connection.stream_remote_window_size(stream_id)
 
     def data_to_send(self, limit: int | None = None) -> bytes:
         """Frames for the wire."""
-        return b"" if self._dead else self._connection.data_to_send(limit)
+        if not self._out:
+            return b"" if self._dead else self._connection.data_to_send(limit)
+        out, self._out = self._out, b""
+        if not self._dead and (limit is None or len(out) < limit):
+            out += self._connection.data_to_send(limit)
+        return out

@@ -290,7 +290,12 @@ class ReceivingSide(SendingSide):
 
     def _act_on_window_update(self, stream_id: int, payload: bytes) -> bool:
         self._spend(COST.WINDOW_UPDATE)
+        increment = int.from_bytes(payload, "big") & MAX_WINDOW
         if not stream_id:
+            if self._session.send_window(0) + increment > MAX_WINDOW:
+                raise ConnectionFault(
+                    ErrorCode.FLOW_CONTROL_ERROR, "the window of the connection is beyond 2^31-1"
+                )
             return False
         self._require_used(stream_id)
         state = self._streams.get(stream_id)
@@ -299,7 +304,6 @@ class ReceivingSide(SendingSide):
             state = next((each for key, each in self._finished if key == stream_id), None)
         if state is None or state.gone:
             return True
-        increment = int.from_bytes(payload, "big") & MAX_WINDOW
         state.granted += increment
         if not increment:
             self._reset_by(stream_id, ErrorCode.PROTOCOL_ERROR)

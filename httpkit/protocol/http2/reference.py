@@ -252,6 +252,8 @@ class H2Session:
 
     def send_window(self, stream_id: int) -> int:
         """What the peer takes of a stream now."""
+        if not stream_id:
+            return self._connection.outbound_flow_control_window
         return self._connection.streams[stream_id].outbound_flow_control_window
 
     def data_to_send(self, limit: int | None = None) -> bytes:

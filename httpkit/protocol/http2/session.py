@@ -122,7 +122,10 @@ class Session(Protocol):
         ...
 
     def send_window(self, stream_id: int) -> int:
-        """What the peer takes of a stream now, in octets; may be negative."""
+        """What the peer takes of a stream now, in octets; may be negative.
+
+        Of stream 0: what it takes of all of them.
+        """
         ...
 
     def data_to_send(self, limit: int | None = None) -> bytes:
