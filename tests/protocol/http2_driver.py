@@ -132,7 +132,7 @@ class Peer:
         self.terminated: ConnectionTerminated | None = None
         self.next_id = 1
         if greet is not None:
-            self.feed(PREFACE + greet)
+            self.feed(PREFACE + greet + f.serialize_frame(f.SETTINGS, f.ACK, 0))
 
     # --- input -------------------------------------------------------------------------------
 

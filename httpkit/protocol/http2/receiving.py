@@ -452,8 +452,8 @@ class ReceivingSide(SendingSide):
     def consume(self, stream_id: int, size: int) -> None:
         """The handler took `size` octets of the body."""
         state = self._streams.get(stream_id)
-        if state is not None and size:
-            self._credit(stream_id, state, size)
+        if state is not None and state.unconsumed:
+            self._credit(stream_id, state, min(size, state.unconsumed))
 
     def receive_eof(self) -> list[Event]:
         """The peer has closed its sending side: what it has asked for in full is answered."""
