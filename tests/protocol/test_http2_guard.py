@@ -328,6 +328,8 @@ def test_priority_frames(session) -> None:
     peer.feed(frame(f.PRIORITY, 3, number(3) + b"\x10"))
     assert peer.answers[3].reset == PROTOCOL
     assert peer.failure is None
+    # §6.4: an idle stream must not be reset.
+    assert peer.feed(frame(f.PRIORITY, 99, number(99) + b"\x10")).failure == PROTOCOL
 
 
 def test_unknown_frames_are_ignored(session) -> None:

@@ -68,26 +68,8 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
     Raises:
         RemoteProtocolError: the request is malformed, or one that is refused with a status.
     """
-    pseudo: dict[bytes, bytes] = {}
-    headers: RawHeaders = []
-    special: RawHeaders = []
-    size = 0
-    for field in fields:
-        name, value = field
-        if name in _REQUEST_PSEUDO:
-            if headers or name in pseudo:
-                raise RemoteProtocolError("A pseudo-header field is repeated or comes late.")
-            pseudo[name] = value
-            continue
-        size += len(name) + len(value) + 32
-        headers.append(field)
-        if name in _SPECIAL:
-            special.append(field)
-        elif name not in _known_names:
-            _check_name(name)
+    pseudo, headers, special = _sort_fields(fields)
     _check_values(fields)
-    if len(headers) > limits.max_headers or size > limits.max_header_bytes:
-        raise HeadersTooLarge("The section of fields is too large.")
     received = ReceivedHead(_NO_HEAD)
     host = _read_special(received, special, headers) if special else None
     authority = pseudo.get(b":authority")
@@ -95,10 +77,15 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
         authority = host
     elif host is not None and host != authority:
         raise RemoteProtocolError("Host and :authority differ.")
-    method = _read_method(received, pseudo)
-    path = _read_path(pseudo, method, limits)
     if authority is None or not is_authority(authority):
         raise RemoteProtocolError("The authority is missing or invalid.")
+    raw_method = pseudo.get(b":method", b"")
+    path = _check_pseudo(raw_method, pseudo)
+    # It is well-formed; whether it is served is another question.
+    _check_limits(headers, path, limits)
+    method = ORIGIN_METHODS.get(raw_method) or _read_connect(received, raw_method, pseudo)
+    if special:
+        _read_expectation(received, special)
     if host is None:
         headers.insert(0, (b"host", authority))
     received.head = RequestHead(method, path, authority, tuple(headers), "", "2")
@@ -106,6 +93,34 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
 
 
 _NO_HEAD = RequestHead("", b"")
+
+
+def _sort_fields(fields: Fields) -> tuple[dict[bytes, bytes], RawHeaders, RawHeaders]:
+    """Pseudo-header fields, all others, and of them those that mean something here."""
+    pseudo: dict[bytes, bytes] = {}
+    headers: RawHeaders = []
+    special: RawHeaders = []
+    for field in fields:
+        name, value = field
+        if name in _REQUEST_PSEUDO:
+            if headers or name in pseudo:
+                raise RemoteProtocolError("A pseudo-header field is repeated or comes late.")
+            pseudo[name] = value
+            continue
+        headers.append(field)
+        if name in _SPECIAL:
+            special.append(field)
+        elif name not in _known_names:
+            _check_name(name)
+    return pseudo, headers, special
+
+
+def _check_limits(headers: RawHeaders, path: bytes, limits: Limits) -> None:
+    size = sum([len(name) + len(value) + 32 for name, value in headers])  # §6.5.2
+    if len(headers) > limits.max_headers or size > limits.max_header_bytes:
+        raise HeadersTooLarge("The section of fields is too large.")
+    if len(path) > limits.max_target:
+        raise TargetTooLong("The request target is too long.")
 
 
 def _check_name(name: bytes) -> None:
@@ -143,11 +158,7 @@ def _read_special(received: ReceivedHead, special: RawHeaders, headers: RawHeade
             if received.content_length is not None or not CONTENT_LENGTH.fullmatch(value):
                 raise RemoteProtocolError("Content-Length is malformed or repeated.")
             received.content_length = int(value)
-        elif name == b"expect":
-            if value.lower() != b"100-continue":
-                raise ExpectationFailed("The only expectation this server meets is 100-continue.")
-            received.expect_continue = True
-        elif name != b"te" or value.lower() != b"trailers":
+        elif name != b"expect" and (name != b"te" or value.lower() != b"trailers"):
             raise RemoteProtocolError("A field about the connection has no place in HTTP/2.")
     if len(crumbs) > 1:  # RFC 9113 §8.2.3
         headers[:] = [field for field in headers if field[0] != b"cookie"]
@@ -155,38 +166,43 @@ def _read_special(received: ReceivedHead, special: RawHeaders, headers: RawHeade
     return host
 
 
-def _read_method(received: ReceivedHead, pseudo: dict[bytes, bytes]) -> str:
-    """The method. An extended CONNECT is a GET that offers an upgrade, as in HTTP/1.1."""
-    raw = pseudo.get(b":method", b"")
-    method = ORIGIN_METHODS.get(raw)
-    if method is not None and b":protocol" not in pseudo:
-        return method
-    if raw == b"CONNECT":
-        protocol = pseudo.get(b":protocol")
-        if protocol is not None:
-            if protocol.lower() != b"websocket":
-                raise UnsupportedProtocol("This server speaks no such protocol.")
-            received.upgrade = b"websocket"
-            received.content_length = None
-            return "GET"
+def _read_expectation(received: ReceivedHead, special: RawHeaders) -> None:
+    """RFC 9110 §10.1.1."""
+    for name, value in special:
+        if name == b"expect":
+            if value.lower() != b"100-continue":
+                raise ExpectationFailed("The only expectation this server meets is 100-continue.")
+            received.expect_continue = True
+
+
+def _check_pseudo(method: bytes, pseudo: dict[bytes, bytes]) -> bytes:
+    """Method, scheme and path; the result is the path (RFC 9113 §8.3.1, §8.5, RFC 8441 §4)."""
+    if not _METHOD.fullmatch(method) or (b":protocol" in pseudo and method != b"CONNECT"):
+        raise RemoteProtocolError("The method is missing or malformed.")
+    if method == b"CONNECT" and b":protocol" not in pseudo:
         if b":path" in pseudo or b":scheme" in pseudo or b":authority" not in pseudo:
             raise RemoteProtocolError("CONNECT has an authority, and no path or scheme.")
-        raise ConnectRefused("This server is not a proxy and opens no tunnels.")
-    if b":protocol" in pseudo or not _METHOD.fullmatch(raw):
-        raise RemoteProtocolError("The method is missing or malformed.")
-    raise MethodNotImplemented("The method is not known to this server.")
-
-
-def _read_path(pseudo: dict[bytes, bytes], method: str, limits: Limits) -> bytes:
-    """The target: what `:scheme` and `:path` say (RFC 9113 §8.3.1)."""
+        return b""
     if pseudo.get(b":scheme") not in (b"http", b"https"):
         raise RemoteProtocolError("The scheme is missing, or neither http nor https.")
     path = pseudo.get(b":path", b"")
-    if not _PATH.fullmatch(path) and (path != b"*" or method != "OPTIONS"):
+    if not _PATH.fullmatch(path) and (path != b"*" or method != b"OPTIONS"):
         raise RemoteProtocolError("The path is missing or malformed.")
-    if len(path) > limits.max_target:
-        raise TargetTooLong("The request target is too long.")
     return path
+
+
+def _read_connect(received: ReceivedHead, method: bytes, pseudo: dict[bytes, bytes]) -> str:
+    """An extended CONNECT is a GET that offers an upgrade, as in HTTP/1.1; others are refused."""
+    if method != b"CONNECT":
+        raise MethodNotImplemented("The method is not known to this server.")
+    protocol = pseudo.get(b":protocol")
+    if protocol is None:
+        raise ConnectRefused("This server is not a proxy and opens no tunnels.")
+    if protocol.lower() != b"websocket":
+        raise UnsupportedProtocol("This server speaks no such protocol.")
+    received.upgrade = b"websocket"
+    received.content_length = None
+    return "GET"
 
 
 def check_trailers(fields: Fields) -> None:

@@ -104,7 +104,7 @@ class Ngh2Session:
             elif isinstance(event, ngh2.TrailersReceived):
                 sink.on_trailers(event.stream_id, event.headers)
             elif isinstance(event, ngh2.StreamReset):
-                sink.on_reset(event.stream_id, event.error_code, by_peer=True)
+                sink.on_reset(event.stream_id)
             elif isinstance(event, ngh2.PingAcknowledged):
                 sink.on_ping_ack()
 

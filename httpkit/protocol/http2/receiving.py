@@ -119,6 +119,11 @@ class ReceivingSide(SendingSide):
                 break
             stream_id &= MAX_STREAM_ID
             payload = buffer[position + FRAME_HEAD : end]
+            state = streams.get(stream_id)
+            if state is not None and state.pending and not self._block:
+                # What may follow depends on what the session makes of its field section.
+                self._feed(buffer[begin:position])
+                begin = position
             try:
                 needs = self._judge(word & 0xFF, flags, stream_id, payload)
             except ConnectionFault:
@@ -152,9 +157,14 @@ class ReceivingSide(SendingSide):
         if not frames:
             return
         self._session.receive(frames)
-        if self._pending and not self._block:
-            self._pending = 0
-            refused = [each for each, state in self._streams.items() if state.pending]
+        incomplete = self._block
+        if self._pending > (incomplete != 0):
+            self._pending = int(incomplete != 0)
+            refused = [
+                stream_id
+                for stream_id, state in self._streams.items()
+                if state.pending and stream_id != incomplete
+            ]
             for stream_id in refused:
                 self._streams[stream_id].pending = False
                 self._refuse_malformed(stream_id, "The section of fields is malformed.")
@@ -254,11 +264,16 @@ class ReceivingSide(SendingSide):
             return self._act_on_window_update(stream_id, payload)
         if kind == PRIORITY:
             self._spend(COST.PRIORITY)
+            fault = None
             if len(payload) != 5:
-                self._reset_by(stream_id, ErrorCode.FRAME_SIZE_ERROR)
+                fault = ErrorCode.FRAME_SIZE_ERROR
             elif stream_number(payload) == stream_id:
-                self._reset_by(stream_id, ErrorCode.PROTOCOL_ERROR)
-            return True  # RFC 9113 §5.3.2: deprecated
+                fault = ErrorCode.PROTOCOL_ERROR
+            if fault is not None:
+                if self._is_idle(stream_id):  # which must not be reset (§6.4)
+                    raise ConnectionFault(fault, "a malformed PRIORITY")
+                self._reset_by(stream_id, fault)
+            return True  # deprecated (§5.3.2)
         if kind == GOAWAY:
             self._peer_takes_push = False  # and it closes when it is through (§6.8)
         return True  # unknown types are ignored (§4.1)
@@ -316,9 +331,12 @@ class ReceivingSide(SendingSide):
             return True
         return False
 
+    def _is_idle(self, stream_id: int) -> bool:
+        return stream_id > (self.last_stream_id if stream_id & 1 else self._last_pushed)
+
     def _require_used(self, stream_id: int) -> None:
         """The stream is not idle (§5.1)."""
-        if stream_id > (self.last_stream_id if stream_id & 1 else self._last_pushed):
+        if self._is_idle(stream_id):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame on an idle stream")
 
     def _reset_by(self, stream_id: int, code: ErrorCode) -> None:
@@ -430,15 +448,13 @@ class ReceivingSide(SendingSide):
         self._events.append(TrailersReceived(stream_id, keep_trailers(list(fields))))
         self._events.append(DataReceived(stream_id, b"", end_stream=True))
 
-    def on_reset(self, stream_id: int, code: int, *, by_peer: bool) -> None:
-        """The stream is closed."""
+    def on_reset(self, stream_id: int) -> None:
+        """The peer has closed the stream."""
         state = self._streams.get(stream_id)
         if state is None:
             self._finished = [each for each in self._finished if each[0] != stream_id]
         elif not state.gone:
-            error = None if by_peer else RemoteProtocolError(f"stream error {code}")
-            if state.announced:
-                self._events.append(StreamReset(stream_id, error))
+            self._events.append(StreamReset(stream_id))
             self._end_stream(stream_id, state)
         self._spend(COST.RESET)
 

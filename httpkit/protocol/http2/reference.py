@@ -28,7 +28,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hpack import Decoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import ExtensionFrame, GoAwayFrame
 
 from httpkit.limits import Limits
 from httpkit.protocol.http2.frames import (
@@ -36,11 +36,11 @@ from httpkit.protocol.http2.frames import (
     INITIAL_WINDOW,
     MAX_STREAM_ID,
     PREFACE,
-    PRIORITY_UPDATE,
     ErrorCode,
     Setting,
     local_settings,
 )
+from httpkit.protocol.http2.guard import stream_number
 from httpkit.protocol.http2.priority import parse_priority
 from httpkit.protocol.http2.scheduler import Scheduler
 from httpkit.protocol.http2.session import ConnectionFault, Fields, Sink
@@ -146,10 +146,10 @@ class H2Session:
             sink.on_data(stream_id, content, event.stream_ended is not None)
         elif isinstance(event, TrailersReceived):
             sink.on_trailers(event.stream_id, self._decoder.fields)
-        elif isinstance(event, StreamReset):
-            if event.remote_reset:  # else it answers what was on its way when it was reset here
-                self._scheduler.drop(event.stream_id)
-                sink.on_reset(event.stream_id, int(event.error_code), by_peer=True)
+        elif isinstance(event, StreamReset) and event.remote_reset:
+            # Others answer what was on its way when the stream was reset here.
+            self._scheduler.drop(event.stream_id)
+            sink.on_reset(event.stream_id)
         elif isinstance(event, PingAckReceived):
             sink.on_ping_ack()
         else:
@@ -162,13 +162,10 @@ class H2Session:
         elif isinstance(event, WindowUpdated | RemoteSettingsChanged):
             self._scheduler.unpark_all()
         elif isinstance(event, UnknownFrameReceived):
-            self._read_priority_update(event.frame)
-
-    def _read_priority_update(self, frame: Any) -> None:
-        """RFC 9218 §7.1; the guard has looked at it."""
-        if frame.type == PRIORITY_UPDATE:
-            stream_id = int.from_bytes(frame.body[:4], "big") & MAX_STREAM_ID
-            self._prioritize(stream_id, bytes(frame.body[4:]))
+            # PRIORITY_UPDATE (RFC 9218 §7.1): the guard lets no others pass.
+            assert isinstance(event.frame, ExtensionFrame)
+            payload = event.frame.body
+            self._prioritize(stream_number(payload), bytes(payload[4:]))
 
     def _prioritize(self, stream_id: int, value: bytes) -> None:
         urgency, incremental = parse_priority(value)
@@ -211,6 +208,8 @@ class H2Session:
     def send_push(self, stream_id: int, fields: Fields) -> int | None:
         """PUSH_PROMISE."""
         connection = self._connection
+        if self._dead:
+            return None
         try:
             promised = connection.get_next_available_stream_id()
             connection.push_stream(stream_id, promised, fields)

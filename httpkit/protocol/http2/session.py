@@ -41,8 +41,8 @@ class Sink(Protocol):
     def on_trailers(self, stream_id: int, fields: Fields) -> None:
         """The field section that ends a stream."""
 
-    def on_reset(self, stream_id: int, code: int, *, by_peer: bool) -> None:
-        """The stream is closed by the peer, or by the session because of what the peer sent."""
+    def on_reset(self, stream_id: int) -> None:
+        """The peer has closed the stream."""
 
     def on_ping_ack(self) -> None:
         """A ping of this side came back."""
