@@ -194,9 +194,12 @@ class Ngh2Session:
 
     def send_window(self, stream_id: int) -> int:
         """What the peer takes of a stream now."""
-        if not stream_id:
-            return self._connection.remote_window_size
-        return self._connection.stream_remote_window_size(stream_id)
+        try:
+            if not stream_id:
+                return self._connection.remote_window_size
+            return self._connection.stream_remote_window_size(stream_id)
+        except ngh2.ConnectionStateError:  # it has sent its GOAWAY, and everything else
+            return 0
 
     def data_to_send(self, limit: int | None = None) -> bytes:
         """Frames for the wire."""
