@@ -185,7 +185,7 @@ class ReceivingSide(SendingSide):
                     self._peer_max_streams = value
             return _TAKE
         if kind == PING:
-            self._spend(0 if flags & ACK else COST.PING)
+            self._spend(COST.PING)  # an answer to none costs as much
             return _TAKE
         if kind == PRIORITY_UPDATE:
             self._spend(COST.PRIORITY)
@@ -260,6 +260,7 @@ class ReceivingSide(SendingSide):
                 self._reset_by(stream_id, ErrorCode.PROTOCOL_ERROR)
             return True  # RFC 9113 §5.3.2: deprecated
         if kind == GOAWAY:
+            self._spend(COST.UNKNOWN)
             self._peer_takes_push = False  # and it closes when it is through (§6.8)
         return True  # unknown types are ignored (§4.1)
 
