@@ -139,7 +139,9 @@ class HTTP2Client:
 
     # --- receiving -----------------------------------------------------------------------------
 
-    def get(self, path: str = "/", *more: tuple[str | bytes, str | bytes], **options: Any) -> Answer:
+    def get(
+        self, path: str = "/", *more: tuple[str | bytes, str | bytes], **options: Any
+    ) -> Answer:
         """One whole exchange."""
         return self.answer(self.request(path, *more, **options))
 

@@ -42,9 +42,7 @@ FLOODS: dict[str, bytes] = {
         lambda n: frames.request("/wait", stream=n) + frames.window_update(0, stream=n), 1000
     ),
     "windows that overflow": streams(
-        lambda n: (
-            frames.request("/wait", stream=n) + frames.window_update(2**31 - 1, stream=n)
-        ),
+        lambda n: frames.request("/wait", stream=n) + frames.window_update(2**31 - 1, stream=n),
         1000,
     ),
     "DATA on half-closed streams": streams(
@@ -90,7 +88,7 @@ FLOODS: dict[str, bytes] = {
     "frames of unknown types": frame(frames.UNKNOWN, b"a") * 5000,
     "frames of unknown types on a stream": frame(frames.UNKNOWN, b"a", stream=1) * 5000,
     "RST_STREAM again and again": frames.request("/wait", stream=3)
-    + frames.reset(stream=3) * 5000,
+    + frames.reset(stream=3) * 20_000,
     "GOAWAY": frames.goaway() * 5000,
     "PING that answers nothing": frame(frames.PING, b"a" * 8, flags=frames.ACK) * 5000,
     "SETTINGS that acknowledge nothing": frames.settings_ack() * 5000,
@@ -168,10 +166,7 @@ def test_a_flood_that_is_not_read(live) -> None:
 BOMBS: dict[str, bytes] = {
     # CVE-2016-6581: one entry of the table, said again in one octet each
     "a field many times": GET + literal(b"x", b"") + b"\xbe" * 16_000,
-    "a large field many times": GET
-    + b"\x40\x01x\x7f\x81\x1e"
-    + b"a" * 3968
-    + b"\xbe" * 12_000,
+    "a large field many times": GET + b"\x40\x01x\x7f\x81\x1e" + b"a" * 3968 + b"\xbe" * 12_000,
     "crumbs of cookies": GET + b"\x60\x01a" + b"\xbe" * 16_000,
     "a path many times": GET + b"\x84" * 16_000,
     "empty names": GET + b"\x00\x00\x00" * 5000,

@@ -203,7 +203,7 @@ def pieces(number: int, size: int) -> bytes:
 
 def test_the_window_of_a_stream_is_exactly_what_was_said(upload) -> None:
     """§6.9.1: the whole window is fine, one octet more is a FLOW_CONTROL_ERROR."""
-    server, release = upload
+    server, _ = upload
     client = HTTP2Client(server.connect())
     assert client.fence()  # until it has seen SETTINGS a client has 65 535 octets
     client.send(frames.post(stream=1) + pieces(1, 70_000))
@@ -220,7 +220,7 @@ def test_the_window_of_a_stream_is_exactly_what_was_said(upload) -> None:
 
 
 def test_the_window_of_the_connection_is_exactly_what_was_said(upload) -> None:
-    server, release = upload
+    server, _ = upload
     client = HTTP2Client(server.connect())
     assert client.fence()  # until it has seen SETTINGS a client has 65 535 octets
     client.send(frames.post(stream=1) + pieces(1, 60_000))
@@ -249,16 +249,13 @@ def test_padding_counts_and_comes_back(upload) -> None:
     server, release = upload
     client = HTTP2Client(server.connect())
     assert client.fence()  # until it has seen SETTINGS a client has 65 535 octets
-    padded = frames.frame(
-        frames.DATA, b"\xff" + b"a" + b"\0" * 255, stream=1, flags=frames.PADDED
-    )
+    padded = frames.frame(frames.DATA, b"\xff" + b"a" + b"\0" * 255, stream=1, flags=frames.PADDED)
     client.send(frames.post(stream=1))
     release()
-    sent = 0
-    for _ in range(1000):  # 257 kB in a window of 70 kB, with a single octet of content in each
-        client.until(lambda: sent + 257 <= 70_000 + client.window_updates.get(1, 0))
+    # 257 kB in a window of 70 kB, with a single octet of content in each.
+    for sent in range(0, 257_000, 257):
+        client.until(lambda sent=sent: sent + 257 <= 70_000 + client.window_updates.get(1, 0))
         client.send(padded)
-        sent += 257
         client.look()
     client.send(frames.data(stream=1, end=True))
     assert client.answer(1).body == b"1000"

@@ -332,7 +332,12 @@ CASES: dict[str, tuple[str, bytes, Expectation, tuple[str, ...]]] = {
         Goes(),
         (),
     ),
-    "PRIORITY_UPDATE that cannot be parsed": ("9218 7.1", frames.priority_update(b"\0,,"), Goes(), ()),
+    "PRIORITY_UPDATE that cannot be parsed": (
+        "9218 7.1",
+        frames.priority_update(b"\0,,"),
+        Goes(),
+        (),
+    ),
     "PRIORITY_UPDATE on a stream": (
         "9218 7.1",
         frame(frames.PRIORITY_UPDATE, b"\0\0\0\3u=1", stream=3),
@@ -363,7 +368,9 @@ def test_frame(run_case, name: str) -> None:
 def test_a_ping_is_returned_as_it_is(connect) -> None:
     """§6.7: with the same payload, and an answer to none is answered by nothing."""
     client = connect()
-    client.send(frame(frames.PING, b"abcdefgh", flags=frames.ACK) + frames.ping(b"\0\1\2\3\4\5\6\7"))
+    client.send(
+        frame(frames.PING, b"abcdefgh", flags=frames.ACK) + frames.ping(b"\0\1\2\3\4\5\6\7")
+    )
     assert client.fence()
     assert client.pongs[:-1] == [b"\0\1\2\3\4\5\6\7"]
 

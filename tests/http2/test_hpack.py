@@ -38,7 +38,11 @@ BLOCKS: dict[str, tuple[str, bytes, Expectation]] = {
     "index beyond one entry": ("2.3.3", GET + literal(b"x", b"y") + b"\xbf", COMPRESSION),
     "name index beyond the tables": ("6.2.1", GET + b"\x7f\x00\x01a", COMPRESSION),
     "name index beyond the tables, not indexed": ("6.2.2", GET + b"\x0f\x80\x01\x01a", COMPRESSION),
-    "index of an entry of the same block": ("2.3.2", GET + literal(b"x", b"y") + b"\xbe", Answered()),
+    "index of an entry of the same block": (
+        "2.3.2",
+        GET + literal(b"x", b"y") + b"\xbe",
+        Answered(),
+    ),
     # --- §4.1, §4.2, §6.3 size of the table
     "size update above the limit": ("6.3", size_update(4097) + GET, COMPRESSION),
     "size update far above the limit": ("6.3", size_update(2**30) + GET, COMPRESSION),
@@ -72,7 +76,11 @@ BLOCKS: dict[str, tuple[str, bytes, Expectation]] = {
     "Huffman, padding of a whole octet": ("5.2", GET + b"\x00\x01x\x82\x1f\xff", COMPRESSION),
     "Huffman, nothing but padding": ("5.2", GET + b"\x00\x01x\x81\xff", COMPRESSION),
     "Huffman, EOS": ("5.2", GET + b"\x00\x01x\x84\xff\xff\xff\xff", COMPRESSION),
-    "Huffman, EOS behind a symbol": ("5.2", GET + b"\x00\x01x\x85\x1f\xff\xff\xff\xff", COMPRESSION),
+    "Huffman, EOS behind a symbol": (
+        "5.2",
+        GET + b"\x00\x01x\x85\x1f\xff\xff\xff\xff",
+        COMPRESSION,
+    ),
     "Huffman, empty": ("5.2", GET + b"\x00\x01x\x80", Answered()),
     "Huffman in the name, padding of zeros": ("5.2", GET + b"\x00\x81\x18\x01a", COMPRESSION),
     # --- §6.2 kinds of literals
@@ -84,7 +92,7 @@ BLOCKS: dict[str, tuple[str, bytes, Expectation]] = {
 
 @pytest.mark.parametrize("name", [f"{section}: {name}" for name, (section, *_) in BLOCKS.items()])
 def test_block(run_case, name: str) -> None:
-    """RFC 9113 §4.3: a decoding error ends the connection, since both tables differ from then on."""
+    """RFC 9113 §4.3: a decoding error ends the connection: the tables differ from then on."""
     _, block, expected = BLOCKS[name.partition(": ")[2]]
     run_case(frames.headers(block), expected, SERVED if isinstance(expected, Answered) else ())
 

@@ -230,9 +230,11 @@ def test_fewer_octets_than_declared(connect) -> None:
         yield b"abc"
 
     client = connect(
-        lambda request: Response(chunks(), headers={"content-length": "5"})
-        if request.path == "/short"
-        else Response("fine")
+        lambda request: (
+            Response(chunks(), headers={"content-length": "5"})
+            if request.path == "/short"
+            else Response("fine")
+        )
     )
     got = client.get("/short")
     assert (got.reset, got.ended) == (Code.INTERNAL_ERROR, False)

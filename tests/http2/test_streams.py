@@ -4,7 +4,7 @@ import pytest
 
 from . import frames
 from .client import HTTP2Client
-from .expect import Answered, Expectation, Goes, Tolerated, connection, either, stream
+from .expect import Answered, Expectation, Goes, Tolerated, connection, either
 from .frames import Code, frame
 
 PROTOCOL = connection(Code.PROTOCOL_ERROR)
@@ -129,7 +129,7 @@ CASES: dict[str, tuple[str, bytes, Expectation, tuple[str, ...]]] = {
     "two heads without an end": (
         "8.1",
         UPLOAD + frames.headers([("x-trailer", "a")], flags=frames.END_HEADERS),
-        stream(Code.PROTOCOL_ERROR),
+        either(Code.PROTOCOL_ERROR),
         (),
     ),
     "DATA after trailers": (
