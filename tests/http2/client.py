@@ -91,6 +91,8 @@ class HTTP2Client:
         #: The sum of the increments for each stream; 0 for the connection.
         self.window_updates: dict[int, int] = {}
         self.goaways: list[received.GoAwayFrame] = []
+        #: The fields of each PUSH_PROMISE, by the promised stream.
+        self.promises: dict[int, list[tuple[str, str]]] = {}
         #: Unanswered PINGs of the server.
         self.pings: list[bytes] = []
         #: `None` while the connection is open, else whether it ended in order.
@@ -308,6 +310,16 @@ class HTTP2Client:
         if "END_HEADERS" in frame.flags:
             self._end_block()
 
+    def _note_pushpromise(self, frame: received.PushPromiseFrame) -> None:
+        assert not self.stream(frame.stream_id).ended, "a promise after the end of its stream"
+        assert not frame.promised_stream_id % 2, "servers open even streams (RFC 9113 §5.1.1)"
+        assert frame.promised_stream_id > max(self.promises, default=0)
+        assert "END_HEADERS" in frame.flags
+        self.promises[frame.promised_stream_id] = self._decode(frame.data)
+
+    def _decode(self, fragment: bytes) -> list[tuple[str, str]]:
+        return [(str(name), str(value)) for name, value in self.decoder.decode(fragment)]
+
     def _open(self, frame: received.Frame) -> Answer:
         answer = self.stream(frame.stream_id)
         assert not answer.done, f"{frame!r} after the end of the stream"
@@ -317,7 +329,7 @@ class HTTP2Client:
         assert self._fragments is not None
         number, fragment, ended = self._fragments
         self._fragments = None
-        fields = [(str(name), str(value)) for name, value in self.decoder.decode(bytes(fragment))]
+        fields = self._decode(bytes(fragment))
         answer = self.stream(number)
         names = [name for name, _ in fields]
         assert names == [name.lower() for name in names]
