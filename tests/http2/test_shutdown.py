@@ -109,3 +109,91 @@ def test_the_end_of_input_inside_a_body(live) -> None:
     client.until_end()
     server.until(lambda: outcome)
     assert outcome != ["whole"]
+
+
+def test_an_upload_goes_on_through_a_stop(live) -> None:
+    """§6.8: what the last GOAWAY names is served to its end, with its windows."""
+
+    async def handler(request):
+        return Response(str(len(await request.body())))
+
+    server = live(handler, body_buffer=65_535)
+    client = HTTP2Client(server.connect())
+    number = client.request(method="POST", end=False)
+    server.until(lambda: server.requests)
+    stopped = server.begin_stop()
+    client.until(lambda: client.goaways)
+    for sent in range(0, 300_000, 10_000):
+        client.until(
+            lambda sent=sent: (
+                sent + 10_000 <= 65_535 + client.window_updates.get(number, 0)
+                and sent + 10_000 <= 65_535 + client.window_updates.get(0, 0)
+            )
+        )
+        assert client.ended is None
+        client.send(frames.data(b"a" * 10_000, stream=number))
+    client.send(frames.data(stream=number, end=True))
+    assert client.answer(number).body == b"300000"
+    client.until_end()
+    client.close()
+    stopped.result(10)
+
+
+def test_a_download_goes_on_through_a_stop(live) -> None:
+    server = live(lambda request: Response(b"a" * 300_000))
+    client = HTTP2Client(server.connect(), credit=False)
+    number = client.request()
+    client.until(lambda: len(client.stream(number).body) == 65_535)
+    stopped = server.begin_stop()
+    client.until(lambda: client.goaways)
+    client.send(frames.window_update(300_000) + frames.window_update(300_000, stream=number))
+    answer = client.answer(number)
+    assert (len(answer.body), answer.ended) == (300_000, True)
+    client.until_end()
+    client.close()
+    stopped.result(10)
+
+
+def test_requests_behind_the_last_goaway_are_not_served(live) -> None:
+    """§6.8: they were not processed, and the client may send them elsewhere."""
+    server, release = gated(live)
+    client = HTTP2Client(server.connect())
+    number = client.request("/held")
+    server.until(lambda: server.requests)
+    stopped = server.begin_stop()
+    client.until(lambda: len(client.goaways) == 2)
+    assert client.goaways[-1].last_stream_id == number
+    late = client.request("/late")
+    client.fence()
+    release()
+    assert client.answer(number).body == b"done"
+    client.until_end()
+    assert client.stream(late).status == 0
+    assert server.requests == ["GET /held"]
+    client.close()
+    stopped.result(10)
+
+
+@pytest.mark.parametrize("sent", ["reset", "malformed", "overflow", "ping"])
+def test_anything_may_come_during_a_stop(live, sent: str) -> None:
+    server, release = gated(live)
+    client = HTTP2Client(server.connect())
+    first, second = client.request("/held"), client.request("/held")
+    server.until(lambda: len(server.requests) == 2)
+    stopped = server.begin_stop()
+    client.until(lambda: len(client.goaways) == 2)
+    client.send(
+        {
+            "reset": frames.reset(stream=first),
+            "malformed": frames.headers([("X", "a")], stream=first),
+            "overflow": frames.window_update(2**31 - 1, stream=first),
+            "ping": frames.ping(),
+        }[sent]
+    )
+    client.fence()
+    release()
+    client.until_end()
+    if sent != "malformed":  # HEADERS on a half-closed stream end the connection
+        assert client.stream(second).body == b"done"
+    client.close()
+    stopped.result(10)
