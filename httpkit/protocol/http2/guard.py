@@ -60,6 +60,14 @@ def content_size(flags: int, payload: bytes) -> int:
     return size
 
 
+#: Values of one SETTINGS frame; RFC 9113 and its extensions know of nine (nghttp2: 32).
+_MAX_SETTINGS = 32
+#: Settings that are 0 or 1 (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1).
+_SWITCHES = frozenset(
+    {Setting.ENABLE_PUSH, Setting.ENABLE_CONNECT_PROTOCOL, Setting.NO_RFC7540_PRIORITIES}
+)
+
+
 def iterate_settings(payload: bytes) -> list[tuple[int, int]]:
     """Identifiers and values of a SETTINGS frame."""
     return list(_SETTING.iter_unpack(payload))
@@ -109,8 +117,10 @@ def _check_settings(flags: int, stream_id: int, payload: bytes) -> None:
         return
     if len(payload) % 6:
         raise _size("SETTINGS have 6 octets for each value")
+    if len(payload) > 6 * _MAX_SETTINGS:
+        raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many settings")
     for identifier, value in iterate_settings(payload):
-        if identifier in (Setting.ENABLE_PUSH, Setting.NO_RFC7540_PRIORITIES) and value > 1:
+        if identifier in _SWITCHES and value > 1:
             raise _protocol("a setting that is neither 0 nor 1")
         if identifier == Setting.INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "an initial window beyond 2^31-1")

@@ -30,7 +30,7 @@ _ENDED = (ngh2.StreamProtocolError, ngh2.ConnectionStateError)
 def _configuration(limits: Limits) -> ngh2.Configuration:
     return ngh2.Configuration(
         auto_window_update=False,
-        max_settings=MAX_SETTINGS,
+        max_settings=_MAX_SETTINGS,
         stream_reset_rate_limit=(_NO_LIMIT, _NO_LIMIT),
         glitch_rate_limit=(_NO_LIMIT, _NO_LIMIT),
         max_continuations=_NO_LIMIT,
@@ -41,8 +41,8 @@ def _configuration(limits: Limits) -> ngh2.Configuration:
     )
 
 
-#: Values of one SETTINGS frame.
-MAX_SETTINGS = 32
+#: Values of one SETTINGS frame: the guard takes fewer.
+_MAX_SETTINGS = 1_000
 
 
 class Ngh2Session:
@@ -194,9 +194,12 @@ class Ngh2Session:
 
     def send_window(self, stream_id: int) -> int:
         """What the peer takes of a stream now."""
-        if not stream_id:
-            return self._connection.remote_window_size
-        return self._connection.stream_remote_window_size(stream_id)
+        try:
+            if not stream_id:
+                return self._connection.remote_window_size
+            return self._connection.stream_remote_window_size(stream_id)
+        except ngh2.ConnectionStateError:  # it has sent its GOAWAY, and everything else
+            return 0
 
     def data_to_send(self, limit: int | None = None) -> bytes:
         """Frames for the wire."""

@@ -195,7 +195,7 @@ class ReceivingSide(SendingSide):
                     self._peer_max_streams = value
             return _TAKE
         if kind == PING:
-            self._spend(0 if flags & ACK else COST.PING)
+            self._spend(COST.PING)  # an answer to none costs as much
             return _TAKE
         if kind == PRIORITY_UPDATE:
             self._spend(COST.PRIORITY)
@@ -275,6 +275,7 @@ class ReceivingSide(SendingSide):
                 self._reset_by(stream_id, fault)
             return True  # deprecated (§5.3.2)
         if kind == GOAWAY:
+            self._spend(COST.UNKNOWN)
             self._peer_takes_push = False  # and it closes when it is through (§6.8)
         return True  # unknown types are ignored (§4.1)
 
@@ -291,7 +292,8 @@ class ReceivingSide(SendingSide):
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
         if state.gone:
             if state.reset_here:
-                return False
+                # On its way, unless the peer had ended its side: nothing may follow that.
+                return state.ended
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, "DATA on a closed stream")
         if state.ended:
             self._reset_by(stream_id, ErrorCode.STREAM_CLOSED)

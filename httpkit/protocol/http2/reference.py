@@ -26,7 +26,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hpack import Decoder
+from hpack import Decoder, Encoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.frame import ExtensionFrame, GoAwayFrame
 
@@ -36,6 +36,8 @@ from httpkit.protocol.http2.frames import (
     INITIAL_WINDOW,
     MAX_STREAM_ID,
     PREFACE,
+    RST_STREAM,
+    WINDOW_UPDATE,
     ErrorCode,
     Setting,
     local_settings,
@@ -56,6 +58,11 @@ _CONFIGURATION = H2Configuration(
     normalize_outbound_headers=False,
 )
 _PING = bytes(8)
+#: How RST_STREAM begins, and its size.
+_RESET = bytes([0, 0, 4, RST_STREAM])
+_RESET_SIZE = FRAME_HEAD + 4
+#: Octets of the table of the encoder, however much a peer offers: it is this side's memory.
+_MAX_TABLE = 4_096
 
 
 class _HidingDecoder(Decoder):
@@ -86,6 +93,22 @@ class _HidingDecoder(Decoder):
         return []
 
 
+class _BoundedEncoder(Encoder):
+    """Takes no larger table than `_MAX_TABLE`; h2 would take 4 GiB."""
+
+    @property
+    def header_table_size(self) -> int:
+        """Octets, as RFC 7541 §4.1 counts them."""
+        return self.header_table.maxsize
+
+    @header_table_size.setter
+    def header_table_size(self, value: int) -> None:
+        size = min(value, _MAX_TABLE)
+        if size != self.header_table.maxsize:
+            self.header_table.maxsize = size
+            self.table_size_changes.append(size)
+
+
 class H2Session:
     """One connection of h2; see `session.Session`."""
 
@@ -109,6 +132,7 @@ class H2Session:
         settings[SettingCodes.MAX_CONCURRENT_STREAMS] = MAX_STREAM_ID
         connection.local_settings = Settings(client=False, initial_values=settings)
         connection.decoder = self._decoder
+        connection.encoder = _BoundedEncoder()
         connection.initiate_connection()
         if limits.connection_window > INITIAL_WINDOW:
             connection.increment_flow_control_window(limits.connection_window - INITIAL_WINDOW)
@@ -120,7 +144,9 @@ class H2Session:
         """Take whole frames, one after the other: h2 forgets what it has found before a fault."""
         try:
             for frame in _split(data):
-                for event in self._connection.receive_data(frame):
+                events = self._connection.receive_data(frame)
+                self._out += _without_reset(self._connection.data_to_send())
+                for event in events:
                     self._tell(event)
         except ProtocolError as error:
             self._dead = True
@@ -293,6 +319,15 @@ class H2Session:
         self._out += self._connection.data_to_send()
 
 
+def _without_reset(frames: bytes) -> bytes:
+    """What h2 says to one frame, but for the RST_STREAM at its end.
+
+    The engine resets streams. h2 would do it once more for each frame that was on its way when
+    that happened: SHOULD NOT (§5.4.2), and two octets for one to who does it on purpose.
+    """
+    return frames[:-_RESET_SIZE] if frames[-_RESET_SIZE:].startswith(_RESET) else frames
+
+
 def _split(data: bytes) -> Iterator[bytes]:
     """Cut whole frames apart; the preface is one."""
     position = 0
@@ -301,5 +336,9 @@ def _split(data: bytes) -> Iterator[bytes]:
         position = len(PREFACE)
     while position < len(data):
         end = position + FRAME_HEAD + int.from_bytes(data[position : position + 3], "big")
-        yield data[position:end]
+        frame = data[position:end]
+        if frame[3] == WINDOW_UPDATE and frame[FRAME_HEAD] & 0x80:
+            # hyperframe refuses the reserved bit that is to be ignored (§6.9).
+            frame = frame[:FRAME_HEAD] + bytes([frame[FRAME_HEAD] & 0x7F]) + frame[10:]
+        yield frame
         position = end
