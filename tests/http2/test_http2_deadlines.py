@@ -77,7 +77,7 @@ def test_a_frame_that_is_not_ended(live, begun: int) -> None:
 def test_a_preface_without_settings(live) -> None:
     """§3.4: SETTINGS belong to it."""
     server = live()
-    client = HTTP2Client(server.connect(), frames.PREFACE)
+    client = HTTP2Client(server.connect(), frames.PREFACE, acknowledge=False)
     server.until_receiving(Deadline.HEAD)
     server.pass_time(9.9)
     client.look()

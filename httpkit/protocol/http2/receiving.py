@@ -100,6 +100,7 @@ class ReceivingSide(SendingSide):
                 word & 0xFF == HEADERS
                 and flags == _WHOLE_REQUEST
                 and stream_id == self.last_stream_id + 2
+                and stream_id & 1
                 and end <= size
                 and length <= MAX_FRAME_SIZE
                 and not self._block
