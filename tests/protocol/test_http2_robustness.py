@@ -178,6 +178,18 @@ def test_a_window_that_is_larger_than_the_initial_one(session) -> None:
     assert peer.failure is None
 
 
+def test_settings_that_nobody_knows_are_not_kept() -> None:
+    """§6.5.2: ignored, and no reason to grow."""
+    peer = Peer("reference")
+    for at in range(0, 600, 30):
+        pairs = [(0xF000 + number, number) for number in range(at, at + 30)]
+        peer.feed(settings(*pairs, (4, 100 + at)))
+    assert peer.failure is None
+    remote = peer.engine._session._connection.remote_settings
+    assert len(remote) < 10
+    assert remote.initial_window_size == 670
+
+
 # --- the window of the connection ----------------------------------------------------------------
 
 

@@ -38,10 +38,12 @@ from httpkit.protocol.http2.frames import (
     MAX_STREAM_ID,
     PREFACE,
     RST_STREAM,
+    SETTINGS,
     WINDOW_UPDATE,
     ErrorCode,
     Setting,
     local_settings,
+    serialize_frame,
 )
 from httpkit.protocol.http2.guard import stream_number
 from httpkit.protocol.http2.priority import parse_priority
@@ -59,6 +61,16 @@ _CONFIGURATION = H2Configuration(
     normalize_outbound_headers=False,
 )
 _PING = bytes(8)
+#: Settings of a client that mean something to h2.
+_HEEDED = frozenset(
+    {
+        Setting.HEADER_TABLE_SIZE,
+        Setting.ENABLE_PUSH,
+        Setting.MAX_CONCURRENT_STREAMS,
+        Setting.INITIAL_WINDOW_SIZE,
+        Setting.MAX_FRAME_SIZE,
+    }
+)
 #: How RST_STREAM begins, and its size.
 _RESET = bytes([0, 0, 4, RST_STREAM])
 _RESET_SIZE = FRAME_HEAD + 4
@@ -349,9 +361,18 @@ def _split(data: bytes) -> Iterator[bytes]:
         position = len(PREFACE)
     while position < len(data):
         end = position + FRAME_HEAD + int.from_bytes(data[position : position + 3], "big")
-        frame = data[position:end]
-        if frame[3] == WINDOW_UPDATE and frame[FRAME_HEAD] & 0x80:
-            # hyperframe refuses the reserved bit that is to be ignored (§6.9).
-            frame = frame[:FRAME_HEAD] + bytes([frame[FRAME_HEAD] & 0x7F]) + frame[10:]
-        yield frame
+        yield _adapt(data[position:end])
         position = end
+
+
+def _adapt(frame: bytes) -> bytes:
+    """Leave out what is to be ignored, where h2 does not ignore it."""
+    if frame[3] == WINDOW_UPDATE and frame[FRAME_HEAD] & 0x80:
+        # hyperframe refuses the reserved bit (§6.9).
+        return frame[:FRAME_HEAD] + bytes([frame[FRAME_HEAD] & 0x7F]) + frame[10:]
+    if frame[3] == SETTINGS and len(frame) > FRAME_HEAD:
+        # h2 keeps settings that nobody knows (§6.5.2), and looks at all of them each time.
+        pairs = [frame[at : at + 6] for at in range(FRAME_HEAD, len(frame), 6)]
+        known = b"".join(pair for pair in pairs if int.from_bytes(pair[:2], "big") in _HEEDED)
+        return serialize_frame(SETTINGS, 0, 0, known)
+    return frame
