@@ -1,8 +1,9 @@
 """Two libraries, one result: the same frames give the same requests, and the same verdict.
 
 Scripts of frames, most of them good, are mutated, cut in different ways, and given to both. What
-the RFC leaves open is decided before a library sees it. There is one thing to allow for: nghttp2
-judges a field section before its last CONTINUATION is there.
+the RFC leaves open is decided before a library sees it. Two things are allowed for: nghttp2 judges
+a field section before its last CONTINUATION is there, and where it ends the connection, it does not
+tell which of the requests before that it has refused.
 """
 
 from typing import Any

@@ -1,5 +1,7 @@
 """The order of content, and the Priority field (RFC 9218)."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,6 +178,132 @@ def test_priorities_of_streams_that_never_come_are_bounded(monkeypatch) -> None:
     assert len(scheduler._priorities) <= 10
     scheduler.push(201, b"b")
     assert [stream_id for stream_id, _, _ in drain(scheduler)] == [1, 201]
+
+
+def test_the_oldest_of_them_go_first(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_MAX_PRIORITIES", 3)
+    scheduler = Scheduler()
+    for stream_id in (1, 3, 5, 7):
+        scheduler.prioritize(stream_id, 0, incremental=False)
+    for stream_id in (1, 3, 5, 7):
+        scheduler.push(stream_id, b"a")
+    assert [stream_id for stream_id, _, _ in drain(scheduler)] == [3, 5, 7, 1]
+
+
+def test_what_the_server_says_of_a_stream_without_content_is_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_MAX_PRIORITIES", 10)
+    scheduler = Scheduler()
+    for stream_id in range(1, 200, 2):
+        scheduler.prioritize(stream_id, 1, incremental=False, by_server=True)
+    assert len(scheduler._priorities) <= 10
+
+
+def test_each_urgency_has_turns_of_its_own() -> None:
+    """What streams of another urgency have had says nothing about the share of these."""
+    scheduler = Scheduler()
+    for stream_id, urgency in ((1, 5), (3, 1)):
+        scheduler.prioritize(stream_id, urgency, incremental=True)
+        scheduler.push(stream_id, b"x" * 100)
+    for _ in range(15):
+        scheduler.take(scheduler.next_stream(), 10)
+    assert (scheduler.queued(1), scheduler.queued(3)) == (50, 0)
+    # These are new: one takes turns with stream 1 from here on, one has no past in its urgency.
+    scheduler.prioritize(5, 5, incremental=True)
+    scheduler.push(5, b"y" * 30)
+    assert [stream_id for stream_id, _, _ in drain(scheduler)][:6] in (
+        [1, 5, 1, 5, 1, 5],
+        [5, 1, 5, 1, 5, 1],
+    )
+
+
+def test_a_stream_that_changes_its_urgency_is_not_charged_for_the_past() -> None:
+    scheduler = Scheduler()
+    for stream_id, urgency in ((1, 5), (3, 1)):
+        scheduler.prioritize(stream_id, urgency, incremental=True)
+        scheduler.push(stream_id, b"x" * 100)
+    scheduler.park(3)
+    for _ in range(5):
+        scheduler.take(scheduler.next_stream(), 10)
+    scheduler.prioritize(1, 1, incremental=True)
+    scheduler.unpark(3)
+    assert [stream_id for stream_id, _, _ in drain(scheduler)][:4] == [1, 3, 1, 3]
+
+
+def test_age_counts_whatever_others_have_sent() -> None:
+    """§10: in the order of the requests, also if the older answer begins later."""
+    scheduler = Scheduler()
+    scheduler.push(3, b"x" * 20)
+    scheduler.prioritize(5, 1, incremental=True)
+    scheduler.push(5, b"x" * 50)
+    for _ in range(4):
+        assert scheduler.take(scheduler.next_stream(), 10).data
+    scheduler.push(1, b"x" * 20)
+    assert [stream_id for stream_id, _, _ in drain(scheduler)] == [5, 1, 1, 3, 3]
+
+
+def test_a_connection_whose_window_is_closed() -> None:
+    """RFC 9113 §6.9: nothing goes but ends that have no content."""
+    scheduler = Scheduler()
+    scheduler.push(1, b"a")
+    scheduler.end(3)
+    scheduler.held = True
+    assert scheduler.has_ready
+    assert scheduler.next_stream() == 3
+    assert scheduler.take(3, 10).end
+    assert (scheduler.has_ready, scheduler.next_stream()) == (False, None)
+    scheduler.held = False
+    assert drain(scheduler) == [(1, b"a", False)]
+
+
+def test_an_end_behind_content_that_is_gone_is_first() -> None:
+    scheduler = Scheduler()
+    scheduler.push(1, b"a")
+    scheduler.push(3, b"b")
+    assert scheduler.take(scheduler.next_stream(), 10).data == b"a"
+    scheduler.push(1, b"")
+    scheduler.end(1)
+    assert drain(scheduler) == [(1, b"", True), (3, b"b", False)]
+
+
+def test_an_end_that_is_dropped() -> None:
+    scheduler = Scheduler()
+    scheduler.end(1)
+    scheduler.drop(1)
+    assert (scheduler.has_ready, scheduler.next_stream()) == (False, None)
+
+
+def test_the_heap_is_bounded() -> None:
+    """A peer changes its mind all the time, while nothing can be sent."""
+    scheduler = Scheduler()
+    scheduler.prioritize(1, 0, incremental=False)
+    for stream_id in (1, 3, 5):
+        scheduler.push(stream_id, b"x")
+    for turn in range(1000):
+        scheduler.prioritize(3, 5 + turn % 2, incremental=False)
+    assert len(scheduler._heap) < 100
+    assert [stream_id for stream_id, _, _ in drain(scheduler)] == [1, 5, 3]
+
+
+def test_the_cost_of_a_piece_does_not_grow_with_the_streams() -> None:
+    def calls(count: int) -> float:
+        scheduler = Scheduler()
+        for number in range(count):
+            scheduler.prioritize(2 * number + 1, 3, incremental=True)
+            scheduler.push(2 * number + 1, b"x" * 100)
+        total = 0
+
+        def note(frame: object, event: str, argument: object) -> None:
+            nonlocal total
+            total += event in ("call", "c_call")
+
+        sys.setprofile(note)
+        try:
+            pieces = drain(scheduler, 10)
+        finally:
+            sys.setprofile(None)
+        return total / len(pieces)
+
+    assert calls(1000) < 1.2 * calls(10)
 
 
 steps = st.lists(

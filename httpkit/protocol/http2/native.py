@@ -48,7 +48,7 @@ _MAX_SETTINGS = 1_000
 class Ngh2Session:
     """One connection of ngh2; see `session.Session`."""
 
-    __slots__ = ("_closing", "_connection", "_dead", "_out", "_sink")
+    __slots__ = ("_closing", "_connection", "_dead", "_held", "_out", "_sink")
 
     name = "native"
 
@@ -57,6 +57,9 @@ class Ngh2Session:
         self._dead = False
         self._out = b""
         self._closing = False
+        # Streams whose end waits for a window, although it needs none (RFC 9113 §6.9): the library
+        # says nothing about it.
+        self._held: set[int] = set()
         self._connection = connection = ngh2.Connection(ngh2.Role.SERVER, _configuration(limits))
         # The engine refuses streams, each by itself: the library would end the connection.
         settings: dict[int, int] = {
@@ -104,6 +107,7 @@ class Ngh2Session:
             elif isinstance(event, ngh2.TrailersReceived):
                 sink.on_trailers(event.stream_id, event.headers)
             elif isinstance(event, ngh2.StreamReset):
+                self._held.discard(event.stream_id)
                 sink.on_reset(event.stream_id)
             elif isinstance(event, ngh2.PingAcknowledged):
                 sink.on_ping_ack()
@@ -155,6 +159,17 @@ class Ngh2Session:
                 self._connection.send_trailers(stream_id, trailers)
             else:
                 self._connection.end_stream(stream_id)
+            if self._is_held(stream_id):
+                self._held.add(stream_id)
+
+    def _is_held(self, stream_id: int) -> bool:
+        """Whether nothing is left of the stream but its end, and that cannot go out now."""
+        connection = self._connection
+        with suppress(*_ENDED):  # it is out, or was reset
+            window = connection.stream_remote_window_size(stream_id)
+            window = min(window, connection.remote_window_size)
+            return window <= 0 and not connection.queued_body_size(stream_id)
+        return False
 
     def send_push(self, stream_id: int, fields: Fields) -> int | None:
         """PUSH_PROMISE."""
@@ -165,15 +180,19 @@ class Ngh2Session:
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """RST_STREAM."""
+        self._held.discard(stream_id)
         if not self._dead:
             self._connection.reset_stream(stream_id, code)
 
     def ping(self) -> None:
         """PING."""
-        self._connection.ping()
+        if not self._dead:
+            self._connection.ping()
 
     def send_goaway(self, last_stream_id: int) -> None:
         """GOAWAY without an error."""
+        if self._dead:
+            return
         if last_stream_id == MAX_STREAM_ID:
             self._connection.send_shutdown_notice()
         else:
@@ -190,7 +209,8 @@ class Ngh2Session:
         """Octets of content that wait here."""
         if self._dead:
             return 0
-        return self._connection.queued_body_size(stream_id or None)
+        held = len(self._held) if not stream_id else stream_id in self._held
+        return self._connection.queued_body_size(stream_id or None) + held
 
     def send_window(self, stream_id: int) -> int:
         """What the peer takes of a stream now."""
@@ -198,14 +218,15 @@ class Ngh2Session:
             if not stream_id:
                 return self._connection.remote_window_size
             return self._connection.stream_remote_window_size(stream_id)
-        except ngh2.ConnectionStateError:  # it has sent its GOAWAY, and everything else
+        except _ENDED:  # the stream is closed, or the connection is through
             return 0
 
     def data_to_send(self, limit: int | None = None) -> bytes:
         """Frames for the wire."""
-        if not self._out:
-            return b"" if self._dead else self._connection.data_to_send(limit)
         out, self._out = self._out, b""
         if not self._dead and (limit is None or len(out) < limit):
-            out += self._connection.data_to_send(limit)
+            data = self._connection.data_to_send(limit)
+            out = out + data if out else data
+            if self._held and not self._connection.want_write:
+                self._held = set(filter(self._is_held, self._held))
         return out

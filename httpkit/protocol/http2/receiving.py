@@ -158,13 +158,16 @@ class ReceivingSide(SendingSide):
         if not frames:
             return
         self._session.receive(frames)
-        incomplete = self._block
-        if self._pending > (incomplete != 0):
-            self._pending = int(incomplete != 0)
+        if not self._pending:
+            return
+        incomplete = self._streams.get(self._block)
+        waiting = incomplete is not None and incomplete.pending
+        if self._pending > waiting:
+            self._pending = int(waiting)
             refused = [
                 stream_id
                 for stream_id, state in self._streams.items()
-                if state.pending and stream_id != incomplete
+                if state.pending and state is not incomplete
             ]
             for stream_id in refused:
                 self._streams[stream_id].pending = False
@@ -223,6 +226,10 @@ class ReceivingSide(SendingSide):
         """HEADERS open a stream, or end one. They are never dropped: that would break HPACK."""
         state = self._streams.get(stream_id)
         ended = bool(flags & END_STREAM)
+        if not flags & END_HEADERS:
+            self._block = stream_id
+            self._block_size = len(payload)
+            self._block_frames = 0
         if stream_id > self.last_stream_id:
             if stream_id > self.last_stream_id + 2:
                 self._skipped.append((self.last_stream_id, stream_id))
@@ -246,10 +253,6 @@ class ReceivingSide(SendingSide):
             state.ended = True
             state.pending = True
         self._pending += 1
-        if not flags & END_HEADERS:
-            self._block = stream_id
-            self._block_size = len(payload)
-            self._block_frames = 0
 
     def _act(self, kind: int, flags: int, stream_id: int, payload: bytes) -> bool:
         """Act on a frame, now that the session has all before it; whether to drop the frame."""

@@ -1,10 +1,11 @@
 """The reference session: h2 and hpack, in pure Python.
 
-h2 does frames, windows and the states of streams. Three things are done here instead:
+h2 does frames, windows and the states of streams. These things are done here instead:
 
 - It gets to see no fields: it would judge them, and end the connection for a malformed request.
 - It has no queue: content waits in a `Scheduler` until windows and priorities let it go.
 - It answers no open stream after a GOAWAY of its own: those are written by themselves.
+- It resets a stream again for each frame that was on its way: that is taken out of its output.
 """
 
 from collections.abc import Iterator
@@ -37,10 +38,12 @@ from httpkit.protocol.http2.frames import (
     MAX_STREAM_ID,
     PREFACE,
     RST_STREAM,
+    SETTINGS,
     WINDOW_UPDATE,
     ErrorCode,
     Setting,
     local_settings,
+    serialize_frame,
 )
 from httpkit.protocol.http2.guard import stream_number
 from httpkit.protocol.http2.priority import parse_priority
@@ -58,6 +61,16 @@ _CONFIGURATION = H2Configuration(
     normalize_outbound_headers=False,
 )
 _PING = bytes(8)
+#: Settings of a client that mean something to h2.
+_HEEDED = frozenset(
+    {
+        Setting.HEADER_TABLE_SIZE,
+        Setting.ENABLE_PUSH,
+        Setting.MAX_CONCURRENT_STREAMS,
+        Setting.INITIAL_WINDOW_SIZE,
+        Setting.MAX_FRAME_SIZE,
+    }
+)
 #: How RST_STREAM begins, and its size.
 _RESET = bytes([0, 0, 4, RST_STREAM])
 _RESET_SIZE = FRAME_HEAD + 4
@@ -104,9 +117,12 @@ class _BoundedEncoder(Encoder):
     @header_table_size.setter
     def header_table_size(self, value: int) -> None:
         size = min(value, _MAX_TABLE)
-        if size != self.header_table.maxsize:
-            self.header_table.maxsize = size
-            self.table_size_changes.append(size)
+        if size == self.header_table.maxsize:
+            return
+        self.header_table.maxsize = size
+        smallest = min([size, *self.table_size_changes])
+        # RFC 7541 §4.2: the smallest and the last are told, however often it has changed.
+        self.table_size_changes = [smallest, size] if smallest < size else [size]
 
 
 class H2Session:
@@ -126,7 +142,7 @@ class H2Session:
         settings = {
             SettingCodes(identifier): value
             for identifier, value in local_settings(limits).items()
-            if identifier not in (Setting.NO_RFC7540_PRIORITIES, Setting.MAX_HEADER_LIST_SIZE)
+            if identifier in (Setting.ENABLE_CONNECT_PROTOCOL, Setting.MAX_CONCURRENT_STREAMS)
         }
         # The engine refuses streams, each by itself: the library would end the connection.
         settings[SettingCodes.MAX_CONCURRENT_STREAMS] = MAX_STREAM_ID
@@ -134,6 +150,8 @@ class H2Session:
         connection.decoder = self._decoder
         connection.encoder = _BoundedEncoder()
         connection.initiate_connection()
+        # Until the peer has acknowledged it, it may send as much as it was allowed before (§6.9.3).
+        connection.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: limits.body_buffer})
         if limits.connection_window > INITIAL_WINDOW:
             connection.increment_flow_control_window(limits.connection_window - INITIAL_WINDOW)
         connection.data_to_send()  # the engine writes these frames
@@ -154,7 +172,6 @@ class H2Session:
         except ConnectionFault:
             self._dead = True
             raise
-        self._collect()
 
     def _tell(self, event: Event) -> None:
         sink = self._sink
@@ -172,8 +189,7 @@ class H2Session:
             sink.on_data(stream_id, content, event.stream_ended is not None)
         elif isinstance(event, TrailersReceived):
             sink.on_trailers(event.stream_id, self._decoder.fields)
-        elif isinstance(event, StreamReset) and event.remote_reset:
-            # Others answer what was on its way when the stream was reset here.
+        elif isinstance(event, StreamReset):
             self._scheduler.drop(event.stream_id)
             sink.on_reset(event.stream_id)
         elif isinstance(event, PingAckReceived):
@@ -183,9 +199,12 @@ class H2Session:
 
     def _heed(self, event: Event) -> None:
         """What concerns the order of output alone."""
-        if isinstance(event, WindowUpdated) and event.stream_id:
-            self._scheduler.unpark(event.stream_id)
-        elif isinstance(event, WindowUpdated | RemoteSettingsChanged):
+        if isinstance(event, WindowUpdated):
+            if event.stream_id:
+                self._scheduler.unpark(event.stream_id)
+            else:
+                self._scheduler.held = False
+        elif isinstance(event, RemoteSettingsChanged):
             self._scheduler.unpark_all()
         elif isinstance(event, UnknownFrameReceived):
             # PRIORITY_UPDATE (RFC 9218 §7.1): the guard lets no others pass.
@@ -253,12 +272,14 @@ class H2Session:
 
     def ping(self) -> None:
         """PING."""
-        self._connection.ping(_PING)
-        self._collect()
+        if not self._dead:
+            self._connection.ping(_PING)
+            self._collect()
 
     def send_goaway(self, last_stream_id: int) -> None:
         """GOAWAY without an error."""
-        self._out += GoAwayFrame(0, last_stream_id, int(ErrorCode.NO_ERROR)).serialize()
+        if not self._dead:
+            self._out += GoAwayFrame(0, last_stream_id, int(ErrorCode.NO_ERROR)).serialize()
 
     def set_priority(self, stream_id: int, urgency: int, *, incremental: bool) -> None:
         """How this side wants the stream to be ordered."""
@@ -279,7 +300,8 @@ class H2Session:
         """What the peer takes of a stream now."""
         if not stream_id:
             return self._connection.outbound_flow_control_window
-        return self._connection.streams[stream_id].outbound_flow_control_window
+        stream = self._connection.streams.get(stream_id)
+        return 0 if stream is None else int(stream.outbound_flow_control_window)
 
     def data_to_send(self, limit: int | None = None) -> bytes:
         """Frames for the wire."""
@@ -301,7 +323,10 @@ class H2Session:
         try:
             window = connection.local_flow_control_window(stream_id)
             if window <= 0 and scheduler.queued(stream_id):
-                scheduler.park(stream_id)
+                if connection.outbound_flow_control_window <= 0:
+                    scheduler.held = True
+                else:
+                    scheduler.park(stream_id)
                 return b""
             limit = max(0, min(window, connection.max_outbound_frame_size))
             piece = scheduler.take(stream_id, limit)
@@ -336,9 +361,18 @@ def _split(data: bytes) -> Iterator[bytes]:
         position = len(PREFACE)
     while position < len(data):
         end = position + FRAME_HEAD + int.from_bytes(data[position : position + 3], "big")
-        frame = data[position:end]
-        if frame[3] == WINDOW_UPDATE and frame[FRAME_HEAD] & 0x80:
-            # hyperframe refuses the reserved bit that is to be ignored (§6.9).
-            frame = frame[:FRAME_HEAD] + bytes([frame[FRAME_HEAD] & 0x7F]) + frame[10:]
-        yield frame
+        yield _adapt(data[position:end])
         position = end
+
+
+def _adapt(frame: bytes) -> bytes:
+    """Leave out what is to be ignored, where h2 does not ignore it."""
+    if frame[3] == WINDOW_UPDATE and frame[FRAME_HEAD] & 0x80:
+        # hyperframe refuses the reserved bit (§6.9).
+        return frame[:FRAME_HEAD] + bytes([frame[FRAME_HEAD] & 0x7F]) + frame[10:]
+    if frame[3] == SETTINGS and len(frame) > FRAME_HEAD:
+        # h2 keeps settings that nobody knows (§6.5.2), and looks at all of them each time.
+        pairs = [frame[at : at + 6] for at in range(FRAME_HEAD, len(frame), 6)]
+        known = b"".join(pair for pair in pairs if int.from_bytes(pair[:2], "big") in _HEEDED)
+        return serialize_frame(SETTINGS, 0, 0, known)
+    return frame

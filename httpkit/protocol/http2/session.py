@@ -118,11 +118,14 @@ class Session(Protocol):
         ...
 
     def queued(self, stream_id: int) -> int:
-        """Octets of content of a stream that wait here; of stream 0, those of all streams."""
+        """Octets of content of a stream that wait here; of stream 0, those of all streams.
+
+        An end that waits for a window counts as one octet.
+        """
         ...
 
     def send_window(self, stream_id: int) -> int:
-        """What the peer takes of a stream now, in octets; may be negative.
+        """What the peer takes of a stream now, in octets; may be negative, and 0 if it is closed.
 
         Of stream 0: what it takes of all of them.
         """
