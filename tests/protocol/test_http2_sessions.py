@@ -1,10 +1,11 @@
 """The two libraries behind the engine: what each does when there is nothing left to do."""
 
+import sys
+
 import pytest
 
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Limits
-from httpkit.protocol import http2
 from httpkit.protocol.http2 import PREFACE, choose_session
 from httpkit.protocol.http2.frames import ErrorCode, serialize_frame
 from httpkit.protocol.http2.session import ConnectionFault
@@ -117,7 +118,7 @@ def test_the_smallest_window_of_a_connection(session) -> None:
 
 def test_choosing(monkeypatch) -> None:
     assert choose_session("auto").name == choose_session("native").name == "native"
-    monkeypatch.setattr(http2, "Ngh2Session", None)
+    monkeypatch.setitem(sys.modules, "httpkit.protocol.http2.native", None)
     assert choose_session("auto").name == "reference"
     with pytest.raises(ConfigurationError, match=r"httpkit\[fast\]"):
         choose_session("native")

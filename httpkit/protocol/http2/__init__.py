@@ -8,14 +8,8 @@ from typing import Literal
 from httpkit.errors import ConfigurationError
 from httpkit.protocol.http2.engine import HTTP2Engine
 from httpkit.protocol.http2.frames import PREFACE
-from httpkit.protocol.http2.reference import H2Session
 from httpkit.protocol.http2.serialize import AnswerFields
 from httpkit.protocol.http2.session import Session
-
-try:
-    from httpkit.protocol.http2.native import Ngh2Session
-except ImportError:  # pragma: no cover - the extra `fast` is not installed
-    Ngh2Session = None  # type: ignore[assignment,misc]
 
 __all__ = ["PREFACE", "AnswerFields", "HTTP2Choice", "HTTP2Engine", "Session", "choose_session"]
 
@@ -30,13 +24,18 @@ def choose_session(choice: HTTP2Choice) -> type[Session] | None:
     """
     if choice == "off":
         return None
-    if choice == "reference":
-        return H2Session
-    if Ngh2Session is not None:
-        return Ngh2Session
-    if choice == "native":
-        raise ConfigurationError(
-            'the native HTTP/2 engine needs ngh2: pip install "httpkit[fast]", '
-            "or use --http2 reference"
-        )
+    # Imported here: each library takes a while, and most processes need one of them or none.
+    if choice != "reference":
+        try:
+            from httpkit.protocol.http2.native import Ngh2Session  # noqa: PLC0415
+        except ImportError:
+            if choice == "native":
+                raise ConfigurationError(
+                    'the native HTTP/2 engine needs ngh2: pip install "httpkit[fast]", '
+                    "or use --http2 reference"
+                ) from None
+        else:
+            return Ngh2Session
+    from httpkit.protocol.http2.reference import H2Session  # noqa: PLC0415
+
     return H2Session
