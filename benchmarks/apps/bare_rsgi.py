@@ -7,10 +7,11 @@ call, and text goes out with ``response_str``. JSON is encoded with msgspec for 
 import msgspec
 from granian.rsgi import HTTPProtocol, Scope  # type: ignore[attr-defined]  # not re-exported
 
-from benchmarks.apps.extras import chunks
+from benchmarks.apps.extras import chunks, download
 
 TEXT = [("content-type", "text/plain; charset=utf-8")]
 JSON = [("content-type", "application/json")]
+OCTETS = [("content-type", "application/octet-stream")]
 encode = msgspec.json.Encoder().encode
 
 
@@ -26,6 +27,9 @@ async def app(scope: Scope, protocol: HTTPProtocol) -> None:
             return
         if path.startswith("/users/") and path[7:].isdecimal():
             protocol.response_bytes(200, JSON, encode({"id": int(path[7:])}))
+            return
+        if path == "/download":
+            protocol.response_bytes(200, OCTETS, download())
             return
         if path == "/stream":
             transport = protocol.response_stream(200, TEXT)

@@ -1,5 +1,7 @@
 """How figures are written, in one place for the terminal, the Markdown page and the charts."""
 
+from collections.abc import Callable
+
 from benchmarks.bars import Verdict
 from benchmarks.results import Sample
 
@@ -7,8 +9,8 @@ WORDS = {True: "pass", False: "FAIL", None: "not measured"}
 
 
 def rate(value: float) -> str:
-    """Write requests per second."""
-    return f"{value:,.0f}"
+    """Write requests per second, with a decimal where they are few."""
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def micros(value: float) -> str:
@@ -26,6 +28,14 @@ def mebibytes(value: float) -> str:
     return f"{value:.0f}"
 
 
+#: How each figure is written, and its unit.
+FIGURES: dict[str, tuple[Callable[[float], str], str]] = {
+    "cpu_us": (micros, "µs"),
+    "requests_per_second": (rate, "req/s"),
+    "resident_mib": (mebibytes, "MiB"),
+}
+
+
 def cell_line(sample: Sample) -> str:
     """Return one measurement as a line of the terminal."""
     p99 = "" if sample.latency_p99_ms is None else millis(sample.latency_p99_ms)
@@ -38,10 +48,17 @@ def cell_line(sample: Sample) -> str:
 def bar_line(verdict: Verdict) -> str:
     """Return one bar as a line of the terminal."""
     bar = verdict.bar
-    line = f"{WORDS[verdict.passed]:<13}{bar.case:<17}{bar.pair} <= {bar.limit:.2f}"
-    if verdict.ratio is None or verdict.server_cpu_us is None or verdict.peer_cpu_us is None:
-        return line
-    return (
-        f"{line}: {verdict.ratio.median:.2f}"
-        f" ({micros(verdict.server_cpu_us)} / {micros(verdict.peer_cpu_us)} µs)"
+    line = (
+        f"{WORDS[verdict.passed]:<13}{bar.case:<17}{bar.pair} {bar.kind.relation} {bar.limit:.2f}"
     )
+    if verdict.ratio is None:
+        return line
+    return f"{line}: {verdict.ratio.median:.2f} ({bar_figures(verdict)})"
+
+
+def bar_figures(verdict: Verdict) -> str:
+    """Write the two figures that a bar compares, with their unit; empty if one is missing."""
+    if verdict.server_figure is None or verdict.peer_figure is None:
+        return ""
+    write, unit = FIGURES[verdict.bar.kind.metric]
+    return f"{write(verdict.server_figure)} / {write(verdict.peer_figure)} {unit}"
