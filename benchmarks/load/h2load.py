@@ -18,9 +18,7 @@ _REQUESTS = re.compile(
     r"(\d+) failed, (\d+) errored, (\d+) timeout$",
     re.MULTILINE,
 )
-_STATUS = re.compile(
-    r"^status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx$", re.MULTILINE
-)
+_STATUS = re.compile(r"^status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx$", re.MULTILINE)
 _PROTOCOL = re.compile(r"^Application protocol: (\S+)$", re.MULTILINE)
 _SLOWEST_CLIENT = re.compile(r"^req/s\s+:\s+([\d.]+)", re.MULTILINE)
 
