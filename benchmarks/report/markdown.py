@@ -6,6 +6,7 @@ from benchmarks.bars import Verdict
 from benchmarks.cases import CASES
 from benchmarks.report.charts import CHARTS
 from benchmarks.report.text import WORDS, bar_figures, mebibytes, micros, millis, rate
+from benchmarks.report.text import ratio as write_ratio
 from benchmarks.results import DISTURBED, Results, Spread
 from benchmarks.servers.registry import SERVERS
 
@@ -82,10 +83,10 @@ def bars_section(verdicts: Sequence[Verdict]) -> list[str]:
     rows = []
     for verdict in verdicts:
         bar, ratio = verdict.bar, verdict.ratio
-        measured = write_spread(ratio, "{:.2f}".format, ranged=True) if ratio else ""
+        measured = write_spread(ratio, write_ratio, ranged=True) if ratio else ""
         word = WORDS[verdict.passed]
         bold = f"**{word}**" if verdict.passed is False else word
-        limit = f"{bar.kind.relation} {bar.limit:.2f}"
+        limit = f"{bar.kind.relation} {write_ratio(bar.limit)}"
         figures = bar_figures(verdict)
         rows.append([bar.case, bar.kind.title, bar.pair, bold, limit, measured, figures])
     header = ["case", "figure", "server / peer", "result", "bar", "measured", "figures"]

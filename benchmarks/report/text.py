@@ -23,6 +23,11 @@ def millis(value: float) -> str:
     return f"{value:.2f}"
 
 
+def ratio(value: float) -> str:
+    """Write a ratio or its limit, with a further decimal where it is small."""
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
 def mebibytes(value: float) -> str:
     """Write MiB."""
     return f"{value:.0f}"
@@ -48,12 +53,11 @@ def cell_line(sample: Sample) -> str:
 def bar_line(verdict: Verdict) -> str:
     """Return one bar as a line of the terminal."""
     bar = verdict.bar
-    line = (
-        f"{WORDS[verdict.passed]:<13}{bar.case:<17}{bar.pair} {bar.kind.relation} {bar.limit:.2f}"
-    )
+    limit = f"{bar.kind.relation} {ratio(bar.limit)}"
+    line = f"{WORDS[verdict.passed]:<13}{bar.case:<17}{bar.pair} {limit}"
     if verdict.ratio is None:
         return line
-    return f"{line}: {verdict.ratio.median:.2f} ({bar_figures(verdict)})"
+    return f"{line}: {ratio(verdict.ratio.median)} ({bar_figures(verdict)})"
 
 
 def bar_figures(verdict: Verdict) -> str:

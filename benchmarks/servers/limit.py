@@ -66,6 +66,20 @@ class PipeliningProtocol(CannedProtocol):
             self.write(self.answer * heads)
 
 
+class ClosingProtocol(CannedProtocol):
+    """Closes the connection after its only answer."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what is called for the request."""
+        super().connection_made(transport)
+        self.close = transport.close
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the request, and that is all."""
+        super().data_received(data)
+        self.close()
+
+
 class BodyProtocol(CannedProtocol):
     """Counts bytes: every request of a case with a body has the same length."""
 
@@ -85,6 +99,8 @@ class BodyProtocol(CannedProtocol):
 def protocol_factory(case: Case, port: int) -> Callable[[], CannedProtocol]:
     """Return the factory of the cheapest protocol that answers the case."""
     answer = serialize_answer(case.answer)
+    if case.generator == "handshake":
+        return lambda: ClosingProtocol(answer)
     message = case.messages(Endpoint(port).authority)[0]
     if not message.endswith(HEAD_END):
         return lambda: BodyProtocol(answer, len(message))

@@ -85,7 +85,7 @@ _SERVERS = (
         ("benchmarks.servers.limit", "--port", "{port}", "--case", "{case}"),
         ("uvloop",),
         canned=True,
-        only=(*HTTP1, "http1-tls"),
+        only=(*HTTP1, *HTTP1_TLS),
         tls=("--certificate", "{certificate}", "--key", "{key}"),
     ),
     Server(

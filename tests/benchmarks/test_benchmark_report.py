@@ -10,7 +10,7 @@ from benchmarks.report import write_report
 from benchmarks.report.charts import CHARTS, draw
 from benchmarks.report.markdown import LEGEND, render
 from benchmarks.report.svg import Bar, Group, chart_svg
-from benchmarks.report.text import FIGURES, bar_line, cell_line, micros
+from benchmarks.report.text import FIGURES, bar_line, cell_line, micros, ratio
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -138,7 +138,7 @@ def test_lines_of_a_throughput_bar():
     for server, rate in (("httpkit", 45.0), ("granian-rsgi", 1500.0)):
         results.samples.append(make_sample(server, "download-h2-tls", requests_per_second=rate))
     lines = [bar_line(verdict) for verdict in judge_all(results)]
-    start = "FAIL         download-h2-tls  httpkit / granian-rsgi >= 0.90: 0.03"
+    start = "FAIL         download-h2-tls  httpkit / granian-rsgi >= 0.90: 0.030"
     assert f"{start} (45.0 / 1,500 req/s)" in lines
 
 
@@ -147,6 +147,11 @@ def test_every_kind_of_bar_can_be_written():
         write, unit = FIGURES[bar.kind.metric]
         assert write(1.0)
         assert unit
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0319, "0.032"), (0.03, "0.030"), (0.996, "1.00")])
+def test_small_ratios_have_a_further_decimal(value, text):
+    assert ratio(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.823, "0.82"), (9.994, "9.99"), (123.4, "123.4")])

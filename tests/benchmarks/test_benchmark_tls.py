@@ -127,11 +127,14 @@ def test_what_deviates_from_the_measured_tls_is_named(cipher, reused, reason):
     assert found == reason or reason in found
 
 
-def test_the_limit_speaks_tls(credentials, tmp_path):
-    case = CASES["http1-tls"]
+@pytest.mark.parametrize("name", ["http1-tls", "handshake"])
+def test_the_limit_speaks_tls(credentials, tmp_path, name):
+    case = CASES[name]
     core = min(os.sched_getaffinity(0))
     with running(SERVERS["limit"], case, core, tmp_path / "output", credentials) as process:
         verify(case, process.endpoint, canned=True)
+        if name == "handshake":
+            assert open_connections(case, process.endpoint, 5, Clock()).requests >= 8
         cleartext = Endpoint(process.endpoint.port)
         with pytest.raises(VerificationError):
             verify(case, cleartext, canned=True)
