@@ -97,6 +97,13 @@ BARS = (
     Bar("h2-tls-16x32", "httpkit", 0.60, "granian-rsgi"),
     Bar("h2-tls-1x100", "httpkit", 0.60, "granian-rsgi"),
     Bar("download-h2-tls", "httpkit", 0.90, "granian-rsgi", kind=THROUGHPUT),
+    Bar("ws-echo-32", "httpkit", 0.95, "aiohttp"),
+    Bar("ws-echo-32", "httpkit", 0.55, "uvicorn-httptools"),
+    Bar("ws-echo-32", "httpkit", 0.40, "granian-rsgi"),
+    Bar("ws-echo-16-in-flight", "httpkit", 0.50, "aiohttp"),
+    Bar("ws-echo-16-in-flight", "httpkit", 0.40, "uvicorn-httptools"),
+    Bar("ws-echo-4k", "httpkit", 1.00, "aiohttp"),
+    Bar("ws-echo-64k", "httpkit", 1.00, "aiohttp"),
 )
 
 

@@ -5,13 +5,16 @@ A path that no application knows yet needs its route in each module of :mod:`ben
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmarks.apps.extras import BLOCK, BLOCKS, CHUNK, CHUNKS, RESOURCE
-from benchmarks.messages import Request, browser_requests
+from benchmarks.messages import UPGRADE, Request, browser_requests
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 OCTETS = "application/octet-stream"
+
+Protocol = Literal["http1", "http2", "websocket"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,9 @@ class Case:
     """One thing that is measured.
 
     Each of the ``connections`` sends the ``requests`` in turn. ``depth`` is how many are in flight
-    on each: pipelined in HTTP/1.1, streams in HTTP/2 (``version`` 2; without ``tls`` by prior
-    knowledge). ``generator`` names who sends them. ``routes`` is how many routes the applications
-    have beside the usual ones.
+    on each: pipelined over HTTP/1.1, streams over HTTP/2, messages over WebSocket, where the answer
+    is the echo. HTTP/2 without ``tls`` is by prior knowledge. ``generator`` names who sends them.
+    ``routes`` is how many routes the applications have beside the usual ones.
     """
 
     name: str
@@ -50,7 +53,7 @@ class Case:
     depth: int = 1
     connections: int = 64
     routes: int = 0
-    version: int = 1
+    protocol: Protocol = "http1"
     tls: bool = False
     generator: str = "wrk"
 
@@ -76,9 +79,23 @@ def http2_case(connections: int, streams: int, *, tls: bool) -> Case:
         HELLO,
         connections=connections,
         depth=streams,
-        version=2,
+        protocol="http2",
         tls=tls,
         generator="h2load",
+    )
+
+
+def echo_case(name: str, title: str, size: int, *, connections: int, depth: int = 1) -> Case:
+    """Return the case of a WebSocket that sends each text message back."""
+    return Case(
+        name,
+        title,
+        lambda: [UPGRADE],
+        Answer("", b"x" * size, status=101),
+        connections=connections,
+        depth=depth,
+        protocol="websocket",
+        generator="websocket",
     )
 
 
@@ -176,9 +193,25 @@ _CASES = (
         lambda: [Request("GET", "/download")],
         Answer(OCTETS, BLOCK, BLOCKS),
         connections=1,
-        version=2,
+        protocol="http2",
         tls=True,
         generator="h2load",
+    ),
+    echo_case(
+        "ws-echo-32", "WebSocket echo of 32 bytes, on 32 connections in turns", 32, connections=32
+    ),
+    echo_case(
+        "ws-echo-16-in-flight",
+        "WebSocket echo of 32 bytes, on 32 connections with 16 messages in flight each",
+        32,
+        connections=32,
+        depth=16,
+    ),
+    echo_case(
+        "ws-echo-4k", "WebSocket echo of 4 KiB, on 32 connections in turns", 4096, connections=32
+    ),
+    echo_case(
+        "ws-echo-64k", "WebSocket echo of 64 KiB, on 8 connections in turns", 65536, connections=8
     ),
 )
 

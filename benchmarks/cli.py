@@ -158,7 +158,7 @@ def collect(cases: list[str], servers: list[str], settings: Settings) -> Results
 def show_progress(counter: str, cell: Cell, outcome: Sample | Failure | None) -> None:
     """Show a line for each measurement: first what runs, then what came out."""
     if outcome is None:
-        start = f"{counter} round {cell.round}  {cell.case.name:<17}{cell.server.name:<20}"
+        start = f"{counter} round {cell.round}  {cell.case.name:<21}{cell.server.name:<20}"
         click.echo(start, nl=False, err=True)
     elif isinstance(outcome, Failure):
         click.secho(f"FAILED: {outcome.reason}", fg="red", bold=True, err=True)

@@ -39,6 +39,19 @@ class Request:
         return "\r\n".join([*lines, "", ""]).encode("ascii") + self.body
 
 
+#: The handshake of a WebSocket (RFC 6455 §4.1) without extensions; the key is that of §1.3.
+UPGRADE = Request(
+    "GET",
+    "/ws",
+    (
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Version", "13"),
+    ),
+)
+
+
 def browser_headers(source: random.Random) -> Headers:
     """Return the 14 headers that a browser sends next to Host, with values of one visitor.
 

@@ -6,7 +6,14 @@ same requests on as many streams at once.
 """
 
 from benchmarks.cases import PROBES, UNKNOWN, Answer, Case
-from benchmarks.clients import Client, Response, VerificationError, connect
+from benchmarks.clients import (
+    Client,
+    RefusedError,
+    Response,
+    VerificationError,
+    WebSocketClient,
+    connect,
+)
 from benchmarks.endpoint import Endpoint
 
 
@@ -54,13 +61,31 @@ def verify_routing(client: Client) -> None:
         raise VerificationError(f"{UNKNOWN.target} is answered with {response.status}, not 404")
 
 
+def verify_websocket(case: Case, endpoint: Endpoint) -> None:
+    """Check that both kinds of messages come back, that it closes, and that it is on one path."""
+    (request,) = case.requests()
+    with WebSocketClient(endpoint, request.target) as client:
+        for message in ("a", "\N{SNOWMAN}", b"\x00\xff", case.answer.body.decode()):
+            if (echo := client.echo(message)) != message:
+                raise VerificationError(f"the echo of {message[:50]!r} is {echo[:50]!r}")
+        client.close()
+    try:
+        with WebSocketClient(endpoint, UNKNOWN.target):
+            raise VerificationError(f"there is a WebSocket on {UNKNOWN.target}")
+    except RefusedError:
+        pass
+
+
 def verify(case: Case, endpoint: Endpoint, *, canned: bool) -> None:
     """Verify one server for one case; a canned server has no routes to verify."""
     try:
+        if case.protocol == "websocket":
+            verify_websocket(case, endpoint)
+            return
         if not canned:
-            with connect(endpoint, case.version) as client:
+            with connect(endpoint, case.protocol) as client:
                 verify_routing(client)
-        with connect(endpoint, case.version) as client:
+        with connect(endpoint, case.protocol) as client:
             verify_case(case, client)
     except (OSError, ValueError) as error:
         raise VerificationError(f"no proper answer: {error}") from error

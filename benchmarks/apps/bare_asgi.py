@@ -57,8 +57,25 @@ async def stream(send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
+async def echo(receive: Receive, send: Send) -> None:
+    """Send each message back."""
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        if (text := message.get("text")) is not None:
+            await send({"type": "websocket.send", "text": text})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
 async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer one request."""
+    if scope["type"] == "websocket":
+        if scope["path"] == "/ws":
+            await echo(receive, send)
+        else:
+            await send({"type": "websocket.close"})
+        return
     if scope["path"] == "/stream":
         await stream(send)
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.cases import Case
 from benchmarks.endpoint import Endpoint
-from benchmarks.load import h2load, handshake, wrk
+from benchmarks.load import h2load, handshake, websocket, wrk
 from benchmarks.load.result import LoadError, LoadResult
 
 __all__ = ["GENERATORS", "Generator", "LoadError", "LoadResult"]
@@ -40,5 +40,6 @@ _GENERATORS = (
     Generator("wrk", wrk.run, wrk.version, "wrk"),
     Generator("h2load", h2load.run, h2load.version, "nghttp2-client"),
     Generator("handshake", handshake.run, handshake.version),
+    Generator("websocket", websocket.run, websocket.version),
 )
 GENERATORS = {generator.name: generator for generator in _GENERATORS}

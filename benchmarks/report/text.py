@@ -54,7 +54,7 @@ def bar_line(verdict: Verdict) -> str:
     """Return one bar as a line of the terminal."""
     bar = verdict.bar
     limit = f"{bar.kind.relation} {ratio(bar.limit)}"
-    line = f"{WORDS[verdict.passed]:<13}{bar.case:<17}{bar.pair} {limit}"
+    line = f"{WORDS[verdict.passed]:<13}{bar.case:<21}{bar.pair} {limit}"
     if verdict.ratio is None:
         return line
     return f"{line}: {ratio(verdict.ratio.median)} ({bar_figures(verdict)})"

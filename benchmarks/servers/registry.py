@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from benchmarks.cases import CASES, Case
 from benchmarks.credentials import Credentials
 
-HTTPKIT = ("httpkit", "run", "benchmarks.apps.httpkit_app:app")
+HTTPKIT = ("httpkit", "run")
+HTTPKIT_APP = ("benchmarks.apps.httpkit_app:app",)
 HTTPKIT_OPTIONS = ("--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning")
 HTTPKIT_NATIVE = ("--http1", "native", "--http2", "native")
 HTTPKIT_REFERENCE = ("--http1", "reference", "--http2", "reference")
@@ -33,22 +34,24 @@ GRANIAN_HTTP1 = ("--http", "1", "--runtime-mode", "st", "--http1-pipeline-flush"
 GRANIAN_HTTP2 = ("--http", "2", "--runtime-mode", "mt")
 GRANIAN_TLS = ("--ssl-certificate", "{certificate}", "--ssl-keyfile", "{key}")
 
-HTTP1 = tuple(name for name, case in CASES.items() if case.version == 1 and not case.tls)
+HTTP1 = tuple(name for name, case in CASES.items() if case.protocol == "http1" and not case.tls)
 #: Without a router, a table of routes is nothing to measure.
 BARE = tuple(name for name in HTTP1 if not CASES[name].routes)
-HTTP1_TLS = tuple(name for name, case in CASES.items() if case.version == 1 and case.tls)
-HTTP2 = tuple(name for name, case in CASES.items() if case.version == 2)
+HTTP1_TLS = tuple(name for name, case in CASES.items() if case.protocol == "http1" and case.tls)
+HTTP2 = tuple(name for name, case in CASES.items() if case.protocol == "http2")
+WEBSOCKET = tuple(name for name, case in CASES.items() if case.protocol == "websocket")
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """One server in one configuration.
 
-    ``command`` follows ``python -m``, and after it come ``http1`` or ``http2`` by the version of
-    the case and ``tls`` if the case has it; ``{port}``, ``{case}``, ``{certificate}`` and ``{key}``
-    are filled in. ``requires`` names the modules without which the server is left out. ``canned``
-    says that it answers the case and nothing else; ``access_log`` that it has to log each request.
-    ``only`` names its cases.
+    ``command`` follows ``python -m``, and after it come ``http1``, ``http2`` or ``websocket`` by
+    the protocol of the case and ``tls`` if the case has it; an option that comes twice is meant as
+    it comes last. ``{port}``, ``{case}``, ``{certificate}`` and ``{key}`` are filled in.
+    ``requires`` names the modules without which the server is left out. ``canned`` says that it
+    answers the case and nothing else; ``access_log`` that it has to log each request. ``only``
+    names its cases.
     """
 
     name: str
@@ -61,11 +64,12 @@ class Server:
     only: Collection[str] = HTTP1
     http1: tuple[str, ...] = ()
     http2: tuple[str, ...] = ()
+    websocket: tuple[str, ...] = ()
     tls: tuple[str, ...] = ()
 
     def arguments(self, port: int, case: Case, credentials: Credentials) -> list[str]:
         """Return the command that follows ``python -m``."""
-        version = self.http2 if case.version == 2 else self.http1
+        options = {"http1": self.http1, "http2": self.http2, "websocket": self.websocket}
         return [
             part.format(
                 port=port,
@@ -73,7 +77,7 @@ class Server:
                 certificate=credentials.certificate,
                 key=credentials.key,
             )
-            for part in (*self.command, *version, *(self.tls if case.tls else ()))
+            for part in (*self.command, *options[case.protocol], *(self.tls if case.tls else ()))
         ]
 
 
@@ -94,7 +98,10 @@ _SERVERS = (
         "httpkit with its native engines (httptools, ngh2) and a routed application",
         (*HTTPKIT, *HTTPKIT_OPTIONS, *HTTPKIT_NATIVE, "--no-access-log"),
         ("httpkit", "httptools", "ngh2"),
-        only=(*HTTP1, *HTTP1_TLS, *HTTP2),
+        only=(*HTTP1, *HTTP1_TLS, *HTTP2, *WEBSOCKET),
+        http1=HTTPKIT_APP,
+        http2=HTTPKIT_APP,
+        websocket=("benchmarks.apps.httpkit_websocket_app:app",),
         tls=HTTPKIT_TLS,
     ),
     Server(
@@ -105,6 +112,7 @@ _SERVERS = (
         ("httpkit", "httptools", "ngh2"),
         access_log=True,
         only=("plaintext",),
+        http1=HTTPKIT_APP,
     ),
     Server(
         "httpkit-reference",
@@ -113,6 +121,8 @@ _SERVERS = (
         (*HTTPKIT, *HTTPKIT_OPTIONS, *HTTPKIT_REFERENCE, "--no-access-log"),
         ("httpkit", "h11", "h2"),
         only=(*HTTP1, "h2c-16x32"),
+        http1=HTTPKIT_APP,
+        http2=HTTPKIT_APP,
     ),
     Server(
         "granian-rsgi",
@@ -120,9 +130,10 @@ _SERVERS = (
         "granian with a bare RSGI application, no routing",
         ("granian", "--interface", "rsgi", *GRANIAN_OPTIONS, "benchmarks.apps.bare_rsgi:app"),
         ("granian",),
-        only=(*BARE, *HTTP1_TLS, *HTTP2),
+        only=(*BARE, *HTTP1_TLS, *HTTP2, *WEBSOCKET),
         http1=GRANIAN_HTTP1,
         http2=GRANIAN_HTTP2,
+        websocket=(*GRANIAN_HTTP1, "--ws"),
         tls=GRANIAN_TLS,
     ),
     Server(
@@ -151,7 +162,8 @@ _SERVERS = (
         "uvicorn on httptools with a bare ASGI application, no routing",
         ("uvicorn", "--http", "httptools", *UVICORN_OPTIONS, "benchmarks.apps.bare_asgi:app"),
         ("uvicorn", "httptools"),
-        only=(*BARE, *HTTP1_TLS),
+        only=(*BARE, *HTTP1_TLS, *WEBSOCKET),
+        websocket=("--ws", "websockets-sansio"),
         tls=("--ssl-certfile", "{certificate}", "--ssl-keyfile", "{key}"),
     ),
     Server(
@@ -206,6 +218,7 @@ _SERVERS = (
         "aiohttp with its server and a routed application",
         ("benchmarks.apps.aiohttp_app", "--port", "{port}"),
         ("aiohttp", "uvloop"),
+        only=(*HTTP1, *WEBSOCKET),
     ),
 )
 

@@ -136,7 +136,7 @@ def test_every_option_of_httpkit_but_those_of_tls_is_known():
 def test_cases_of_http2_are_what_h2load_can_send():
     for case in CASES.values():
         assert case.generator in GENERATORS
-        if case.version == 2:
+        if case.protocol == "http2":
             assert case.generator == "h2load"
             (request,) = case.requests()
             assert (request.method, request.body) == ("GET", b"")
@@ -154,7 +154,12 @@ def test_cases_of_http2_are_what_h2load_can_send():
 )
 def test_names_of_http2_cases_are_their_connections_and_streams(name, connections, streams, tls):
     case = CASES[name]
-    assert (case.version, case.connections, case.depth, case.tls) == (2, connections, streams, tls)
+    assert (case.protocol, case.connections, case.depth, case.tls) == (
+        "http2",
+        connections,
+        streams,
+        tls,
+    )
 
 
 def test_the_download_has_ten_mebibytes():

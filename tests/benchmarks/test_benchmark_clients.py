@@ -28,7 +28,11 @@ def endpoint():
         yield Endpoint(server.port)
 
 
-CLEARTEXT = [name for name, case in CASES.items() if not case.tls and not case.routes]
+CLEARTEXT = [
+    name
+    for name, case in CASES.items()
+    if not (case.tls or case.routes or case.protocol == "websocket")
+]
 
 
 @pytest.mark.parametrize("name", CLEARTEXT)
@@ -54,8 +58,8 @@ def test_an_application_that_answers_from_a_can_is_found_out(name):
         verify(CASES[name], Endpoint(server.port), canned=True)
 
 
-@pytest.mark.parametrize("version", [1, 2])
-def test_requests_carry_headers_and_a_body(version):
+@pytest.mark.parametrize("protocol", ["http1", "http2"])
+def test_requests_carry_headers_and_a_body(protocol):
     echo = App()
 
     @echo.post("/")
@@ -64,7 +68,7 @@ def test_requests_carry_headers_and_a_body(version):
 
     with (
         LiveServer(echo, host=HOST) as server,
-        connect(Endpoint(server.port), version) as client,
+        connect(Endpoint(server.port), protocol) as client,
     ):
         for response in client.exchange(Request("POST", "/", [("X-Name", "a")], b"b"), 3):
             assert (response.status, response.body) == (200, b"ab")

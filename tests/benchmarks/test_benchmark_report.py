@@ -128,9 +128,11 @@ def test_lines_of_the_terminal(results):
     )
     assert "None" not in cell_line(make_sample(latency_p99_ms=None))
     lines = [bar_line(verdict) for verdict in judge_all(results)]
-    assert "FAIL         plaintext        httpkit / limit <= 1.80: 1.83 (11.0 / 6.00 µs)" in lines
-    assert "not measured plaintext        httpkit / granian-rsgi <= 0.70" in lines
-    assert "not measured connections-2000 httpkit / httpkit in plaintext <= 1.25" in lines
+    assert (
+        "FAIL         plaintext            httpkit / limit <= 1.80: 1.83 (11.0 / 6.00 µs)" in lines
+    )
+    assert "not measured plaintext            httpkit / granian-rsgi <= 0.70" in lines
+    assert "not measured connections-2000     httpkit / httpkit in plaintext <= 1.25" in lines
 
 
 def test_lines_of_a_throughput_bar():
@@ -138,7 +140,7 @@ def test_lines_of_a_throughput_bar():
     for server, rate in (("httpkit", 45.0), ("granian-rsgi", 1500.0)):
         results.samples.append(make_sample(server, "download-h2-tls", requests_per_second=rate))
     lines = [bar_line(verdict) for verdict in judge_all(results)]
-    start = "FAIL         download-h2-tls  httpkit / granian-rsgi >= 0.90: 0.030"
+    start = "FAIL         download-h2-tls      httpkit / granian-rsgi >= 0.90: 0.030"
     assert f"{start} (45.0 / 1,500 req/s)" in lines
 
 
