@@ -16,7 +16,8 @@ from benchmarks.load import GENERATORS
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     *("httpkit", "h11", "httptools", "h2", "hpack", "ngh2", "uvloop", "msgspec"),
-    *("granian", "uvicorn", "zttp", "starlette", "hypercorn", "sanic", "aiohttp"),
+    *("granian", "uvicorn", "zttp", "websockets", "starlette"),
+    *("hypercorn", "sanic", "aiohttp"),
 )
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
