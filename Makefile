@@ -7,7 +7,7 @@
 #   make coverage   all but the slow tests, measured, with the thresholds
 #   make lint       ruff, mypy, import-linter
 #   make reference  the options in docs/configuration.md, written anew from the code
-#   make bench      the benchmarks (wrk)
+#   make bench      the benchmarks (wrk, h2load)
 #   make docs       the documentation as a site, in site/
 #   make docs-serve the same on http://127.0.0.1:8000, rebuilt when a page changes
 #   make package    sdist and wheel in dist/, installed and tried in clean environments

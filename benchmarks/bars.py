@@ -1,7 +1,7 @@
-"""The bars: how much CPU time httpkit may take for a request, compared with a peer.
+"""The bars: what httpkit may take, or has to give, compared with a peer.
 
 A bar is a ratio of two medians of one run, so it means the same on every machine. To set a bar,
-add a line to ``BARS``.
+add a line to ``BARS``; to compare another figure, add a :class:`Kind`.
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,26 @@ from benchmarks.results import Results, Spread
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """Which figure of a sample is compared, and whether more of it is better."""
+
+    metric: str
+    title: str
+    more_is_better: bool = False
+
+    @property
+    def relation(self) -> str:
+        """Return how the ratio has to stand to the limit."""
+        return ">=" if self.more_is_better else "<="
+
+
+CPU = Kind("cpu_us", "CPU per request")
+THROUGHPUT = Kind("requests_per_second", "throughput", more_is_better=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
-    """In this case, the server's CPU time is at most ``limit`` times the peer's.
+    """In this case, the server's figure is at most (or at least) ``limit`` times the peer's.
 
     The peer's is that of the same case, or of ``peer_case``: the peer may be the server itself.
     """
@@ -22,6 +40,7 @@ class Bar:
     limit: float
     peer: str
     peer_case: str = ""
+    kind: Kind = CPU
 
     @property
     def compared_with(self) -> str:
@@ -40,14 +59,18 @@ class Verdict:
     """A bar with what was measured; both figures are None if one of them is missing."""
 
     bar: Bar
-    server_cpu_us: float | None
-    peer_cpu_us: float | None
+    server_figure: float | None
+    peer_figure: float | None
     ratio: Spread | None
 
     @property
     def passed(self) -> bool | None:
         """Tell whether the bar is met; None means that it was not measured."""
-        return None if self.ratio is None else self.ratio.median <= self.bar.limit
+        if self.ratio is None:
+            return None
+        if self.bar.kind.more_is_better:
+            return self.ratio.median >= self.bar.limit
+        return self.ratio.median <= self.bar.limit
 
 
 BARS = (
@@ -64,17 +87,35 @@ BARS = (
     Bar("post", "httpkit", 0.55, "uvicorn-httptools"),
     Bar("routes-1000", "httpkit", 1.15, "httpkit", "routes-100"),
     Bar("connections-2000", "httpkit", 1.25, "httpkit", "plaintext"),
+    Bar("http1-tls", "httpkit", 0.80, "granian-rsgi"),
+    Bar("http1-tls", "httpkit", 1.60, "limit"),
+    Bar("handshake", "httpkit", 1.25, "granian-rsgi"),
+    Bar("h2c-16x32", "httpkit", 0.50, "granian-rsgi"),
+    Bar("h2c-16x32", "httpkit", 0.03, "hypercorn"),
+    Bar("h2c-16x32", "httpkit-reference", 0.50, "hypercorn"),
+    Bar("h2c-1x100", "httpkit", 0.50, "granian-rsgi"),
+    Bar("h2-tls-16x32", "httpkit", 0.60, "granian-rsgi"),
+    Bar("h2-tls-1x100", "httpkit", 0.60, "granian-rsgi"),
+    Bar("download-h2-tls", "httpkit", 0.90, "granian-rsgi", kind=THROUGHPUT),
+    Bar("ws-echo-32", "httpkit", 0.95, "aiohttp"),
+    Bar("ws-echo-32", "httpkit", 0.55, "uvicorn-httptools"),
+    Bar("ws-echo-32", "httpkit", 0.40, "granian-rsgi"),
+    Bar("ws-echo-16-in-flight", "httpkit", 0.50, "aiohttp"),
+    Bar("ws-echo-16-in-flight", "httpkit", 0.40, "uvicorn-httptools"),
+    Bar("ws-echo-4k", "httpkit", 1.00, "aiohttp"),
+    Bar("ws-echo-64k", "httpkit", 1.00, "aiohttp"),
 )
 
 
 def judge(bar: Bar, results: Results) -> Verdict:
     """Compare the medians; the spread of the ratio is that of the rounds, each on its own."""
-    ours = results.spread(bar.case, bar.server, "cpu_us")
-    theirs = results.spread(bar.compared_with, bar.peer, "cpu_us")
+    metric = bar.kind.metric
+    ours = results.spread(bar.case, bar.server, metric)
+    theirs = results.spread(bar.compared_with, bar.peer, metric)
     if ours is None or theirs is None:
         return Verdict(bar, None, None, None)
     rounds = [
-        server.cpu_us / peer.cpu_us
+        getattr(server, metric) / getattr(peer, metric)
         for server, peer in zip(
             results.cell(bar.case, bar.server),
             results.cell(bar.compared_with, bar.peer),

@@ -14,16 +14,18 @@ from pathlib import Path
 
 import click
 
-from benchmarks import machine, wrk
+from benchmarks import machine
 from benchmarks.bars import Verdict, judge_all
 from benchmarks.cases import CASES
+from benchmarks.load import GENERATORS
 from benchmarks.report import bar_line, cell_line, write_report
 from benchmarks.results import Failure, Results, Sample
 from benchmarks.runner import Cell, Settings, estimate_seconds, plan, run
 from benchmarks.servers.registry import SERVERS
 
-WRK_MISSING = (
-    "wrk, the load generator, is not installed: install the Debian package wrk (apt install wrk)."
+GENERATOR_MISSING = (
+    "{name}, a load generator, is not installed: "
+    "install the Debian package {package} (apt install {package})."
 )
 FULL = Settings(duration=5, rounds=3, warmup=1)
 QUICK = Settings(duration=1, rounds=1, warmup=1)
@@ -79,9 +81,8 @@ def main(
     quick: bool,
 ) -> None:
     """Measure httpkit and its peers, one at a time, and judge the bars."""
-    if not wrk.is_installed():
-        click.secho(WRK_MISSING, fg="red", err=True)
-        sys.exit(2)
+    cases = cases or list(CASES)
+    require_generators(cases)
     machine.raise_descriptor_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     defaults = QUICK if quick else FULL
@@ -92,7 +93,7 @@ def main(
     )
     chosen = installed(list(SERVERS) if servers is None else servers)
     try:
-        results = collect(cases or list(CASES), chosen, settings)
+        results = collect(cases, chosen, settings)
     except KeyboardInterrupt:
         click.secho("\ninterrupted: nothing was written", fg="red", err=True)
         sys.exit(130)
@@ -100,6 +101,17 @@ def main(
     paths = write_report(results, verdicts, output)
     summarize(results, verdicts, paths)
     sys.exit(1 if results.failures or any(v.passed is False for v in verdicts) else 0)
+
+
+def require_generators(cases: list[str]) -> None:
+    """End with a message for each load generator that the cases need and that is missing."""
+    needed = {CASES[case].generator for case in cases}
+    missing = [each for each in GENERATORS.values() if each.name in needed and not each.installed]
+    for each in missing:
+        message = GENERATOR_MISSING.format(name=each.name, package=each.package)
+        click.secho(message, fg="red", err=True)
+    if missing:
+        sys.exit(2)
 
 
 def installed(servers: list[str]) -> list[str]:
@@ -146,7 +158,7 @@ def collect(cases: list[str], servers: list[str], settings: Settings) -> Results
 def show_progress(counter: str, cell: Cell, outcome: Sample | Failure | None) -> None:
     """Show a line for each measurement: first what runs, then what came out."""
     if outcome is None:
-        start = f"{counter} round {cell.round}  {cell.case.name:<17}{cell.server.name:<20}"
+        start = f"{counter} round {cell.round}  {cell.case.name:<21}{cell.server.name:<20}"
         click.echo(start, nl=False, err=True)
     elif isinstance(outcome, Failure):
         click.secho(f"FAILED: {outcome.reason}", fg="red", bold=True, err=True)

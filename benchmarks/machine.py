@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks import wrk
+from benchmarks.load import GENERATORS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
-    *("httpkit", "h11", "httptools", "uvloop", "msgspec"),
-    *("granian", "uvicorn", "zttp", "starlette", "hypercorn", "sanic", "aiohttp"),
+    *("httpkit", "h11", "httptools", "h2", "hpack", "ngh2", "uvloop", "msgspec"),
+    *("granian", "uvicorn", "zttp", "websockets", "starlette"),
+    *("hypercorn", "sanic", "aiohttp"),
 )
 _TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
@@ -107,8 +108,8 @@ def facts(cores: Cores) -> dict[str, str]:
         "load generator core": f"{cores.load} (the same)" if cores.shared else str(cores.load),
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_implementation()} {sys.version.split()[0]}",
-        "wrk": wrk.version(),
     }
+    found |= {each.name: each.version() for each in GENERATORS.values() if each.installed}
     found |= {name: version for name in PACKAGES if (version := package_version(name))}
     if (described := commit()) is not None:
         found["commit"] = described

@@ -1,11 +1,12 @@
-"""The request messages that the cases send, as raw bytes.
+"""The requests that the cases send.
 
-The same bytes are first sent by :mod:`benchmarks.verify` and then replayed by wrk, so what is
-verified is what is measured.
+The same requests are first sent by :mod:`benchmarks.verify` and then by the load generator, over
+HTTP/1.1 in the very same bytes, so what is verified is what is measured.
 """
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 Headers = Sequence[tuple[str, str]]
 
@@ -20,15 +21,35 @@ _LANGUAGES = ("en-US,en;q=0.9", "en-GB,en;q=0.8", "de-DE,de;q=0.9,en;q=0.6", "ja
 _SITES = ("same-origin", "same-site", "cross-site", "none")
 
 
-def serialize_request(
-    method: str, target: str, host: str, headers: Headers = (), body: bytes = b""
-) -> bytes:
-    """Serialize one HTTP/1.1 request; ``host`` is the value of its Host header."""
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    if body:
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, whichever version of HTTP carries it."""
+
+    method: str
+    target: str
+    headers: Headers = ()
+    body: bytes = b""
+
+    def serialize(self, authority: str) -> bytes:
+        """Return it as a message of HTTP/1.1; ``authority`` is the value of its Host field."""
+        lines = [f"{self.method} {self.target} HTTP/1.1", f"Host: {authority}"]
+        lines += [f"{name}: {value}" for name, value in self.headers]
+        if self.body:
+            lines.append(f"Content-Length: {len(self.body)}")
+        return "\r\n".join([*lines, "", ""]).encode("ascii") + self.body
+
+
+#: The handshake of a WebSocket (RFC 6455 §4.1) without extensions; the key is that of §1.3.
+UPGRADE = Request(
+    "GET",
+    "/ws",
+    (
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Version", "13"),
+    ),
+)
 
 
 def browser_headers(source: random.Random) -> Headers:
@@ -73,10 +94,7 @@ def browser_headers(source: random.Random) -> Headers:
     )
 
 
-def browser_requests(host: str) -> list[bytes]:
+def browser_requests() -> list[Request]:
     """Return many different browser-like GETs of ``/`` with 15 headers each, Host included."""
     source = random.Random(BROWSER_SEED)  # the same visitors for every server
-    return [
-        serialize_request("GET", "/", host, browser_headers(source))
-        for _ in range(BROWSER_VARIANTS)
-    ]
+    return [Request("GET", "/", browser_headers(source)) for _ in range(BROWSER_VARIANTS)]

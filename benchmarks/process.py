@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.apps.extras import ROUTES_VARIABLE
-from benchmarks.cases import CASES
+from benchmarks.cases import Case
+from benchmarks.credentials import Credentials
+from benchmarks.endpoint import HOST, Endpoint
 from benchmarks.machine import ROOT, pinned
 from benchmarks.servers.registry import Server
 
-HOST = "127.0.0.1"
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 5.0
 POLL_INTERVAL = 0.02
@@ -31,7 +32,7 @@ class RunningServer:
     """A server that accepts connections."""
 
     pid: int
-    port: int
+    endpoint: Endpoint
     output: Path
 
 
@@ -44,15 +45,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(server: Server, case: str, core: int, output: Path) -> Iterator[RunningServer]:
+def running(
+    server: Server, case: Case, core: int, output: Path, credentials: Credentials
+) -> Iterator[RunningServer]:
     """Run a server on one core, in a process group of its own that is killed at the end."""
     port = free_port()
-    command = [sys.executable, "-m", *server.arguments(port, case)]
+    command = [sys.executable, "-m", *server.arguments(port, case, credentials)]
+    endpoint = Endpoint(port, credentials.certificate if case.tls else None)
     with output.open("wb") as sink, pinned(core):
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, ROUTES_VARIABLE: str(CASES[case].routes)},
+            env={**os.environ, ROUTES_VARIABLE: str(case.routes)},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -60,7 +64,7 @@ def running(server: Server, case: str, core: int, output: Path) -> Iterator[Runn
         )
     try:
         wait_until_ready(process, port, output)
-        yield RunningServer(process.pid, port, output)
+        yield RunningServer(process.pid, endpoint, output)
     finally:
         stop(process)
 

@@ -13,7 +13,8 @@ class Sample:
     """One server under one case in one round.
 
     ``server_busy`` and ``foreign_busy`` are shares of the time of the server's core: what the
-    server took of it and what others took. The latencies are None where wrk cannot tell them.
+    server took of it and what others took. The latencies are None where the load
+    generator cannot tell them.
     """
 
     server: str

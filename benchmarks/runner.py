@@ -5,16 +5,20 @@ So the noise of a machine is spread over all servers, instead of falling on one 
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import procfs, wrk
-from benchmarks.cases import CASES, UNKNOWN_TARGET, Case
+from benchmarks import procfs
+from benchmarks.cases import CASES, UNKNOWN, Case
+from benchmarks.clients import VerificationError
+from benchmarks.credentials import Credentials, make_credentials
+from benchmarks.load import GENERATORS, LoadError, LoadResult
 from benchmarks.machine import Cores
-from benchmarks.process import HOST, RunningServer, StartError, last_line, running
+from benchmarks.process import RunningServer, StartError, last_line, running
 from benchmarks.results import Failure, Results, Sample
 from benchmarks.servers.registry import SERVERS, Server
-from benchmarks.verify import VerificationError, verify
+from benchmarks.verify import verify
 
 START_SECONDS = 1.5
 MAX_OUTPUT_BYTES = 4096
@@ -32,6 +36,20 @@ class Settings:
     duration: int
     rounds: int
     warmup: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all cells of a run share; ``directory`` is for files that end with the run."""
+
+    settings: Settings
+    cores: Cores
+    directory: Path
+    credentials: Credentials
+
+    def running(self, cell: "Cell", output: Path) -> AbstractContextManager[RunningServer]:
+        """Run the server of a cell on its core."""
+        return running(cell.server, cell.case, self.cores.server, output, self.credentials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +87,10 @@ def run(
     report: Callable[[int, Cell, Sample | Failure | None], None],
 ) -> None:
     """Measure every cell into ``results``; ``report`` is called before and after each."""
+    setup = Setup(settings, cores, directory, make_credentials(directory))
     for number, cell in enumerate(cells, 1):
         report(number, cell, None)
-        outcome = attempt(cell, settings, cores, directory)
+        outcome = attempt(cell, setup)
         if isinstance(outcome, Sample):
             results.samples.append(outcome)
         else:
@@ -79,51 +98,48 @@ def run(
         report(number, cell, outcome)
 
 
-def attempt(cell: Cell, settings: Settings, cores: Cores, directory: Path) -> Sample | Failure:
+def attempt(cell: Cell, setup: Setup) -> Sample | Failure:
     """Measure one cell; whatever is wrong with the server becomes a failure with its reason."""
-    output = directory / "output"
+    output = setup.directory / "output"
     try:
-        return measure(cell, settings, cores, output, directory / "messages")
+        return measure(cell, setup, output)
     except (StartError, OutputError) as error:
         reason = str(error)
-    except (VerificationError, wrk.LoadError) as error:
+    except (VerificationError, LoadError) as error:
         reason = f"{error}; the server's last line: {last_line(output)}"
     return Failure(cell.server.name, cell.case.name, cell.round, reason)
 
 
-def measure(cell: Cell, settings: Settings, cores: Cores, output: Path, messages: Path) -> Sample:
+def measure(cell: Cell, setup: Setup, output: Path) -> Sample:
     """Start the server, verify it, warm it up, load it, and read what it took."""
-    case, server = cell.case, cell.server
+    server = cell.server
     if server.access_log:
-        check_access_log(server, case, cores, output)
+        check_access_log(cell, setup, output)
         output = DEV_NULL
-    with running(server, case.name, cores.server, output) as process:
-        verify(case, HOST, process.port, canned=server.canned)
-        wrk.write_messages(messages, case.messages(f"{HOST}:{process.port}"))
-        if settings.warmup:
-            put_load(case, process, settings.warmup, messages)
+    with setup.running(cell, output) as process:
+        verify(cell.case, process.endpoint, canned=server.canned)
+        if setup.settings.warmup:
+            put_load(cell.case, process, setup.settings.warmup, setup.directory)
         written = output.stat().st_size
-        sample = load(cell, settings, cores, process, messages)
+        sample = load(cell, setup, process)
         if output.stat().st_size - written > MAX_OUTPUT_BYTES:
             raise OutputError(f"it logs under load: {last_line(output)}")
         return sample
 
 
-def load(
-    cell: Cell, settings: Settings, cores: Cores, process: RunningServer, messages: Path
-) -> Sample:
+def load(cell: Cell, setup: Setup, process: RunningServer) -> Sample:
     """Put the load on a verified server and read what the process tree took for it."""
+    core_number = setup.cores.server
     began = time.monotonic()
-    core_before = procfs.read_core_ticks(cores.server)
+    core_before = procfs.read_core_ticks(core_number)
     cpu_before = procfs.cpu_seconds(procfs.read_tree(process.pid))
-    result = put_load(cell.case, process, settings.duration, messages)
+    result = put_load(cell.case, process, setup.settings.duration, setup.directory)
     cpu = procfs.cpu_seconds(procfs.read_tree(process.pid)) - cpu_before
-    core = (procfs.read_core_ticks(cores.server) - core_before) / procfs.TICKS_PER_SECOND
+    core = (procfs.read_core_ticks(core_number) - core_before) / procfs.TICKS_PER_SECOND
     seconds = time.monotonic() - began
     memory = procfs.read_memory(process.pid)
     if cpu <= 0:
-        raise wrk.LoadError("the server took no CPU time: the load was too short to measure")
-    timed = cell.case.depth == 1  # wrk corrects latencies as if each message had one response
+        raise LoadError("the server took no CPU time: the load was too short to measure")
     return Sample(
         server=cell.server.name,
         case=cell.case.name,
@@ -132,8 +148,8 @@ def load(
         seconds=seconds,
         requests_per_second=result.requests_per_second,
         cpu_us=cpu / result.requests * 1e6,
-        latency_p50_ms=result.latency_p50_ms if timed else None,
-        latency_p99_ms=result.latency_p99_ms if timed else None,
+        latency_p50_ms=result.latency_p50_ms,
+        latency_p99_ms=result.latency_p99_ms,
         resident_mib=memory.resident_mib,
         peak_mib=memory.peak_mib,
         server_busy=cpu / seconds,
@@ -141,14 +157,14 @@ def load(
     )
 
 
-def put_load(case: Case, process: RunningServer, seconds: int, messages: Path) -> wrk.LoadResult:
-    """Replay the messages of the case with wrk."""
-    return wrk.run(f"http://{HOST}:{process.port}/", case.connections, seconds, messages)
+def put_load(case: Case, process: RunningServer, seconds: int, directory: Path) -> LoadResult:
+    """Put the load of the case on a server with its generator."""
+    return GENERATORS[case.generator].run(case, process.endpoint, seconds, directory)
 
 
-def check_access_log(server: Server, case: Case, cores: Cores, output: Path) -> None:
+def check_access_log(cell: Cell, setup: Setup, output: Path) -> None:
     """Check that a server whose access log is measured has one, before it goes to /dev/null."""
-    with running(server, case.name, cores.server, output) as process:
-        verify(case, HOST, process.port, canned=server.canned)
-    if UNKNOWN_TARGET not in output.read_text(errors="replace"):
+    with setup.running(cell, output) as process:
+        verify(cell.case, process.endpoint, canned=cell.server.canned)
+    if UNKNOWN.target not in output.read_text(errors="replace"):
         raise OutputError("its access log does not show the requests")

@@ -1,57 +1,20 @@
 """Verifies that a server answers a case correctly, before anything is measured.
 
 A server that answers something cheaper than the others (a wrong body, no Date, a canned answer)
-must never become a number. What is checked here is sent as the very bytes that wrk replays.
+must never become a number. Over HTTP/1.1 the very bytes are sent that wrk replays, over HTTP/2 the
+same requests on as many streams at once.
 """
 
-import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
-
-from benchmarks.cases import PROBES, UNKNOWN_TARGET, Answer, Case
-from benchmarks.messages import serialize_request
-
-TIMEOUT = 10.0
-
-
-class VerificationError(Exception):
-    """A server does not answer as it must."""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response as it was received; header names are lowercase."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-def receive_response(stream: BinaryIO) -> Response:
-    """Read one response, framed by Content-Length or in chunks."""
-    status_line = stream.readline().split(None, 2)
-    if len(status_line) < 2 or status_line[0] != b"HTTP/1.1":
-        raise VerificationError(f"no HTTP/1.1 status line but {b' '.join(status_line)!r}")
-    headers = {}
-    while (line := stream.readline().strip()) != b"":
-        name, _, value = line.decode("latin-1").partition(":")
-        headers[name.lower()] = value.strip()
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        body = b"".join(receive_chunks(stream))
-    elif "content-length" in headers:
-        body = stream.read(int(headers["content-length"]))
-    else:
-        raise VerificationError("a response without Content-Length")
-    return Response(int(status_line[1]), headers, body)
-
-
-def receive_chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """Read the chunks of a body (RFC 9112 §7.1); nobody sends trailers here."""
-    while size := int(stream.readline(), 16):
-        yield stream.read(size)
-        stream.readline()
-    stream.readline()
+from benchmarks.cases import PROBES, UNKNOWN, Answer, Case
+from benchmarks.clients import (
+    Client,
+    RefusedError,
+    Response,
+    VerificationError,
+    WebSocketClient,
+    connect,
+)
+from benchmarks.endpoint import Endpoint
 
 
 def check(response: Response, answer: Answer) -> None:
@@ -59,11 +22,12 @@ def check(response: Response, answer: Answer) -> None:
     content_type = response.headers.get("content-type", "")
     for what, expected, received in (
         ("status", answer.status, response.status),
-        ("body", answer.body, response.body),
         ("Content-Type", _normalize(answer.content_type), _normalize(content_type)),
     ):
         if expected != received:
             raise VerificationError(f"{what} is {received!r}, not {expected!r}")
+    if answer.body != response.body:
+        raise VerificationError(f"body is {_shorten(response.body)}, not {_shorten(answer.body)}")
     if answer.streamed and "transfer-encoding" not in response.headers:
         raise VerificationError("a stream that was put together first")
     if "date" not in response.headers:
@@ -75,34 +39,53 @@ def _normalize(content_type: str) -> str:
     return content_type.replace(" ", "").lower()
 
 
-def verify_case(case: Case, host: str, port: int) -> None:
-    """Send every message of the case on one connection and check every response."""
-    with socket.create_connection((host, port), TIMEOUT) as connection:
-        stream = connection.makefile("rb")
-        for message in case.messages(f"{host}:{port}"):
-            connection.sendall(message)
-            for _ in range(case.depth):
-                check(receive_response(stream), case.answer)
+def _shorten(body: bytes) -> str:
+    """Return a body for people: some are as long as a download."""
+    return repr(body) if len(body) <= 100 else f"{body[:50]!r}... of {len(body)} bytes"
 
 
-def verify_routing(host: str, port: int) -> None:
+def verify_case(case: Case, client: Client) -> None:
+    """Send every request of the case on one connection and check every response."""
+    for request in case.requests():
+        for response in client.exchange(request, case.depth):
+            check(response, case.answer)
+
+
+def verify_routing(client: Client) -> None:
     """Check that the server routes and computes: other parameters, and a path it lacks."""
-    authority = f"{host}:{port}"
-    with socket.create_connection((host, port), TIMEOUT) as connection:
-        stream = connection.makefile("rb")
-        for probe in PROBES:
-            connection.sendall(probe.message(authority))
-            check(receive_response(stream), probe.answer)
-        connection.sendall(serialize_request("GET", UNKNOWN_TARGET, authority))
-        if (status := receive_response(stream).status) != 404:
-            raise VerificationError(f"{UNKNOWN_TARGET} is answered with {status}, not with 404")
+    for probe in PROBES:
+        (response,) = client.exchange(probe.request)
+        check(response, probe.answer)
+    (response,) = client.exchange(UNKNOWN)
+    if response.status != 404:
+        raise VerificationError(f"{UNKNOWN.target} is answered with {response.status}, not 404")
 
 
-def verify(case: Case, host: str, port: int, *, canned: bool) -> None:
+def verify_websocket(case: Case, endpoint: Endpoint) -> None:
+    """Check that both kinds of messages come back, that it closes, and that it is on one path."""
+    (request,) = case.requests()
+    with WebSocketClient(endpoint, request.target) as client:
+        for message in ("a", "\N{SNOWMAN}", b"\x00\xff", case.answer.body.decode()):
+            if (echo := client.echo(message)) != message:
+                raise VerificationError(f"the echo of {message[:50]!r} is {echo[:50]!r}")
+        client.close()
+    try:
+        with WebSocketClient(endpoint, UNKNOWN.target):
+            raise VerificationError(f"there is a WebSocket on {UNKNOWN.target}")
+    except RefusedError:
+        pass
+
+
+def verify(case: Case, endpoint: Endpoint, *, canned: bool) -> None:
     """Verify one server for one case; a canned server has no routes to verify."""
     try:
+        if case.protocol == "websocket":
+            verify_websocket(case, endpoint)
+            return
         if not canned:
-            verify_routing(host, port)
-        verify_case(case, host, port)
+            with connect(endpoint, case.protocol) as client:
+                verify_routing(client)
+        with connect(endpoint, case.protocol) as client:
+            verify_case(case, client)
     except (OSError, ValueError) as error:
         raise VerificationError(f"no proper answer: {error}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 import uvloop
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from benchmarks.apps.extras import chunks, resources
 
@@ -54,6 +54,18 @@ async def stream(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def echo(request: web.Request) -> web.WebSocketResponse:
+    """Send each message back."""
+    websocket = web.WebSocketResponse(compress=False)
+    await websocket.prepare(request)
+    async for message in websocket:
+        if message.type is WSMsgType.TEXT:
+            await websocket.send_str(message.data)
+        elif message.type is WSMsgType.BINARY:
+            await websocket.send_bytes(message.data)
+    return websocket
+
+
 def make_app() -> web.Application:
     """Return the application with its routes; HEAD is not asked for."""
     app = web.Application()
@@ -62,6 +74,7 @@ def make_app() -> web.Application:
     app.router.add_get(r"/users/{id:\d+}", user, allow_head=False)
     app.router.add_post("/echo", length)
     app.router.add_get("/stream", stream, allow_head=False)
+    app.router.add_get("/ws", echo, allow_head=False)
     for name in resources():
         app.router.add_get(rf"/{name}/{{id:\d+}}", user, allow_head=False)
     return app

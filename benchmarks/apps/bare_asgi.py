@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.apps.extras import chunks
+from benchmarks.apps.extras import chunks, download
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 TEXT = b"text/plain; charset=utf-8"
 JSON = b"application/json"
+OCTETS = b"application/octet-stream"
 encode = msgspec.json.Encoder().encode
 
 
@@ -40,6 +41,8 @@ async def respond(scope: dict[str, Any], receive: Receive) -> tuple[int, bytes, 
             return 200, JSON, encode({"message": "Hello, World!"})
         if path.startswith("/users/") and path[7:].isdecimal():
             return 200, JSON, encode({"id": int(path[7:])})
+        if path == "/download":
+            return 200, OCTETS, download()
     elif scope["method"] == "POST" and path == "/echo":
         return 200, TEXT, str(len(await read_body(receive))).encode()
     return 404, TEXT, b"Not Found"
@@ -54,8 +57,25 @@ async def stream(send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
+async def echo(receive: Receive, send: Send) -> None:
+    """Send each message back."""
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        if (text := message.get("text")) is not None:
+            await send({"type": "websocket.send", "text": text})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
 async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer one request."""
+    if scope["type"] == "websocket":
+        if scope["path"] == "/ws":
+            await echo(receive, send)
+        else:
+            await send({"type": "websocket.close"})
+        return
     if scope["path"] == "/stream":
         await stream(send)
         return

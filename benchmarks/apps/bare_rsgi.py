@@ -4,19 +4,38 @@ The fastest way to write it: routing costs nothing but string comparisons, each 
 call, and text goes out with ``response_str``. JSON is encoded with msgspec for each request.
 """
 
-import msgspec
-from granian.rsgi import HTTPProtocol, Scope  # type: ignore[attr-defined]  # not re-exported
+from typing import Any
 
-from benchmarks.apps.extras import chunks
+import msgspec
+from granian.rsgi import Scope, WebsocketMessageType
+
+from benchmarks.apps.extras import chunks, download
 
 TEXT = [("content-type", "text/plain; charset=utf-8")]
 JSON = [("content-type", "application/json")]
+OCTETS = [("content-type", "application/octet-stream")]
 encode = msgspec.json.Encoder().encode
 
 
-async def app(scope: Scope, protocol: HTTPProtocol) -> None:
-    """Answer one request."""
+async def echo(protocol: Any) -> None:
+    """Send each message back."""
+    websocket = await protocol.accept()
+    while (message := await websocket.receive()).kind != WebsocketMessageType.close:
+        if message.kind == WebsocketMessageType.string:
+            await websocket.send_str(message.data)
+        else:
+            await websocket.send_bytes(message.data)
+
+
+async def app(scope: Scope, protocol: Any) -> None:
+    """Answer one request; the protocol is one of two, by ``scope.proto``."""
     path = scope.path
+    if scope.proto == "ws":
+        if path == "/ws":
+            await echo(protocol)
+        else:
+            protocol.close(404)
+        return
     if scope.method == "GET":
         if path == "/":
             protocol.response_str(200, TEXT, "Hello, World!")
@@ -26,6 +45,9 @@ async def app(scope: Scope, protocol: HTTPProtocol) -> None:
             return
         if path.startswith("/users/") and path[7:].isdecimal():
             protocol.response_bytes(200, JSON, encode({"id": int(path[7:])}))
+            return
+        if path == "/download":
+            protocol.response_bytes(200, OCTETS, download())
             return
         if path == "/stream":
             transport = protocol.response_stream(200, TEXT)

@@ -1,7 +1,7 @@
 # ruff: noqa: ARG001  a handler takes the request, whether it needs it or not
 """The benchmark application as a user of httpkit would write it; JSON is msgspec's (built in)."""
 
-from benchmarks.apps.extras import chunks, resources
+from benchmarks.apps.extras import chunks, download, resources
 from httpkit import App, Request, Response
 
 app = App()
@@ -35,6 +35,12 @@ async def length(request: Request) -> str:
 async def stream(request: Request) -> Response:
     """Answer in chunks, each as it is made."""
     return Response(chunks(), media_type="text/plain; charset=utf-8")
+
+
+@app.get("/download")
+async def large(request: Request) -> Response:
+    """Answer many bytes at once."""
+    return Response(download(), media_type="application/octet-stream")
 
 
 async def resource(request: Request, id: int) -> dict[str, int]:

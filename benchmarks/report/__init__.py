@@ -34,6 +34,8 @@ def to_json(results: Results, verdicts: Sequence[Verdict]) -> str:
             "server": verdict.bar.server,
             "peer": verdict.bar.peer,
             "peer_case": verdict.bar.compared_with,
+            "metric": verdict.bar.kind.metric,
+            "relation": verdict.bar.kind.relation,
             "limit": verdict.bar.limit,
             "ratio": verdict.ratio.median if verdict.ratio else None,
             "passed": verdict.passed,

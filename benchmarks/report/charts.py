@@ -1,10 +1,9 @@
 """The charts of the report: one for each figure, its bars grouped by case."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.report.svg import Bar, Group, chart_svg
-from benchmarks.report.text import mebibytes, micros, rate
+from benchmarks.report.text import FIGURES
 from benchmarks.results import Results
 from benchmarks.servers.registry import SERVERS
 
@@ -16,24 +15,27 @@ class Chart:
     file: str
     title: str
     metric: str
-    unit: str
     better: str
-    write: Callable[[float], str]
+
+    @property
+    def unit(self) -> str:
+        """Return the unit of the figure."""
+        return FIGURES[self.metric][1]
+
+    def write(self, value: float) -> str:
+        """Write a value with its unit."""
+        return f"{FIGURES[self.metric][0](value)} {self.unit}"
 
 
 CHARTS = (
-    Chart("cpu.svg", "CPU time per request", "cpu_us", "µs", "less is better", micros),
+    Chart("cpu.svg", "CPU time per request", "cpu_us", "less is better"),
     Chart(
         "throughput.svg",
         "Requests per second on one core",
         "requests_per_second",
-        "req/s",
         "more is better",
-        rate,
     ),
-    Chart(
-        "memory.svg", "Memory after the load", "resident_mib", "MiB", "less is better", mebibytes
-    ),
+    Chart("memory.svg", "Memory after the load", "resident_mib", "less is better"),
 )
 
 
@@ -42,8 +44,9 @@ def bar(chart: Chart, results: Results, case: str, server: str) -> Bar | None:
     family = SERVERS[server].family
     spread = results.spread(case, server, chart.metric)
     if spread is not None:
-        text = f"{chart.write(spread.median)} {chart.unit}"
-        return Bar(server, family, text, spread.median, spread.low, spread.high)
+        return Bar(
+            server, family, chart.write(spread.median), spread.median, spread.low, spread.high
+        )
     if results.failed(case, server):
         return Bar(server, family, "failed")
     return None

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from benchmarks.bars import Verdict
 from benchmarks.cases import CASES
 from benchmarks.report.charts import CHARTS
-from benchmarks.report.text import WORDS, mebibytes, micros, millis, rate
+from benchmarks.report.text import WORDS, bar_figures, mebibytes, micros, millis, rate
+from benchmarks.report.text import ratio as write_ratio
 from benchmarks.results import DISTURBED, Results, Spread
 from benchmarks.servers.registry import SERVERS
 
@@ -82,15 +83,14 @@ def bars_section(verdicts: Sequence[Verdict]) -> list[str]:
     rows = []
     for verdict in verdicts:
         bar, ratio = verdict.bar, verdict.ratio
-        measured = write_spread(ratio, "{:.2f}".format, ranged=True) if ratio else ""
-        figures = ""
-        if verdict.server_cpu_us is not None and verdict.peer_cpu_us is not None:
-            figures = f"{micros(verdict.server_cpu_us)} / {micros(verdict.peer_cpu_us)}"
+        measured = write_spread(ratio, write_ratio, ranged=True) if ratio else ""
         word = WORDS[verdict.passed]
         bold = f"**{word}**" if verdict.passed is False else word
-        rows.append([bar.case, bar.pair, bold, f"{bar.limit:.2f}", measured, figures])
-    header = ["case", "CPU per request", "result", "bar", "measured", "µs"]
-    return ["## Bars", "", *table(header, rows, 3), ""]
+        limit = f"{bar.kind.relation} {write_ratio(bar.limit)}"
+        figures = bar_figures(verdict)
+        rows.append([bar.case, bar.kind.title, bar.pair, bold, limit, measured, figures])
+    header = ["case", "figure", "server / peer", "result", "bar", "measured", "figures"]
+    return ["## Bars", "", *table(header, rows, 4), ""]
 
 
 def facts_section(results: Results) -> list[str]:

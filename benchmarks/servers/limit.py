@@ -1,4 +1,4 @@
-"""*The limit*: a bare uvloop protocol that writes a canned answer and parses nothing.
+"""*The limit*: a bare uvloop protocol, with TLS if asked, with a canned answer and no parser.
 
 No server that is written in Python on asyncio can be faster than this one. It is not an HTTP
 server: it counts bytes just well enough to answer the cases, one canned answer for each request.
@@ -8,6 +8,8 @@ Run by the harness as ``python -m benchmarks.servers.limit --port 8000 --case pl
 import asyncio
 from collections.abc import Callable
 from email.utils import formatdate
+from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import cast
 
 import click
@@ -15,8 +17,8 @@ import uvloop
 
 from benchmarks.apps.extras import CHUNK, CHUNKS
 from benchmarks.cases import CASES, Answer, Case
+from benchmarks.endpoint import HOST, Endpoint
 
-HOST = "127.0.0.1"
 HEAD_END = b"\r\n\r\n"
 
 
@@ -64,6 +66,20 @@ class PipeliningProtocol(CannedProtocol):
             self.write(self.answer * heads)
 
 
+class ClosingProtocol(CannedProtocol):
+    """Closes the connection after its only answer."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what is called for the request."""
+        super().connection_made(transport)
+        self.close = transport.close
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the request, and that is all."""
+        super().data_received(data)
+        self.close()
+
+
 class BodyProtocol(CannedProtocol):
     """Counts bytes: every request of a case with a body has the same length."""
 
@@ -83,7 +99,9 @@ class BodyProtocol(CannedProtocol):
 def protocol_factory(case: Case, port: int) -> Callable[[], CannedProtocol]:
     """Return the factory of the cheapest protocol that answers the case."""
     answer = serialize_answer(case.answer)
-    message = case.messages(f"{HOST}:{port}")[0]
+    if case.generator == "handshake":
+        return lambda: ClosingProtocol(answer)
+    message = case.messages(Endpoint(port).authority)[0]
     if not message.endswith(HEAD_END):
         return lambda: BodyProtocol(answer, len(message))
     if case.depth > 1:
@@ -91,10 +109,18 @@ def protocol_factory(case: Case, port: int) -> Callable[[], CannedProtocol]:
     return lambda: CannedProtocol(answer)
 
 
-async def serve(case: Case, port: int) -> None:
+def server_context(certificate: Path, key: Path) -> SSLContext:
+    """Return a context as the other servers on OpenSSL make it."""
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+async def serve(case: Case, port: int, context: SSLContext | None) -> None:
     """Serve until the process is killed."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(protocol_factory(case, port), HOST, port, backlog=2048)
+    factory = protocol_factory(case, port)
+    server = await loop.create_server(factory, HOST, port, backlog=2048, ssl=context)
     async with server:
         await server.serve_forever()
 
@@ -102,9 +128,12 @@ async def serve(case: Case, port: int) -> None:
 @click.command()
 @click.option("--port", type=int, required=True)
 @click.option("--case", "case_name", type=click.Choice(list(CASES)), required=True)
-def main(port: int, case_name: str) -> None:
+@click.option("--certificate", type=click.Path(path_type=Path), help="PEM file; TLS if given.")
+@click.option("--key", type=click.Path(path_type=Path), help="PEM file of its key.")
+def main(port: int, case_name: str, certificate: Path | None, key: Path | None) -> None:
     """Run the limit for one case."""
-    uvloop.run(serve(CASES[case_name], port))
+    context = server_context(certificate, key) if certificate and key else None
+    uvloop.run(serve(CASES[case_name], port, context))
 
 
 if __name__ == "__main__":

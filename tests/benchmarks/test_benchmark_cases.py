@@ -1,19 +1,25 @@
 """The cases send what their names say, and the verification lets nothing else pass."""
 
 import io
+from pathlib import Path
 
 import pytest
 
 from benchmarks import verify
 from benchmarks.apps import extras
 from benchmarks.cases import CASES, Answer
-from benchmarks.messages import BROWSER_VARIANTS, serialize_request
+from benchmarks.clients.http1 import receive_response
+from benchmarks.credentials import Credentials
+from benchmarks.load import GENERATORS
+from benchmarks.messages import BROWSER_VARIANTS, Request
 from benchmarks.runner import Settings, estimate_seconds, plan
 from benchmarks.servers.limit import protocol_factory, serialize_answer
 from benchmarks.servers.registry import SERVERS
+from httpkit.cli.run import run_command
 
 HOST = "127.0.0.1:8000"
 HELLO = Answer("text/plain; charset=utf-8", b"Hello")
+CREDENTIALS = Credentials(Path("/run/cert.pem"), Path("/run/key.pem"))
 GOOD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/plain;charset=UTF-8\r\n"
     b"Date: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Length: 5\r\n\r\nHello"
@@ -36,8 +42,10 @@ def heads(message):
 
 
 def test_requests_are_serialized_by_the_grammar():
-    assert serialize_request("GET", "/", HOST) == b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"
-    assert serialize_request("POST", "/e", HOST, [("A", "b")], b"xyz") == (
+    assert Request("GET", "/").serialize(HOST) == (
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n"
+    )
+    assert Request("POST", "/e", [("A", "b")], b"xyz").serialize(HOST) == (
         b"POST /e HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nA: b\r\nContent-Length: 3\r\n\r\nxyz"
     )
 
@@ -98,14 +106,71 @@ def test_plan_interleaves_servers_within_cases_within_rounds():
     assert estimate_seconds(cells, Settings(duration=5, rounds=2, warmup=1)) == 75
 
 
-def test_every_command_takes_the_port():
+def test_every_command_takes_the_port_and_over_tls_the_certificate():
     for server in SERVERS.values():
-        assert any("8123" in part for part in server.arguments(8123, "plaintext"))
-        assert not any("{" in argument for argument in server.arguments(8123, "plaintext"))
+        for name in server.only:
+            case = CASES[name]
+            arguments = server.arguments(8123, case, CREDENTIALS)
+            assert any("8123" in part for part in arguments)
+            assert not any("{" in part for part in arguments)
+            assert ("/run/cert.pem" in arguments) is case.tls
+            assert ("/run/key.pem" in arguments) is case.tls
+
+
+def test_options_go_by_the_version_of_the_case():
+    granian = SERVERS["granian-rsgi"]
+    for name, version in (("plaintext", "1"), ("http1-tls", "1"), ("h2c-1x100", "2")):
+        arguments = granian.arguments(8123, CASES[name], CREDENTIALS)
+        assert arguments[arguments.index("--http") + 1] == version
+
+
+def test_every_option_of_httpkit_but_those_of_tls_is_known():
+    known = {option for parameter in run_command.params for option in parameter.opts}
+    known |= {option for parameter in run_command.params for option in parameter.secondary_opts}
+    for server in SERVERS.values():
+        if server.family == "httpkit":
+            options = {part for part in server.command if part.startswith("--")}
+            assert options <= known
+
+
+def test_cases_of_http2_are_what_h2load_can_send():
+    for case in CASES.values():
+        assert case.generator in GENERATORS
+        if case.protocol == "http2":
+            assert case.generator == "h2load"
+            (request,) = case.requests()
+            assert (request.method, request.body) == ("GET", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "connections", "streams", "tls"),
+    [
+        ("h2c-16x32", 16, 32, False),
+        ("h2c-1x100", 1, 100, False),
+        ("h2-tls-16x32", 16, 32, True),
+        ("h2-tls-1x100", 1, 100, True),
+        ("download-h2-tls", 1, 1, True),
+    ],
+)
+def test_names_of_http2_cases_are_their_connections_and_streams(name, connections, streams, tls):
+    case = CASES[name]
+    assert (case.protocol, case.connections, case.depth, case.tls) == (
+        "http2",
+        connections,
+        streams,
+        tls,
+    )
+
+
+def test_the_download_has_ten_mebibytes():
+    body = CASES["download-h2-tls"].answer.body
+    assert len(body) == 10 * 2**20
+    assert extras.download() == body
+    assert extras.download() is extras.download()
 
 
 def test_verification_accepts_the_right_answer():
-    verify.check(verify.receive_response(io.BytesIO(GOOD)), HELLO)
+    verify.check(receive_response(io.BytesIO(GOOD)), HELLO)
 
 
 @pytest.mark.parametrize(
@@ -123,19 +188,25 @@ def test_verification_accepts_the_right_answer():
 )
 def test_verification_refuses_every_other_answer(old, new, reason):
     with pytest.raises(verify.VerificationError, match=reason):
-        verify.check(verify.receive_response(io.BytesIO(GOOD.replace(old, new))), HELLO)
+        verify.check(receive_response(io.BytesIO(GOOD.replace(old, new))), HELLO)
 
 
 STREAM = Answer("text/plain; charset=utf-8", b"Hello", streamed=True)
+
+
+def test_verification_shortens_long_bodies():
+    long = Answer("text/plain; charset=utf-8", b"abcd", 5000)
+    with pytest.raises(verify.VerificationError, match=r"b'Hello', not b'abcd.* of 20000 bytes$"):
+        verify.check(receive_response(io.BytesIO(GOOD)), long)
 
 
 def test_verification_of_a_stream():
     head, _, _ = GOOD.partition(b"Content-Length")
     chunked = head + b"Transfer-Encoding: chunked\r\n\r\n2\r\nHe\r\n3\r\nllo\r\n0\r\n\r\n"
     stream = io.BytesIO(chunked + GOOD)
-    verify.check(verify.receive_response(stream), STREAM)
+    verify.check(receive_response(stream), STREAM)
     with pytest.raises(verify.VerificationError, match="put together first"):
-        verify.check(verify.receive_response(stream), STREAM)
+        verify.check(receive_response(stream), STREAM)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +226,6 @@ def test_the_limit_answers_each_request_once(name, size):
             protocol.data_received(data[start : start + size])
     stream = io.BytesIO(transport.written)
     for _ in range(2 * case.depth * len(case.messages(HOST))):
-        verify.check(verify.receive_response(stream), case.answer)
+        verify.check(receive_response(stream), case.answer)
     assert stream.read() == b""
     assert transport.written.startswith(serialize_answer(case.answer)[:40])

@@ -1,19 +1,20 @@
 """The command line: what it refuses, and how it ends."""
 
 import importlib.util
+import shutil
 
 import pytest
 from benchmark_samples import make_results, make_sample
 from click.testing import CliRunner
 
-from benchmarks import cli, wrk
+from benchmarks import cli
 from benchmarks.runner import Settings
 
 
 @pytest.fixture
 def invoke(monkeypatch):
     """Run the command line with measurements that are made up."""
-    monkeypatch.setattr(wrk, "is_installed", lambda: True)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     runs = []
@@ -32,12 +33,26 @@ def invoke(monkeypatch):
     return run
 
 
-def test_without_wrk_it_names_the_package(monkeypatch):
-    monkeypatch.setattr(wrk, "is_installed", lambda: False)
-    result = CliRunner().invoke(cli.main, ["--quick"])
+@pytest.mark.parametrize(
+    ("cases", "packages"),
+    [
+        ("plaintext", ["wrk"]),
+        ("h2c-16x32,download-h2-tls", ["nghttp2-client"]),
+        ("handshake,plaintext,h2c-16x32", ["wrk", "nghttp2-client"]),
+    ],
+)
+def test_without_a_load_generator_it_names_the_package(monkeypatch, cases, packages):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    result = CliRunner().invoke(cli.main, ["--quick", "--cases", cases])
     assert result.exit_code == 2
-    assert "apt install wrk" in result.output
-    assert result.output.count("\n") == 1
+    for line, package in zip(result.output.splitlines(), packages, strict=True):
+        assert f"(apt install {package})" in line
+
+
+def test_load_generators_are_only_needed_for_their_cases(invoke, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "h2load" else None)
+    assert invoke("--cases", "handshake,h2c-16x32").exit_code == 130
+    assert invoke.runs[0][0] == ["handshake", "h2c-16x32"]
 
 
 @pytest.mark.parametrize(("option", "known"), [("--cases", "browser"), ("--servers", "limit")])

@@ -3,13 +3,17 @@
 import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from benchmarks import procfs
+from benchmarks.cases import CASES
+from benchmarks.credentials import Credentials
 from benchmarks.process import StartError, running
 from benchmarks.servers.registry import Server
 
+CREDENTIALS = Credentials(Path("/unused"), Path("/unused"))
 PARENT = """\
 import http.server, subprocess, sys, signal
 signal.signal(signal.SIGTERM, {handler})
@@ -47,8 +51,8 @@ def test_the_whole_process_group_is_ended(tmp_path, monkeypatch, core, handler):
     pids = []
 
     def interrupt():
-        with running(server, "plaintext", core, tmp_path / "output") as process:
-            socket.create_connection(("127.0.0.1", process.port)).close()
+        with running(server, CASES["plaintext"], core, tmp_path / "output", CREDENTIALS) as process:
+            socket.create_connection(("127.0.0.1", process.endpoint.port)).close()
             pids.extend(stat.pid for stat in procfs.read_tree(process.pid))
             assert {frozenset(os.sched_getaffinity(pid)) for pid in pids} == {frozenset({core})}
             raise KeyboardInterrupt
@@ -67,7 +71,7 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_last_line(tmp_path, mon
     server = make_server(tmp_path, monkeypatch, "print('hello')\nraise SystemExit('no way')")
     with (
         pytest.raises(StartError, match="ended with 1: no way"),
-        running(server, "plaintext", core, tmp_path / "output"),
+        running(server, CASES["plaintext"], core, tmp_path / "output", CREDENTIALS),
     ):
         pass
 
@@ -77,6 +81,6 @@ def test_a_server_that_never_listens_is_an_error(tmp_path, monkeypatch, core):
     server = make_server(tmp_path, monkeypatch, "import time\ntime.sleep(600)")
     with (
         pytest.raises(StartError, match=r"did not listen within .* it wrote nothing"),
-        running(server, "plaintext", core, tmp_path / "output"),
+        running(server, CASES["plaintext"], core, tmp_path / "output", CREDENTIALS),
     ):
         pass

@@ -5,12 +5,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from benchmark_samples import make_results, make_sample
 
-from benchmarks.bars import judge_all
+from benchmarks.bars import BARS, judge_all
 from benchmarks.report import write_report
 from benchmarks.report.charts import CHARTS, draw
 from benchmarks.report.markdown import LEGEND, render
 from benchmarks.report.svg import Bar, Group, chart_svg
-from benchmarks.report.text import bar_line, cell_line, micros
+from benchmarks.report.text import FIGURES, bar_line, cell_line, micros, ratio
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -30,8 +30,13 @@ def test_markdown_shows_medians_spreads_and_failures(results):
     assert "| httpkit | 11.0 (10.0..12.0) | 90,909 (83,333..100,000) | 0.50 | 1.50 | 30 |" in page
     assert "| granian-rsgi | **failed** |" in page
     assert "`Non-2xx or 3xx responses: 3`" in page
-    assert "| plaintext | httpkit / limit | **FAIL** | 1.80 | 1.83 (1.57..2.00) |" in page
-    assert "| plaintext | httpkit / granian-rsgi | not measured | 0.70 |  |  |" in page
+    assert (
+        "| plaintext | CPU per request | httpkit / limit | **FAIL** | <= 1.80 | 1.83 (1.57..2.00) |"
+        " 11.0 / 6.00 µs |"
+    ) in page
+    assert (
+        "| plaintext | CPU per request | httpkit / granian-rsgi | not measured | <= 0.70 |  |  |"
+    ) in page
     assert "| CPU | a processor |" in page
 
 
@@ -123,9 +128,32 @@ def test_lines_of_the_terminal(results):
     )
     assert "None" not in cell_line(make_sample(latency_p99_ms=None))
     lines = [bar_line(verdict) for verdict in judge_all(results)]
-    assert "FAIL         plaintext        httpkit / limit <= 1.80: 1.83 (11.0 / 6.00 µs)" in lines
-    assert "not measured plaintext        httpkit / granian-rsgi <= 0.70" in lines
-    assert "not measured connections-2000 httpkit / httpkit in plaintext <= 1.25" in lines
+    assert (
+        "FAIL         plaintext            httpkit / limit <= 1.80: 1.83 (11.0 / 6.00 µs)" in lines
+    )
+    assert "not measured plaintext            httpkit / granian-rsgi <= 0.70" in lines
+    assert "not measured connections-2000     httpkit / httpkit in plaintext <= 1.25" in lines
+
+
+def test_lines_of_a_throughput_bar():
+    results = make_results({})
+    for server, rate in (("httpkit", 45.0), ("granian-rsgi", 1500.0)):
+        results.samples.append(make_sample(server, "download-h2-tls", requests_per_second=rate))
+    lines = [bar_line(verdict) for verdict in judge_all(results)]
+    start = "FAIL         download-h2-tls      httpkit / granian-rsgi >= 0.90: 0.030"
+    assert f"{start} (45.0 / 1,500 req/s)" in lines
+
+
+def test_every_kind_of_bar_can_be_written():
+    for bar in BARS:
+        write, unit = FIGURES[bar.kind.metric]
+        assert write(1.0)
+        assert unit
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0319, "0.032"), (0.03, "0.030"), (0.996, "1.00")])
+def test_small_ratios_have_a_further_decimal(value, text):
+    assert ratio(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.823, "0.82"), (9.994, "9.99"), (123.4, "123.4")])

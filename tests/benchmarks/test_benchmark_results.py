@@ -5,7 +5,7 @@ import json
 import pytest
 from benchmark_samples import make_results, make_sample
 
-from benchmarks.bars import BARS, Bar, judge, judge_all
+from benchmarks.bars import BARS, THROUGHPUT, Bar, judge, judge_all
 from benchmarks.cases import CASES
 from benchmarks.report import to_json
 from benchmarks.results import Spread
@@ -48,7 +48,7 @@ def test_a_latency_that_is_unknown_is_none():
 def test_bar_is_the_ratio_of_the_medians():
     results = make_results({"httpkit": [10, 30, 14], "granian-rsgi": [20, 24, 10]})
     verdict = judge(BAR, results)
-    assert (verdict.server_cpu_us, verdict.peer_cpu_us) == (14, 20)
+    assert (verdict.server_figure, verdict.peer_figure) == (14, 20)
     assert verdict.ratio == Spread(0.70, 0.5, 1.4)
     assert verdict.passed is True
 
@@ -59,11 +59,24 @@ def test_bar_is_met_up_to_its_limit(cpu, passed):
     assert judge(BAR, results).passed is passed
 
 
+@pytest.mark.parametrize(("rate", "passed"), [(89.9, False), (90.0, True), (200.0, True)])
+def test_bar_of_throughput_is_met_from_its_limit_on(rate, passed):
+    results = make_results({})
+    results.samples += [
+        make_sample("httpkit", cpu_us=99, requests_per_second=rate),
+        make_sample("granian-rsgi", cpu_us=1, requests_per_second=100.0),
+    ]
+    bar = Bar("plaintext", "httpkit", 0.90, "granian-rsgi", kind=THROUGHPUT)
+    verdict = judge(bar, results)
+    assert (verdict.server_figure, verdict.peer_figure) == (rate, 100.0)
+    assert verdict.passed is passed
+
+
 def test_bar_between_two_cases_of_one_server():
     results = make_results({"httpkit": [20, 10]})
     results.samples += [make_sample("httpkit", "post", number, 24) for number in (1, 2)]
     verdict = judge(Bar("post", "httpkit", 1.6, "httpkit", "plaintext"), results)
-    assert (verdict.server_cpu_us, verdict.peer_cpu_us) == (24, 15)
+    assert (verdict.server_figure, verdict.peer_figure) == (24, 15)
     assert verdict.ratio == Spread(1.6, 1.2, 2.4)
     assert verdict.passed is True
     assert judge(Bar("post", "httpkit", 1.6, "httpkit", "json"), results).passed is None
@@ -93,4 +106,7 @@ def test_json_holds_every_round_and_every_bar():
     assert written["facts"] == {"CPU": "a processor"}
     first, *others = written["bars"]
     assert (first["ratio"], first["passed"]) == (0.55, True)
+    assert (first["metric"], first["relation"]) == ("cpu_us", "<=")
+    (download,) = (bar for bar in others if bar["case"] == "download-h2-tls")
+    assert (download["metric"], download["relation"]) == ("requests_per_second", ">=")
     assert len(others) == len(BARS) - 1

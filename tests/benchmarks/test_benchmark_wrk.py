@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import wrk
+from benchmarks.load import LoadError, LoadResult, wrk
 
 GOOD = """\
 Running 5s test @ http://127.0.0.1:8000/
@@ -23,7 +23,11 @@ Transfer/sec:      5.19MB
 
 def test_parses_a_good_run():
     result = wrk.parse(GOOD)
-    assert result == wrk.LoadResult(188123, 37550.12, 0.873, 1250.0)
+    assert result == LoadResult(188123, 37550.12, 0.873, 1250.0)
+
+
+def test_latencies_of_pipelined_requests_mean_nothing():
+    assert wrk.parse(GOOD, timed=False) == LoadResult(188123, 37550.12, None, None)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +49,13 @@ def test_parses_every_unit_of_time(shown, milliseconds):
 )
 def test_errors_are_never_a_number(line):
     output = GOOD.replace("Requests/sec", f"{line}\nRequests/sec")
-    with pytest.raises(wrk.LoadError, match=line.strip()):
+    with pytest.raises(LoadError, match=line.strip()):
         wrk.parse(output)
 
 
 def test_both_kinds_of_errors_are_named():
     errors = "  Socket errors: connect 1, read 0, write 0, timeout 0\n  Non-2xx or 3xx responses: 2"
-    with pytest.raises(wrk.LoadError, match=r"connect 1.*; Non-2xx or 3xx responses: 2"):
+    with pytest.raises(LoadError, match=r"connect 1.*; Non-2xx or 3xx responses: 2"):
         wrk.parse(GOOD.replace("Requests/sec", f"{errors}\nRequests/sec"))
 
 
@@ -65,7 +69,7 @@ def test_both_kinds_of_errors_are_named():
     ],
 )
 def test_unknown_output_is_an_error(output, reason):
-    with pytest.raises(wrk.LoadError, match=reason):
+    with pytest.raises(LoadError, match=reason):
         wrk.parse(output)
 
 
