@@ -3,7 +3,7 @@
 Made once for each file of a directory; keys are P-256, which takes no time.
 """
 
-import datetime
+import datetime as dt
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-_DAY = datetime.timedelta(days=1)
+_NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
+_DAY = dt.timedelta(days=1)
 
 
 class Identity:

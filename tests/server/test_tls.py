@@ -69,7 +69,7 @@ def test_a_client_that_does_not_read_holds_up_the_handler(live: Live, authority:
     server = live(endless, **options(authority, write_buffer=65_536))
     client = connect(server, authority.client_context())
     client.request()
-    server.until(lambda: server.the_connection_is_full(), "a full socket")
+    server.until(server.the_connection_is_full, "a full socket")
     assert len(sent) < 2_000
     assert len(client.receive().body) == 2_000 * 16_384
 
@@ -192,8 +192,7 @@ def test_an_answer_cut_short_is_no_close_notify(live: Live, authority: Authority
     client.request(version="1.0")
     client.socket.suppress_ragged_eofs = False
     with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
-        while client.socket.recv(1000):
-            pass
+        client.receive_rest()
 
 
 def test_a_refused_request(live: Live, authority: Authority) -> None:
@@ -205,7 +204,7 @@ def test_a_refused_request(live: Live, authority: Authority) -> None:
 
 
 def test_a_stop_lets_a_request_end(waiting, authority: Authority) -> None:
-    server, client, events = waiting
+    server, _, events = waiting
     other = connect(server, authority.client_context())
     stopped = server.begin_stop()
     other.expect_end()  # it was idle
