@@ -118,13 +118,7 @@ def _open_ports(
     opened = Listening([])
     try:
         for port, scheme in ports:
-            sockets = open_tcp_listeners(
-                config.host,
-                port,
-                backlog=config.backlog,
-                options=_tcp_options(config),
-                shared_port=shared_port,
-            )
+            sockets = _open_tcp(config, port, shared_port=shared_port)
             opened.join(Listening(sockets, schemes=[scheme] * len(sockets)))
     except ConfigurationError:
         opened.close()
@@ -214,6 +208,16 @@ def _adopt(config: Config, source: str) -> list[socket.socket]:
             listener.detach()
         raise
     return adopted
+
+
+def _open_tcp(config: Config, port: int, *, shared_port: bool = False) -> list[socket.socket]:
+    return open_tcp_listeners(
+        config.host,
+        port,
+        backlog=config.backlog,
+        options=_tcp_options(config),
+        shared_port=shared_port,
+    )
 
 
 def _tcp_options(config: Config) -> TCPOptions:

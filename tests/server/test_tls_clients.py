@@ -146,7 +146,7 @@ def test_the_hosts_that_need_a_certificate(mixed: LiveServer, authority: Authori
 def test_a_wrong_authority_is_refused_on_every_host(mixed: LiveServer, authority: Authority):
     stranger = authority.client_context(Authority(authority.directory, "other").client())
     for host in (ADMIN, PUBLIC):
-        with pytest.raises(ssl.SSLError, match="(?i)unknown ca"):
+        with pytest.raises(ssl.SSLError, match=r"(?i)unknown ca"):
             connect(mixed, stranger, host).get()
     assert mixed.requests == []
 
@@ -188,7 +188,7 @@ def test_no_session_is_resumed(mixed: LiveServer, authority: Authority) -> None:
 def test_only_tls_1_3(mixed: LiveServer, authority: Authority) -> None:
     context = authority.client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with pytest.raises(ssl.SSLError, match="(?i)protocol version"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)protocol version"):
         connect(mixed, context, PUBLIC)
 
 
