@@ -147,7 +147,7 @@ class Foreground:
             self._loop.call_soon_threadsafe(self._begin_reload)
 
     def _begin_reload(self) -> None:
-        logger.info("SIGHUP: certificates are read anew")
+        logger.info("SIGHUP: reading certificates anew")
         self._server.begin_reload()
 
     def begin_stop(self, reason: str) -> None:

@@ -119,8 +119,7 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
         ),
         (
             {"tls_cert": chain, "tls_key": locked},
-            f"tls_key {locked}: the key is encrypted; write it without a passphrase "
-            "(openssl pkey), readable for the server alone",
+            f"tls_key {locked}: the key is encrypted; write it without a passphrase (openssl pkey)",
         ),
         (
             {"tls_cert": garbage},

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import shutil
 import ssl
-import subprocess
 
 import pytest
 
@@ -108,7 +106,7 @@ def test_a_connection_that_is_only_opened_and_closed_is_not_counted(
 def test_a_client_that_says_nothing_is_closed(live: Live, authority: Authority) -> None:
     server = live(**options(authority, handshake_timeout=3))
     client = server.connect()
-    server.until(lambda: server.server._handshakes(), "the connection")
+    server.until(server.server._handshakes, "the connection")
     server.pass_time(3.0)
     client.expect_silence()
     server.pass_time(0.1)
@@ -152,7 +150,7 @@ def test_one_handshake_too_many_closes_the_oldest(live: Live, authority: Authori
 def test_handshakes_take_room_from_connections(live: Live, authority: Authority) -> None:
     server = live(**options(authority, max_connections=1))
     first = server.connect()
-    server.until(lambda: server.server._handshakes())
+    server.until(server.server._handshakes)
     second = server.connect()
     first.close()
     start_tls(second, authority.client_context())
@@ -254,22 +252,6 @@ def test_the_handshake_byte_by_byte_with_a_request_behind(live: Live, authority:
 
 
 # --- after the handshake -----------------------------------------------------------------------
-
-
-def test_renegotiation_is_refused(server: LiveServer, authority: Authority) -> None:
-    """CVE-2009-3555, CVE-2011-1473; TLS 1.3 has none."""
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("needs openssl")
-    result = subprocess.run(
-        [program, "s_client", "-connect", str(server.address), "-tls1_2"],
-        check=False,
-        input=b"R\n",
-        capture_output=True,
-        timeout=20,
-    )
-    assert b"no renegotiation" in result.stderr
-    assert works(server, authority)
 
 
 def test_a_stop_closes_handshakes(live: Live, authority: Authority) -> None:
