@@ -11,7 +11,7 @@ PUBLIC = """
     Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError FileBody
     FormData FormLimits HTTPError HTTPKitError Handler Headers InvalidHeader Limits
     LocalProtocolError Middleware MutableHeaders Next Part ProtocolError Query RawStream
-    RemoteProtocolError Request Response Router Server Tap URL Upgrade UploadedFile __version__
+    RemoteProtocolError Request Response Router Server TLSInfo Tap URL Upgrade UploadedFile __version__
     serve
 """.split()
 

@@ -250,6 +250,13 @@ def test_there_may_be_none_to_read_anew(live: Live) -> None:
     assert server.wait(server.server.reload_certificates()) is False
 
 
+def test_one_reload_at_a_time(renewable) -> None:
+    server, _ = renewable
+    begin = server.server._tls.begin_reload
+    assert server.call(lambda: begin() is begin())
+    server.until(lambda: server.server._tls._loading is None)
+
+
 def test_a_stop_does_not_wait_for_files(live: Live, authority: Authority) -> None:
     server = live(**options(authority))
     server.call(server.server.begin_reload)

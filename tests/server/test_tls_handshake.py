@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import ssl
+from unittest.mock import MagicMock
 
 import pytest
 
 from httpkit.request import Request
 from httpkit.response import Response
-from httpkit.transport.tls import TLSTransport
+from httpkit.server.config import Config
+from httpkit.server.counters import Counters
+from httpkit.server.tls_port import TLSPort
 
 from .certificates import Authority
 from .conftest import Live
@@ -290,39 +293,22 @@ def test_a_handshake_that_ends_during_a_stop_gets_its_answer(
     stopped.result(10)
 
 
-def test_who_demands_key_updates_and_reads_none_is_cut_off(
-    live: Live, authority: Authority, caplog
-) -> None:
-    """RFC 8446 §4.6.3: each demands one in return, which must not pile up."""
-    closed = []
-
-    class Raw:
-        def write(self, data: bytes) -> None: ...
-        def abort(self) -> None:
-            closed.append("aborted")
-
-        def get_extra_info(self, name: str, default: object = None) -> object:
-            return ("192.0.2.1", 7)
-
-    class Session:
-        def pending(self) -> int:
-            return 0
-
-        def read(self, size: int) -> bytes:
-            outgoing.write(b"a KeyUpdate")
-            raise ssl.SSLWantReadError
-
-    class Above:
-        def pause_writing(self) -> None: ...
-
-    outgoing = ssl.MemoryBIO()
-    transport = TLSTransport(Raw(), Session(), ssl.MemoryBIO(), outgoing, Above())
-    transport.data_received(b"a KeyUpdate")
-    assert closed == []  # the socket takes the answer
-    transport.pause_writing()
-    transport.data_received(b"a KeyUpdate")
-    assert closed == ["aborted"]
-    assert transport.is_closing()
+def test_a_start_that_fails_leaves_no_handshake(authority: Authority) -> None:
+    """Nothing is accepted before the lifespan is entered, so this is for those who embed."""
+    port = TLSPort(
+        Config.of(**options(authority)),
+        ("http/1.1",),
+        clock=lambda: 0.0,
+        counters=Counters(),
+        make_connection=lambda scheme, protocol: pytest.fail("there is no connection"),
+        date=lambda: b"",
+        left=lambda: None,
+    )
+    raw = MagicMock()
+    port.handshakes.make().connection_made(raw)
+    asyncio.run(port.close())
+    raw.abort.assert_called_once()
+    assert len(port.handshakes) == 0
 
 
 def test_a_tap_sees_cleartext(live: Live, authority: Authority) -> None:
