@@ -33,6 +33,7 @@ from httpkit.response import Response, Upgrade
 from httpkit.routing import Router
 from httpkit.server.config import Config
 from httpkit.server.server import Server, serve
+from httpkit.tls import TLSInfo
 from httpkit.types import Address, Application, Handler, Middleware, Next, RawStream, Tap
 from httpkit.urls import URL, Query
 
@@ -70,6 +71,7 @@ __all__ = [
     "Response",
     "Router",
     "Server",
+    "TLSInfo",
     "Tap",
     "Upgrade",
     "UploadedFile",

@@ -51,6 +51,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bytes read ahead while a handler runs: pipelined requests, and the way to notice that a
     client is gone. Beyond it reading pauses (asyncio's default high-water mark)."""
 
+    handshake_timeout: Seconds = 10.0
+    """From the first byte a client could send on a TLS port to the end of its handshake: closed.
+    Absolute, as for heads (nginx: 60 between two bytes; Kestrel: 10)."""
+
+    max_handshakes: Count = 1_000
+    """TLS handshakes under way at once; one more closes the oldest. Each takes some 50 KB, and an
+    honest one is through within a few round trips (HAProxy: the same idea in maxsslconn)."""
+
     # --- request heads -----------------------------------------------------------------------
     max_target: Size = 8_192
     """The request target: 414. RFC 9110 §4.1 recommends at least 8000 (Apache: 8190)."""

@@ -17,6 +17,7 @@ from httpkit.errors import HTTPError
 from httpkit.forms import FormData, FormLimits, Part, iterate_parts, parse_form
 from httpkit.headers import HeaderFields, Headers, encode_fields
 from httpkit.semantics.media_types import find_codec, parse_media_type
+from httpkit.tls import TLSInfo
 from httpkit.types import Address, MatchedRoute, RequestChannel
 from httpkit.urls import QUESTION_MARK, SLASH, URL, Query, decode_path, split_target
 
@@ -263,6 +264,15 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     def server(self) -> Address | None:
         """The local address."""
         return self._channel.server
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """The TLS session that the request came through; `None` on a plain connection.
+
+        It is that of the server's own port. What a proxy in front has agreed on with the client is
+        not known here.
+        """
+        return self._channel.tls
 
     @property
     def shutting_down(self) -> bool:

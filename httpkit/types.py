@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from httpkit.headers import Headers, RawHeaders
     from httpkit.request import Request
     from httpkit.response import Response
+    from httpkit.tls import TLSInfo
 
 __all__ = [
     "Address",
@@ -101,6 +102,11 @@ class RequestChannel(Protocol):
     @property
     def server(self) -> Address | None:
         """The local address."""
+        ...
+
+    @property
+    def tls(self) -> "TLSInfo | None":
+        """The TLS session of the connection; `None` on a plain one."""
         ...
 
     @property

@@ -90,7 +90,9 @@ class Process:
 
         def find() -> str | None:
             words = self.errors.split()
-            return next((word for word in words if word.startswith(("http://", "unix:"))), None)
+            return next(
+                (word for word in words if word.startswith(("http://", "https://", "unix:"))), None
+            )
 
         return str(self.wait_for(find, "the banner"))
 

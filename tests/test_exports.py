@@ -11,8 +11,8 @@ PUBLIC = """
     Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError FileBody
     FormData FormLimits HTTPError HTTPKitError Handler Headers InvalidHeader Limits
     LocalProtocolError Middleware MutableHeaders Next Part ProtocolError Query RawStream
-    RemoteProtocolError Request Response Router Server Tap URL Upgrade UploadedFile __version__
-    serve
+    RemoteProtocolError Request Response Router Server TLSInfo Tap URL Upgrade UploadedFile
+    __version__ serve
 """.split()
 
 TESTING = """

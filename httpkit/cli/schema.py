@@ -39,6 +39,7 @@ VARIABLE_PREFIX = "HTTPKIT_"
 SECTIONS = {
     "app": "Application",
     "host": "Listening",
+    "tls": "TLS",
     "workers": "Processes",
     "http1": "Engines",
     "access_log": "Logging",

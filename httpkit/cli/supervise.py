@@ -15,6 +15,7 @@ from httpkit.errors import ConfigurationError
 from httpkit.server.config import Config
 from httpkit.server.listening import Listening, open_for_workers
 from httpkit.server.supervisor import Supervisor
+from httpkit.server.tls_port import with_certificate
 from httpkit.server.watch import watch
 from httpkit.server.worker_process import WorkerProcess
 
@@ -42,6 +43,7 @@ def run_workers(assembly: Assembly, config: Config) -> int:
     if sys.platform == "win32":
         exit_with_error("this system cannot hand sockets to workers: one process is what there is")
     try:
+        config = with_certificate(config)
         listening = open_for_workers(config)
     except ConfigurationError as error:
         exit_with_error(str(error))

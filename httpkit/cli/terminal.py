@@ -77,7 +77,7 @@ def configure_logging(level: str, worker: int | None = None) -> None:
 def show_banner(server: Server) -> None:
     """Say where the server listens and what it runs on, unless the log level is above info."""
     loop = type(server.loop).__module__.partition(".")[0]
-    _show_banner(server.addresses, server.engines, loop)
+    _show_banner(server.addresses, server.schemes, server.engines, loop)
 
 
 def show_workers(reports: list[Ready]) -> None:
@@ -85,28 +85,33 @@ def show_workers(reports: list[Ready]) -> None:
     first = reports[0]
     pids = " ".join(str(report.pid) for report in reports)
     count = f"{len(reports)} workers" if len(reports) > 1 else "1 worker"
-    _show_banner(first.addresses, first.engines, first.loop, f" · {count} ({pids})")
+    workers = f" · {count} ({pids})"
+    _show_banner(first.addresses, first.schemes, first.engines, first.loop, workers)
 
 
 def _show_banner(
-    addresses: list[Address], engines: dict[str, str], loop: str, workers: str = ""
+    addresses: list[Address],
+    schemes: list[str],
+    engines: dict[str, str],
+    loop: str,
+    workers: str = "",
 ) -> None:
     if not logging.getLogger("httpkit").isEnabledFor(logging.INFO):
         return
     title = click.style(f"httpkit {__version__}", bold=True)
     protocols = " · ".join(f"{protocol} ({engine})" for protocol, engine in engines.items())
     lines = [f"{title} · {protocols} · {loop} · pid {os.getpid()}{workers}"]
-    lines += [f"  {_link(address)}" for address in addresses]
+    lines += [f"  {_link(*each)}" for each in zip(addresses, schemes, strict=True)]
     click.echo("\n".join(lines), err=True, color=is_colored(sys.stderr))
 
 
-def _link(address: Address) -> str:
+def _link(address: Address, scheme: str) -> str:
     """A URL that terminals make clickable, for TCP; what curl needs, for a Unix socket."""
     if not address.port:
         url = click.style(f"unix:{address.host}", fg="cyan")
-        return f"{url}  (curl --unix-socket {address.host} http://localhost/)"
+        return f"{url}  (curl --unix-socket {address.host} {scheme}://localhost/)"
     host = _WILDCARDS.get(address.host, address.host)
-    url = click.style(f"http://{Address(host, address.port)}", fg="cyan", underline=True)
+    url = click.style(f"{scheme}://{Address(host, address.port)}", fg="cyan", underline=True)
     return f"{url}  (all addresses)" if host != address.host else url
 
 

@@ -1,5 +1,6 @@
 """How a server is set up: one typed struct, checked when it is made."""
 
+import os
 import re
 from typing import Annotated, Any, Literal
 
@@ -12,9 +13,10 @@ from httpkit.protocol.http1 import HTTP1Choice
 from httpkit.protocol.http2 import HTTP2Choice
 from httpkit.transport.loop import LoopChoice
 
-__all__ = ["AccessLogFormat", "Config", "Path"]
+__all__ = ["AccessLogFormat", "ClientAuth", "Config", "Path"]
 
 AccessLogFormat = Literal["common", "combined", "json"]
+ClientAuth = Literal["none", "optional", "required"]
 
 # What Linux accepts (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPCNT).
 _KeepAliveTime = Annotated[int, Meta(ge=1, le=32767)]
@@ -22,6 +24,8 @@ _KeepAliveCount = Annotated[int, Meta(ge=1, le=127)]
 
 # What the command line and configuration files need to know beyond the type, see cli/values.py.
 Path = Annotated[str, Meta(extra={"path": True})]
+_Port = Annotated[int, Meta(ge=0, le=65535)]
+_HOST_NAME = re.compile(r"(\*\.)?[^*:/]+")
 _Permissions = Annotated[int, Meta(ge=0, le=0o777, extra={"octal": True})]
 
 
@@ -35,7 +39,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = "127.0.0.1"
     """Address or name to listen on; `*` or empty for all addresses, IPv4 and IPv6."""
 
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    port: _Port = 8000
     """TCP port; 0 for a free one."""
 
     unix: Path | None = None
@@ -67,6 +71,48 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fd: str | None = None
     """Inherited listening sockets instead of an address: descriptors as in `3` or `3,4`, or
     `systemd` for those of socket activation, `systemd:NAME` for those with that name."""
+
+    tls: bool = False
+    """Speak TLS on the port, or whatever else is listened on. Without `tls_cert` the certificate is
+    one of a development CA of this machine."""
+
+    tls_port: _Port | None = None
+    """A TLS port beside the plain one; 0 for a free one. It listens on the addresses of `host`."""
+
+    redirect_http: _Port | None = None
+    """A plain port beside that of `tls`, usually 80, that answers every request with 308 to the
+    https address of the same host."""
+
+    tls_cert: tuple[Path, ...] = ()
+    """PEM files of certificates, each with its intermediates behind it, which switches `tls` on
+    unless there is a `tls_port`. The first is the default; others are chosen by the name that a
+    client asks for (SNI)."""
+
+    tls_key: tuple[Path, ...] = ()
+    """PEM files of their keys, in the same order; without any, each stands in the file of its
+    certificate."""
+
+    tls_min_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS (RFC 9325 §3.1.1: 1.2, older ones must not be used)."""
+
+    tls_client_auth: ClientAuth = "none"
+    """Whether clients are asked for a certificate: `none`, `optional` (who gives one must have a
+    valid one), or `required`."""
+
+    tls_client_ca: Path | None = None
+    """PEM file of the authorities that sign certificates of clients."""
+
+    tls_client_crl: Path | None = None
+    """PEM file of revocation lists, one from each authority in the chain of a client's
+    certificate."""
+
+    tls_client_auth_hosts: tuple[str, ...] = ()
+    """Host names that need a client certificate where others do not: they answer 403 without one.
+    `*.` in front stands for one label. TLS ports then speak TLS 1.3 alone and resume no session."""
+
+    hsts: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    """Strict-Transport-Security with this max-age in seconds, in every answer of the application
+    over TLS that has none (RFC 6797). Off: browsers would insist on https for so long."""
 
     workers: Annotated[int, Meta(ge=1, le=1024)] = 1
     """Processes that serve; more than one are watched over by a supervisor. Limits such as
@@ -132,6 +178,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             if not isinstance(given, Limits):
                 raise ConfigurationError("limits: expected Limits beside options that belong there")
             options["limits"] = msgspec.structs.replace(given, **limits)
+        for name in ("tls_cert", "tls_key"):
+            given = options.get(name)
+            if isinstance(given, str | os.PathLike):
+                given = (given,)
+            if isinstance(given, tuple | list):
+                options[name] = tuple(map(_path_text, given))
         return cls(**options).checked()  # type: ignore[arg-type]
 
     def checked(self) -> "Config":
@@ -161,9 +213,61 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigurationError("fd and unix: give one or the other")
         if self.reload and self.workers > 1:
             raise ConfigurationError("reload works with one worker: leave out one of the two")
-        return Config(**checked)
+        config = Config(**checked)
+        _check_tls(config)
+        return config
 
     @property
     def supervised(self) -> bool:
         """Whether this takes a supervisor and processes below it."""
         return self.workers > 1 or self.reload
+
+    @property
+    def main_scheme(self) -> Literal["http", "https"]:
+        """What the port speaks, or the Unix or inherited sockets instead of it."""
+        return "https" if self.tls or (self.tls_cert and self.tls_port is None) else "http"
+
+    @property
+    def asks_for_certificates(self) -> bool:
+        """Whether clients may give a certificate."""
+        return self.tls_client_auth != "none" or bool(self.tls_client_auth_hosts)
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether any port speaks TLS."""
+        return self.main_scheme == "https" or self.tls_port is not None
+
+
+def _check_tls(config: Config) -> None:
+    """What options of TLS have to do with each other.
+
+    Raises:
+        ConfigurationError: they contradict each other, or have no effect.
+    """
+    asks = config.asks_for_certificates
+    if config.tls and config.tls_port is not None:
+        problem = "tls makes the port speak TLS, tls_port adds one that does: leave out one of them"
+    elif config.redirect_http is not None and config.main_scheme == "http":
+        problem = "redirect_http redirects to a port that speaks TLS instead of HTTP: use tls"
+    elif config.tls_key and len(config.tls_key) != len(config.tls_cert):
+        problem = (
+            f"tls_key: tls_cert has {len(config.tls_cert)} files and this {len(config.tls_key)}; "
+            "give one for each, or none where the files have the keys too"
+        )
+    elif not config.serves_tls and (asks or config.hsts is not None):
+        problem = "tls_client_auth and hsts have no effect without tls or tls_port"
+    elif config.tls_client_auth_hosts and config.tls_client_auth == "required":
+        problem = "tls_client_auth is required for every host: leave out tls_client_auth_hosts"
+    elif asks and config.tls_client_ca is None:
+        problem = "tls_client_auth: tls_client_ca has to name the authorities that sign clients"
+    elif not asks and (config.tls_client_ca or config.tls_client_crl):
+        problem = "tls_client_ca and tls_client_crl have no effect without tls_client_auth"
+    elif not all(map(_HOST_NAME.fullmatch, config.tls_client_auth_hosts)):
+        problem = "tls_client_auth_hosts: expected names as in admin.example.com or *.example.com"
+    else:
+        return
+    raise ConfigurationError(problem)
+
+
+def _path_text(value: object) -> object:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -32,6 +32,7 @@ from httpkit.response import Response, Upgrade
 from httpkit.server.blocking import run_blocking
 from httpkit.server.body_reader import BodyReader, WholeBody
 from httpkit.server.send import send_stream
+from httpkit.tls import TLSInfo
 from httpkit.transport.connection import Connection
 from httpkit.types import Address
 
@@ -362,6 +363,12 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     def server(self) -> Address | None:
         """The local address."""
         return self.connection.local
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """The TLS session of the connection."""
+        found: TLSInfo | None = self.connection.transport.get_extra_info("tls")
+        return found
 
     @property
     def shutting_down(self) -> bool:

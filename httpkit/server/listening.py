@@ -39,6 +39,7 @@ class Listening:
     Args:
         sockets: non-blocking; closed by whoever accepts from them, or by `close`.
         unix_path: file to remove at the end, if it is ours.
+        schemes: what each socket speaks, `http` or `https`; empty: what `Config.main_scheme` says.
         accept_batch: connections to take at once, see `Acceptor`.
     """
 
@@ -47,12 +48,20 @@ class Listening:
         sockets: Iterable[socket.socket],
         unix_path: str | None = None,
         *,
+        schemes: Iterable[str] = (),
         accept_batch: int = ACCEPT_BATCH,
     ) -> None:
         self.sockets = list(sockets)
         self.addresses: list[Address] = [listening_address(each) for each in self.sockets]
+        self.schemes = list(schemes)
         self.accept_batch = accept_batch
         self._unix_path = unix_path
+
+    def join(self, other: "Listening") -> None:
+        """Take over the sockets of another one."""
+        self.sockets += other.sockets
+        self.addresses += other.addresses
+        self.schemes += other.schemes
 
     def unlink(self) -> None:
         """Remove the Unix socket's file, before the sockets are closed.
@@ -77,14 +86,44 @@ def open_listeners(config: Config) -> Listening:
     Raises:
         ConfigurationError: it cannot be used; the message says what to do.
     """
+    main = config.main_scheme
     if config.fd is not None:
-        return Listening(_adopt(config, config.fd))
-    if config.unix is not None:
+        adopted = _adopt(config, config.fd)
+        opened = Listening(adopted, schemes=[main] * len(adopted))
+    elif config.unix is not None:
         listener = open_unix_listener(
             config.unix, mode=config.unix_mode, owner=config.unix_owner, backlog=config.backlog
         )
-        return Listening([listener], config.unix)
-    return Listening(_open_tcp(config, config.port))
+        opened = Listening([listener], config.unix, schemes=[main])
+    else:
+        return _open_ports(config, [(config.port, main), *_other_ports(config)])
+    try:
+        opened.join(_open_ports(config, _other_ports(config)))
+    except ConfigurationError:
+        opened.close()
+        raise
+    return opened
+
+
+def _other_ports(config: Config) -> list[tuple[int, str]]:
+    """The ports beside the main one, with what they speak."""
+    ports = ((config.tls_port, "https"), (config.redirect_http, "http"))
+    return [(port, scheme) for port, scheme in ports if port is not None]
+
+
+def _open_ports(
+    config: Config, ports: Iterable[tuple[int, str]], *, shared_port: bool = False
+) -> Listening:
+    """Open every port, or none if one of them fails."""
+    opened = Listening([])
+    try:
+        for port, scheme in ports:
+            sockets = _open_tcp(config, port, shared_port=shared_port)
+            opened.join(Listening(sockets, schemes=[scheme] * len(sockets)))
+    except ConfigurationError:
+        opened.close()
+        raise
+    return opened
 
 
 def open_for_workers(config: Config) -> list[Listening]:
@@ -104,13 +143,14 @@ def open_for_workers(config: Config) -> list[Listening]:
         return [first] * config.workers
     # SO_REUSEPORT would join whoever of this user has the port already; what has been opened
     # without it says that nobody has.
-    port = first.addresses[0].port
+    numbers = [address.port for address in first.addresses]
+    ports = dict.fromkeys(zip(numbers, first.schemes, strict=True))  # once for all their addresses
     first.close()
     opened: list[Listening] = []
     try:
         for _ in range(config.workers):
             opened.append(  # noqa: PERF401 - what is open when one fails has to be closed
-                Listening(_open_tcp(config, port, shared_port=True))
+                _open_ports(config, ports, shared_port=True)
             )
     except ConfigurationError:
         for each in opened:

@@ -7,7 +7,8 @@ Theory of operation:
 2. The second one ends the process from inside the signal handler, so that it works while a
    request handler blocks the loop: what was logged is written, then `os._exit`. If even that
    hangs, the kernel ends the process a second later.
-3. Start, waiting and stop are one task, since what a lifespan holds (task groups, timeouts) must
+3. SIGHUP reads certificates anew, where there are any; without TLS it ends the process as always.
+4. Start, waiting and stop are one task, since what a lifespan holds (task groups, timeouts) must
    be left by the task that entered it.
 
 Called by `httpkit.cli`; an embedded `Server` uses nothing of this.
@@ -17,9 +18,10 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import IntEnum
 from functools import partial
 from types import FrameType
@@ -139,6 +141,15 @@ class Foreground:
         except RuntimeError:
             return  # the loop is closed: everything has ended already
 
+    def receive_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        """SIGHUP: the certificates may have changed."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._begin_reload)
+
+    def _begin_reload(self) -> None:
+        logger.info("SIGHUP: reading certificates anew")
+        self._server.begin_reload()
+
     def begin_stop(self, reason: str) -> None:
         """Stop gracefully, for a reason that stands in the log; called in the loop."""
         if self._wakeup.is_set():
@@ -209,6 +220,9 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM):
             previous = signal.signal(number, foreground.receive_signal)
             stack.callback(signal.signal, number, previous)
+        if config.serves_tls and sys.platform != "win32":
+            previous = signal.signal(signal.SIGHUP, foreground.receive_hangup)
+            stack.callback(signal.signal, signal.SIGHUP, previous)
         # Closing the loop waits for its threads: the second signal must work there too.
         stack.enter_context(runner)
         prepare(loop, foreground.begin_stop)

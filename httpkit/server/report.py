@@ -25,12 +25,14 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     Attributes:
         pid: of the worker.
         addresses: where it listens.
+        schemes: what it speaks there, `http` or `https`.
         engines: of each protocol.
         loop: its event loop.
     """
 
     pid: int
     addresses: list[Address]
+    schemes: list[str]
     engines: dict[str, str]
     loop: str
 

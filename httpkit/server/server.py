@@ -38,9 +38,12 @@ from httpkit.server.config import Config
 from httpkit.server.counters import Counters
 from httpkit.server.exchange import Exchange
 from httpkit.server.listening import Listening, open_listeners
+from httpkit.server.secure_call import secure_call
+from httpkit.server.tls_port import TLSPort, with_certificate
 from httpkit.transport.acceptor import Acceptor
 from httpkit.transport.connection import Connection
-from httpkit.transport.deadlines import Reaper, reaper_interval
+from httpkit.transport.deadlines import Reaper, Watched, reaper_interval
+from httpkit.transport.handshake import Handshake
 from httpkit.transport.loop import TaskStarter
 from httpkit.transport.tap import TappedConnection
 from httpkit.types import Address, Application, Tap
@@ -68,6 +71,7 @@ class Server:
 
     Attributes:
         addresses: what it listens on, once started.
+        schemes: `http` or `https` for each of them.
         counters: what happened so far.
         stopping: a graceful stop has begun.
         clock: monotonic seconds, for every deadline and the access log; replaced before `start`,
@@ -80,13 +84,14 @@ class Server:
 
     def __init__(self, application: Application, config: Config, *, tap: Tap | None = None) -> None:
         self.application = application
-        self.call = application.__call__
+        self.call = secure_call(application.__call__, config, lambda: self._tls_port_number)
         self.config = config
         self.limits: Limits = config.limits
         self.max_body = config.limits.max_body
         self.max_in_flight = config.limits.max_requests_in_flight
         self.counters = Counters()
         self.addresses: list[Address] = []
+        self.schemes: list[str] = []
         self.stopping = False
         self.access_log: AccessLog | None = None
         # Not loop.time: uvloop's stands still within a turn of the loop.
@@ -107,6 +112,7 @@ class Server:
         self._stack = AsyncExitStack()
         self._acceptor: Acceptor | None = None
         self._listening: Listening | None = None
+        self._tls: TLSPort | None = None
         #: A stop has told every connection to end; what is opened still ends too.
         self._ending = False
         self._idle = asyncio.Event()
@@ -143,6 +149,7 @@ class Server:
         self._starting = asyncio.Event()
         try:
             if listen:
+                self._open_tls()
                 self._listen(open_listeners(self.config) if listening is None else listening)
             self._open_access_log()
             await self._stack.enter_async_context(self.application.lifespan())
@@ -150,7 +157,7 @@ class Server:
                 self.loop,
                 reaper_interval(self.limits),
                 self.clock,
-                lambda: self._connections,
+                self.watched,
                 self._tick,
             )
             reaper.start()
@@ -163,12 +170,32 @@ class Server:
         if self._acceptor is not None:
             self._acceptor.resume()  # after a stop that has begun meanwhile there is nothing to
 
+    def _open_tls(self) -> None:
+        if not self.config.serves_tls:
+            return
+        self._tls = TLSPort(
+            with_certificate(self.config),
+            ("h2", "http/1.1") if self._session is not None else ("http/1.1",),
+            clock=self.clock,
+            counters=self.counters,
+            make_connection=self.make_connection,
+            date=_http_date,
+            left=self._made_room,
+        )
+        self._stack.push_async_callback(self._tls.close)
+
     def _listen(self, listening: Listening) -> None:
         self._listening = listening
+        self.schemes = listening.schemes or [self.config.main_scheme] * len(listening.sockets)
+        kinds: dict[str, Callable[[], asyncio.Protocol]] = {"http": self.make_connection}
+        if self._tls is not None:
+            kinds["https"] = self._tls.handshakes.make
         self._acceptor = Acceptor(
             self.loop,
-            listening.sockets,
-            self.make_connection,
+            {
+                each: kinds[scheme]
+                for each, scheme in zip(listening.sockets, self.schemes, strict=True)
+            },
             self._room,
             batch=listening.accept_batch,
         )
@@ -217,6 +244,8 @@ class Server:
                 await self._starting.wait()
             await self._wait_for_first_requests(first_requests)
             self._ending = True
+            for handshake in self._handshakes():
+                handshake.give_up("the server stops")
             for connection in list(self._connections):
                 connection.begin_shutdown()
             await self._drain()
@@ -232,8 +261,9 @@ class Server:
 
     async def _wait_for_first_requests(self, seconds: float) -> None:
         """Nothing tells of a first request, since that is the hot path: look now and then."""
-        while seconds > 0 and any(
-            each.engine.deadline_kind is Deadline.FIRST for each in self._connections
+        while seconds > 0 and (
+            self._handshakes()
+            or any(each.engine.deadline_kind is Deadline.FIRST for each in self._connections)
         ):
             seconds -= _LOOK
             await asyncio.sleep(_LOOK)
@@ -325,7 +355,36 @@ class Server:
         return exchange
 
     def _room(self) -> int:
-        return self.limits.max_connections - len(self._connections)
+        return self.limits.max_connections - len(self._connections) - len(self._handshakes())
+
+    def _handshakes(self) -> list[Handshake]:
+        return [] if self._tls is None else list(self._tls.handshakes)
+
+    @property
+    def _tls_port_number(self) -> int:
+        """Where redirects lead."""
+        ports = zip(self.schemes, self.addresses, strict=True)
+        return next((address.port for scheme, address in ports if scheme == "https"), 443)
+
+    def watched(self) -> list[Watched]:
+        """Whatever has deadlines: connections, and handshakes on their way to be one."""
+        return [*self._connections, *self._handshakes()]
+
+    def begin_reload(self) -> None:
+        """Do what `reload_certificates` does, without waiting for it."""
+        if self._tls is not None:
+            self._tls.begin_reload()
+
+    async def reload_certificates(self) -> bool:
+        """Read certificates, keys and revocation lists anew, as happens when the files change.
+
+        Connections that are open keep what they began with.
+
+        Returns:
+            Whether they can be used; if not, the log says why, and the old ones stay. `False`
+            without TLS, too.
+        """
+        return self._tls is not None and await asyncio.shield(self._tls.begin_reload())
 
     def connection_opened(self, connection: Connection) -> None:
         """Count it; a stop that has begun meanwhile ends it."""
@@ -339,6 +398,9 @@ class Server:
         """Forget it; there is room for another."""
         self.counters.connections_open -= 1
         self._connections.discard(connection)
+        self._made_room()
+
+    def _made_room(self) -> None:
         if self._acceptor is not None and not self.stopping:
             self._acceptor.make_room()
         self._idle.set()
@@ -391,6 +453,8 @@ class Server:
             self._preamble.refresh(date)
             self._answer_fields.refresh(date)
             self._warn_of_dropped_fields()
+        if self._tls is not None:
+            self._tls.tick()
         if self.access_log is not None:
             self.access_log.flush()
 

@@ -44,6 +44,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         number: of the worker, from 1; a successor has the number of the one it replaces.
         listeners: descriptors of the listening sockets.
+        schemes: what each of them speaks, `http` or `https`.
         accept_batch: see `Listening`.
         report: descriptor of the report pipe.
         directory: of this worker alone, mode 700; removed when it ends.
@@ -53,6 +54,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     listeners: list[int]
+    schemes: list[str]
     accept_batch: int
     report: int
     directory: str
@@ -104,7 +106,11 @@ class Worker:
             application,
             self.assignment.config,
             self._started,
-            listening=Listening(sockets, accept_batch=self.assignment.accept_batch),
+            listening=Listening(
+                sockets,
+                schemes=self.assignment.schemes,
+                accept_batch=self.assignment.accept_batch,
+            ),
             prepare=self._watch_lifeline,
             stopping=lambda _: self._reporter.send(Draining()),
             failed=self.fail,
@@ -117,7 +123,9 @@ class Worker:
 
     def _started(self, server: Server) -> None:
         loop = type(server.loop).__module__.partition(".")[0]
-        self._reporter.send(Ready(os.getpid(), server.addresses, server.engines, loop))
+        self._reporter.send(
+            Ready(os.getpid(), server.addresses, server.schemes, server.engines, loop)
+        )
 
     def _watch_lifeline(self, loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:
         def lost() -> None:

@@ -84,6 +84,7 @@ class WorkerProcess:
         assignment = Assignment(
             number=number,
             listeners=descriptors,
+            schemes=listening.schemes,
             accept_batch=listening.accept_batch,
             report=report,
             directory=self._directory,

@@ -36,6 +36,7 @@ from httpkit.status import BODILESS
 from httpkit.testing.driver import Informational
 from httpkit.testing.messages import Body, PreparedRequest
 from httpkit.testing.observe import BackgroundCall, ObservedApplication, Record
+from httpkit.tls import TLSInfo
 from httpkit.types import Address, Application
 
 __all__ = ["DirectDriver"]
@@ -99,6 +100,7 @@ class Channel:
     """The client's side of a request; implements `types.RequestChannel`."""
 
     shutting_down = False
+    tls: TLSInfo | None = None
 
     def __init__(self, client: Address, body: Body) -> None:
         self.client: Address | None = client

@@ -11,7 +11,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 __all__ = ["ACCEPT_BATCH", "Acceptor"]
 
@@ -31,8 +31,8 @@ class Acceptor:
 
     Args:
         loop: where connections live.
-        listeners: non-blocking listening sockets; closed by `close`.
-        make_protocol: called for each connection.
+        listeners: non-blocking listening sockets, closed by `close`, and what is called for each
+            connection of one of them.
         may_accept: asked before each batch how many connections there is room for.
         batch: connections taken in one turn of the loop. One, where other processes accept from
             the same sockets: whoever came first would take all that wait.
@@ -41,15 +41,13 @@ class Acceptor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        listeners: list[socket.socket],
-        make_protocol: Callable[[], asyncio.Protocol],
+        listeners: Mapping[socket.socket, Callable[[], asyncio.Protocol]],
         may_accept: Callable[[], int],
         *,
         batch: int = ACCEPT_BATCH,
     ) -> None:
         self._loop = loop
-        self._listeners = listeners
-        self._make_protocol = make_protocol
+        self._listeners = dict(listeners)
         self._may_accept = may_accept
         self._batch = batch
         self._accepting = False
@@ -86,7 +84,7 @@ class Acceptor:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        listeners, self._listeners = self._listeners, []
+        listeners, self._listeners = self._listeners, {}
         for listener in listeners:
             listener.close()
 
@@ -97,6 +95,7 @@ class Acceptor:
             await asyncio.wait(self._opening)
 
     def _accept(self, listener: socket.socket) -> None:
+        make_protocol = self._listeners[listener]
         room = self._may_accept() - len(self._opening)
         if room <= 0:
             self._full = True
@@ -113,13 +112,15 @@ class Acceptor:
                 self._accept_failed(error)
                 return
             connection.setblocking(False)
-            task = self._loop.create_task(self._open(connection))
+            task = self._loop.create_task(self._open(connection, make_protocol))
             self._opening.add(task)
             task.add_done_callback(self._opened)
 
-    async def _open(self, connection: socket.socket) -> None:
+    async def _open(
+        self, connection: socket.socket, make_protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+            await self._loop.connect_accepted_socket(make_protocol, connection)
         except OSError as error:
             # The peer may be gone already, or descriptors are.
             logger.debug("a connection was lost while it was opened: %s", error)

@@ -33,7 +33,7 @@ from httpkit.request import RequestHead
 from httpkit.transport.deadlines import DeadlineWatch
 from httpkit.types import Address
 
-__all__ = ["Connection", "ConnectionOwner", "Stream"]
+__all__ = ["Connection", "ConnectionOwner", "Stream", "address_of"]
 
 logger = logging.getLogger("httpkit")
 
@@ -139,8 +139,8 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(
             high=self.owner.limits.write_buffer, low=self._low_water
         )
-        self.peer = _address(transport.get_extra_info("peername"))
-        self.local = _address(transport.get_extra_info("sockname"))
+        self.peer = address_of(transport.get_extra_info("peername"))
+        self.local = address_of(transport.get_extra_info("sockname"))
         self.owner.connection_opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -150,6 +150,10 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer has closed its sending side; answers that run may still be written."""
+        if not self.transport.can_write_eof():
+            # The end of a TLS session is that of the connection.
+            self._cancel_streams()
+            return False
         self._dispatch(self.engine.receive_eof())
         self.flush()
         return not self.transport.is_closing()
@@ -157,9 +161,12 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The socket is closed, by whichever side."""
         self._lost = True
+        self._cancel_streams()
+        self.owner.connection_closed(self)
+
+    def _cancel_streams(self) -> None:
         for stream in list(self.streams.values()):
             stream.reset(None)
-        self.owner.connection_closed(self)
 
     def pause_writing(self) -> None:
         """The socket is full."""
@@ -387,7 +394,7 @@ class Connection(asyncio.Protocol):
         return default if stream is None else stream.min_body_rate(default)
 
 
-def _address(name: object) -> Address | None:
+def address_of(name: object) -> Address | None:
     """What a transport calls peername or sockname; a Unix socket's path is its host.
 
     The peer chooses the path it is bound to, and logs show it: what cannot be printed is escaped.

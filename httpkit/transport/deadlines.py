@@ -12,7 +12,7 @@ from typing import Protocol
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Deadline, Engine
 
-__all__ = ["DeadlineWatch", "Reaper", "reaper_interval"]
+__all__ = ["DeadlineWatch", "Reaper", "Watched", "reaper_interval"]
 
 
 #: Waits that begin anew each time the peer takes bytes.
@@ -114,6 +114,7 @@ def _allowed(kind: Deadline, limits: Limits) -> float | None:
 def reaper_interval(limits: Limits) -> float:
     """How often to scan: a quarter of the shortest deadline, at most once a second."""
     times = (
+        limits.handshake_timeout,
         limits.header_timeout,
         limits.keep_alive_timeout,
         limits.body_grace,

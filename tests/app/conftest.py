@@ -12,6 +12,7 @@ from httpkit.app import App
 from httpkit.headers import Headers
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response
+from httpkit.tls import TLSInfo
 from httpkit.types import Address, RequestChannel
 
 #: For property tests: no wall clock.
@@ -28,6 +29,7 @@ class FakeChannel:
     client: Address | None = Address("192.0.2.1", 1234)
     server: Address | None = Address("192.0.2.2", 80)
     shutting_down = False
+    tls: TLSInfo | None = None
 
     def __init__(self, chunks: Iterable[bytes | BaseException] = ()) -> None:
         self.chunks = list(chunks)

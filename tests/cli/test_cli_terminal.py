@@ -47,15 +47,18 @@ def fresh_logger(level: int = logging.INFO) -> Iterator[logging.Logger]:
         logger.propagate = propagate
 
 
-def server(*addresses: Address) -> Any:
+def server(*addresses: Address, scheme: str = "http") -> Any:
     """What the banner asks of a server."""
     return SimpleNamespace(
-        addresses=list(addresses), engines={"HTTP/1.1": "native", "HTTP/2": "native"}, loop=object()
+        addresses=list(addresses),
+        schemes=[scheme] * len(addresses),
+        engines={"HTTP/1.1": "native", "HTTP/2": "native"},
+        loop=object(),
     )
 
 
-def show(*addresses: Address) -> None:
-    terminal.show_banner(server(*addresses))
+def show(*addresses: Address, scheme: str = "http") -> None:
+    terminal.show_banner(server(*addresses, scheme=scheme))
 
 
 def test_banner(stderr: io.StringIO) -> None:
@@ -85,6 +88,15 @@ def test_addresses_that_cannot_be_opened_as_they_are(address: Address, shown: st
     with fresh_logger(), redirect_stderr(io.StringIO()) as stream:
         show(address)
     assert stream.getvalue().endswith(f"  {shown}\n")
+
+
+def test_addresses_that_speak_tls() -> None:
+    with fresh_logger(), redirect_stderr(io.StringIO()) as stream:
+        show(Address("::1", 443), Address("/run/x.sock", 0), scheme="https")
+    assert stream.getvalue().splitlines()[1:] == [
+        "  https://[::1]:443",
+        "  unix:/run/x.sock  (curl --unix-socket /run/x.sock https://localhost/)",
+    ]
 
 
 def test_no_banner_above_info(stderr: io.StringIO) -> None:

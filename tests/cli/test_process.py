@@ -51,6 +51,24 @@ def test_the_second_signal_writes_the_log_and_ends(foreground: Any) -> None:
     ]
 
 
+def test_a_hangup_reads_certificates_anew(foreground: Any, caplog: Any) -> None:
+    caplog.set_level("INFO", "httpkit")
+    foreground.loop.call_soon_threadsafe = lambda call: call()
+    foreground.run._server.begin_reload = lambda: foreground.calls.append("read anew")
+    foreground.run.receive_hangup(signal.SIGHUP, None)
+    assert foreground.calls == ["read anew"]
+    assert "SIGHUP: reading certificates anew" in caplog.text
+
+
+def test_a_hangup_at_the_end(foreground: Any) -> None:
+    def closed(call: Any) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    foreground.loop.call_soon_threadsafe = closed
+    foreground.run.receive_hangup(signal.SIGHUP, None)
+    assert foreground.calls == []
+
+
 def test_it_ends_even_if_the_log_cannot_be_written(foreground: Any) -> None:
     foreground.log.close = lambda: 1 / 0
     foreground.run.receive_signal(signal.SIGINT, None)

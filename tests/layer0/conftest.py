@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from httpkit.errors import HTTPError
 from httpkit.headers import Headers
 from httpkit.request import Request, RequestHead
+from httpkit.tls import TLSInfo
 from httpkit.types import Address, RequestChannel
 
 #: For every property test: few examples, and no wall clock.
@@ -55,6 +56,7 @@ class FakeChannel:
     client: Address | None = Address("192.0.2.1", 1234)
     server: Address | None = Address("192.0.2.2", 80)
     shutting_down = False
+    tls: TLSInfo | None = None
 
     def take_body(self) -> bytes | None:
         return None

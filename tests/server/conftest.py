@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .certificates import Authority
 from .live import LiveServer
 
 Live = Callable[..., LiveServer]
@@ -33,3 +35,9 @@ def live(engine: str, loop: str):
             return stack.enter_context(LiveServer(application, loop=loop, **options))
 
         yield start
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Signs certificates for servers and clients; its files are in `tmp_path`."""
+    return Authority(tmp_path)

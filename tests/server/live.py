@@ -128,7 +128,11 @@ class LiveServer:
 
     def connect(self, **options: Any) -> Client:
         """A new connection; closed at the end of the test."""
-        client = Client(self.address, **options)
+        return self.connect_to(self.address, **options)
+
+    def connect_to(self, address: Address, **options: Any) -> Client:
+        """The same, to an address of several."""
+        client = Client(address, **options)
         self._clients.append(client)
         return client
 
@@ -175,6 +179,11 @@ class LiveServer:
         connection = self.call(self.connection)
         return connection is not None and connection._reading_paused
 
+    def the_connection_is_full(self) -> bool:
+        """Whether the only connection waits for its socket; in the server's thread."""
+        connection = self.connection()
+        return connection is not None and connection._writing_paused
+
     def until_receiving(self, kind: Any) -> None:
         """Wait until the only connection waits for `kind`."""
 
@@ -188,8 +197,8 @@ class LiveServer:
         """Let time pass in steps; the reaper scans before the first and after each."""
 
         def scan() -> None:
-            for connection in list(self.server._connections):
-                connection.check_deadlines(self.clock.now)
+            for watched in self.server.watched():
+                watched.check_deadlines(self.clock.now)
 
         self.call(scan)
         for step in seconds:

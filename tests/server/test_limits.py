@@ -200,9 +200,11 @@ def failing(live, monkeypatch):
 
     def replace() -> FailingListener:
         acceptor.pause()
-        acceptor._listeners = [FailingListener(acceptor._listeners[0])]
+        [(listener, make_protocol)] = acceptor._listeners.items()
+        failing = FailingListener(listener)
+        acceptor._listeners = {failing: make_protocol}
         acceptor.resume()
-        return acceptor._listeners[0]
+        return failing
 
     return server, server.call(replace)
 

@@ -148,7 +148,8 @@ def test_depth_of_a_batch_is_bounded(live, depth) -> None:
         connection._dispatch = counting_dispatch
         return connection
 
-    server.server._acceptor._make_protocol = make_counting_connection
+    acceptor = server.server._acceptor
+    acceptor._listeners = dict.fromkeys(acceptor._listeners, make_counting_connection)
     client = server.connect()
     client.send(make_request() * 100)
     for _ in range(100):

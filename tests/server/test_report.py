@@ -10,7 +10,7 @@ from httpkit.server.report import Draining, Failed, Ready, Reporter, ReportReade
 from httpkit.types import Address
 
 REPORTS = [
-    Ready(7, [Address("::1", 80)], {"HTTP/1.1": "native"}, "uvloop"),
+    Ready(7, [Address("::1", 80)], ["https"], {"HTTP/1.1": "native"}, "uvloop"),
     Draining(),
     Failed("ä\n\ud83d b"),
 ]

@@ -35,7 +35,7 @@ class FakeWorker:
         return self.ready.done() and self.ready.result() is not None and not self.leaving.done()
 
     def become_ready(self) -> None:
-        self.ready.set_result(Ready(self.pid, [], "native", "uvloop"))
+        self.ready.set_result(Ready(self.pid, [], [], "native", "uvloop"))
 
     def drain(self) -> None:
         self.leaving.set_result(None)

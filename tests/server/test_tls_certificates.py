@@ -1,0 +1,309 @@
+"""Certificates: chosen by name, refused with a reason, read anew when their files change."""
+
+import logging
+import os
+import ssl
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from cryptography import x509
+
+from httpkit.errors import ConfigurationError
+from httpkit.server.server import serve
+
+from .certificates import Authority
+from .conftest import Live
+from .live import LiveServer, Script
+from .tls import HOST, connect, options
+from .wire import eventually
+
+
+def common_name(server: LiveServer, authority: Authority, name: str | None) -> str:
+    """Of the certificate that a client gets who asks for a name."""
+    context = authority.client_context()
+    context.check_hostname = False
+    client = server.connect()
+    with context.wrap_socket(client.socket, server_hostname=name) as session:
+        der = session.getpeercert(binary_form=True)
+    assert der is not None
+    certificate = x509.load_der_x509_certificate(der)
+    return str(certificate.subject.rfc4514_string()).removeprefix("CN=")
+
+
+# --- SNI ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("one.example", "one.example"),
+        ("two.example", "two.example"),
+        ("TWO.example", "two.example"),
+        ("alias.example", "two.example"),
+        ("a.wild.example", "*.wild.example"),
+        ("exact.wild.example", "exact.wild.example"),
+        # RFC 9525 §6.3: a wildcard is one label.
+        ("a.b.wild.example", "one.example"),
+        ("wild.example", "one.example"),
+        ("unknown.example", "one.example"),
+        (None, "one.example"),
+    ],
+)
+def test_the_certificate_is_chosen_by_name(
+    live: Live, authority: Authority, name: str | None, expected: str
+) -> None:
+    server = live(
+        **options(
+            authority,
+            authority.server("one.example"),
+            authority.server("two.example", "alias.example"),
+            authority.server("*.wild.example"),
+            authority.server("exact.wild.example"),
+            authority.server(),  # without any name it is never chosen
+        )
+    )
+    assert common_name(server, authority, name) == expected
+
+
+def test_the_chain_comes_with_the_certificate(live: Live, authority: Authority) -> None:
+    """The client knows the root alone."""
+    server = live(**options(authority))
+    assert connect(server, authority.client_context()).get().status == 200
+
+
+def test_key_and_certificate_in_one_file(live: Live, authority: Authority) -> None:
+    identity = authority.server(HOST)
+    both = authority.write("both.pem", identity.key_pem() + identity.chain_pem())
+    server = live(tls_cert=Path(both))
+    assert connect(server, authority.client_context()).get().status == 200
+
+
+def test_sessions_are_resumed(live: Live, authority: Authority) -> None:
+    server = live(**options(authority))
+    context = authority.client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    first = connect(server, context)
+    session = first.socket.session
+    assert session.timeout == 7200
+    assert connect(server, context, session=session).socket.session_reused
+
+
+# --- files that cannot be used -----------------------------------------------------------------
+
+
+def refused(**more: object) -> str:
+    """Why a server does not start."""
+    server = LiveServer(Script(), **more)
+    with pytest.raises(ConfigurationError) as caught:
+        server.__enter__()
+    return str(caught.value)
+
+
+def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None:
+    identity = authority.server(HOST)
+    chain, key = authority.save(identity, "good")
+    other = authority.write("other.key", authority.server(HOST).key_pem())
+    locked = authority.write("locked.key", identity.key_pem(b"secret"))
+    garbage = authority.write("garbage.pem", b"garbage")
+    client = {"tls_client_auth": "required"}
+    for more, expected in (
+        ({"tls_cert": "missing.pem"}, "tls_cert missing.pem: No such file or directory"),
+        ({"tls_cert": str(tmp_path)}, f"tls_cert {tmp_path}: Is a directory"),
+        ({"tls_cert": "nul\0"}, "tls_cert nul\0: embedded null byte"),
+        ({"tls_cert": chain, "tls_key": "none.key"}, "tls_key none.key: No such file or directory"),
+        (
+            {"tls_cert": chain, "tls_key": other},
+            f"tls_key {other}: the key does not belong to the certificate {chain}",
+        ),
+        (
+            {"tls_cert": chain, "tls_key": locked},
+            f"tls_key {locked}: the key is encrypted; write it without a passphrase (openssl pkey)",
+        ),
+        (
+            {"tls_cert": garbage},
+            f"tls_cert {garbage}, tls_key {garbage}: not a certificate and its key in PEM (",
+        ),
+        (
+            {"tls_cert": chain},
+            f"tls_cert {chain}, tls_key {chain}: not a certificate and its key in PEM (",
+        ),
+        (
+            {"tls_cert": chain, "tls_key": key, "tls_client_ca": garbage, **client},
+            f"tls_client_ca {garbage}: not PEM (",
+        ),
+        (
+            {"tls_cert": chain, "tls_key": key, "tls_client_ca": "missing", **client},
+            "tls_client_ca missing: No such file or directory",
+        ),
+    ):
+        assert refused(**more).startswith(expected)
+
+
+def test_a_port_is_not_taken_for_bad_certificates(authority: Authority) -> None:
+    server = LiveServer(Script(), tls_cert="missing.pem")
+    with pytest.raises(ConfigurationError):
+        server.__enter__()
+    assert server.server.addresses == []
+
+
+# --- files that change -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def renewable(live: Live, authority: Authority):
+    """A server, and a function that writes another certificate into its files."""
+    server = live(**options(authority, authority.server("old", HOST)))
+
+    def write(name: str) -> None:
+        authority.save(authority.server(name, HOST), "server 0")
+
+    return server, write
+
+
+def tick(server: LiveServer) -> None:
+    """A second passes and the reaper comes by."""
+    server.clock.now += 1.0
+    server.call(server.server._tick)
+    server.until(lambda: server.server._tls._loading is None, "the certificates")
+
+
+def test_a_changed_certificate_is_taken(renewable, authority: Authority, caplog) -> None:
+    caplog.set_level(logging.INFO, "httpkit")
+    server, write = renewable
+    before = connect(server, authority.client_context())
+    tick(server)
+    write("new")
+    tick(server)  # seen, but it may not be all yet
+    assert common_name(server, authority, HOST) == "old"
+    tick(server)
+    assert common_name(server, authority, HOST) == "new"
+    assert before.get().status == 200  # goes on with what it began with
+    assert caplog.text.count("certificates are read anew") == 1
+    tick(server)
+    assert caplog.text.count("certificates are read anew") == 1
+
+
+def test_files_are_looked_at_once_a_second(renewable, monkeypatch) -> None:
+    server, _ = renewable
+    looks = []
+    monkeypatch.setattr(type(server.server._tls), "_stamps", lambda self: looks.append(1))
+    server.server._tls._seen = server.server._tls._loaded = None
+    for _ in range(8):
+        server.clock.now += 0.25
+        server.call(server.server._tls.tick)
+    assert len(looks) == 2
+
+
+@pytest.mark.parametrize("harm", ["garbage", "removed", "mismatch"])
+def test_a_bad_certificate_is_not_taken(renewable, authority: Authority, harm: str, caplog) -> None:
+    caplog.set_level(logging.INFO, "httpkit")
+    server, write = renewable
+    key = authority.directory / "server 0.key"
+    good = key.read_bytes()
+    if harm == "removed":
+        key.unlink()
+    else:
+        key.write_bytes(b"garbage" if harm == "garbage" else authority.server().key_pem())
+    for _ in range(4):
+        tick(server)
+    assert caplog.text.count("the certificates stay as they were: tls_") == 1
+    assert common_name(server, authority, HOST) == "old"
+    key.write_bytes(good)
+    tick(server)
+    tick(server)
+    assert "certificates are read anew" in caplog.text
+    write("new")
+    tick(server)
+    tick(server)
+    assert common_name(server, authority, HOST) == "new"
+
+
+def test_keys_of_tickets_live_a_day(live: Live, authority: Authority) -> None:
+    server = live(**options(authority))
+    context = authority.client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    session = connect(server, context).socket.session
+    before = server.server._tls.context
+    server.clock.now += 86_399 - 1
+    tick(server)
+    assert server.server._tls.context is before
+    tick(server)
+    assert server.server._tls.context is not before
+    assert not connect(server, context, session=session).socket.session_reused
+
+
+def test_certificates_are_read_anew_on_demand(renewable, authority: Authority) -> None:
+    server, write = renewable
+    write("new")
+    assert server.wait(server.server.reload_certificates()) is True
+    assert common_name(server, authority, HOST) == "new"
+    os.unlink(authority.directory / "server 0.pem")
+    assert server.wait(server.server.reload_certificates()) is False
+    assert common_name(server, authority, HOST) == "new"
+
+
+def test_there_may_be_none_to_read_anew(live: Live) -> None:
+    server = live()
+    server.call(server.server.begin_reload)
+    assert server.wait(server.server.reload_certificates()) is False
+
+
+def test_one_reload_at_a_time(renewable) -> None:
+    server, _ = renewable
+    begin = server.server._tls.begin_reload
+    assert server.call(lambda: begin() is begin())
+    server.until(lambda: server.server._tls._loading is None)
+
+
+def test_a_stop_does_not_wait_for_files(live: Live, authority: Authority) -> None:
+    server = live(**options(authority))
+    server.call(server.server.begin_reload)
+    server.begin_stop().result(10)
+
+
+# --- keys for Wireshark ------------------------------------------------------------------------
+
+
+def test_keys_are_logged_on_demand(
+    live: Live, authority: Authority, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    path = tmp_path / "keys"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(path))
+    server = live(**options(authority))
+    monkeypatch.delenv("SSLKEYLOGFILE")
+    connect(server, authority.client_context()).get()
+    eventually(lambda: "SERVER_TRAFFIC_SECRET_0" in path.read_text(), "the keys")
+    assert f"the keys of TLS sessions are written to {path}" in caplog.text
+
+
+def test_keys_that_cannot_be_logged(authority: Authority, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "missing" / "keys"))
+    text = refused(**options(authority))
+    assert text.startswith("SSLKEYLOGFILE ")
+    assert text.endswith("keys: No such file or directory")
+
+
+# --- the certificate of development ------------------------------------------------------------
+
+
+def test_tls_alone_takes_the_certificate_of_development(
+    live: Live, authority: Authority, monkeypatch
+) -> None:
+    """Made by `httpkit.certificates`; here by the test."""
+    chain, key = map(Path, authority.save(authority.server(HOST), "development"))
+    module = ModuleType("httpkit.certificates.development")
+    module.ensure_development_certificate = lambda: SimpleNamespace(  # type: ignore[attr-defined]
+        chain=chain, key=key, root=Path(authority.ca)
+    )
+    monkeypatch.setitem(sys.modules, "httpkit.certificates", ModuleType("httpkit.certificates"))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    server = live(tls=True)
+    assert connect(server, authority.client_context()).get().status == 200
+
+
+def test_where_none_can_be_made(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpkit.certificates.development", None)
+    assert refused(tls=True) == "tls: name a certificate with tls_cert and tls_key"
+    assert serve(Script(), tls=True).config.main_scheme == "https"
