@@ -337,6 +337,21 @@ def test_a_shutdown_after_the_end_of_input(session) -> None:
     assert peer.engine.close is Close.NOW
 
 
+def test_the_end_of_input_within_a_request_that_is_answered(session) -> None:
+    """The answer is with the library, the transport has not asked for it, and the peer is gone."""
+    peer = Peer(session)
+    peer.request(POST, end=False)
+    peer.engine.begin_shutdown()
+    peer.pump()
+    peer.feed(ping(flags=f.ACK))
+    peer.engine.send_response(1, Response(b""))
+    peer.engine.release(1)
+    peer.note(peer.engine.receive_eof())
+    peer.pump()
+    assert peer.engine.close is Close.NOW
+    assert peer.answers[1].ended
+
+
 def test_time_that_passes_adds_nothing_to_a_full_budget(session) -> None:
     peer = Peer(session)
     before = peer.engine._budget
