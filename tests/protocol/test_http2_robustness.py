@@ -6,11 +6,12 @@ from httpkit.limits import Limits
 from httpkit.protocol.engine import Close, Deadline
 from httpkit.protocol.http2 import PREFACE
 from httpkit.protocol.http2 import frames as f
+from httpkit.protocol.http2.budget import CAPACITY
 from httpkit.protocol.http2.frames import ErrorCode
 from httpkit.protocol.http2.reference import H2Session
 from httpkit.response import Response
 
-from .http2_driver import GET, POST, Peer, data, ping, rst, settings, window
+from .http2_driver import GET, POST, SMALL, Peer, data, ping, rst, settings, window
 
 
 @pytest.fixture(params=["native", "reference"])
@@ -229,6 +230,8 @@ def test_the_table_of_answers_is_bounded(session) -> None:
     for count in range(100):
         peer.answer(peer.request(), headers={f"x-{count}": "y" * 100})
     assert peer._decoder.header_table_size <= 4096
+    if session == "reference":
+        assert peer.engine._session._connection.encoder.header_table_size == 4096
     assert peer.answers[199].fields[b"x-99"] == b"y" * 100
 
 
@@ -272,3 +275,93 @@ def test_a_shutdown_while_the_fault_of_a_library_is_pending(session, limit) -> N
     peer.pump()
     assert peer.failure == ErrorCode.COMPRESSION_ERROR
     assert peer.engine.close in (Close.LINGER, Close.NOW)
+
+
+def test_many_small_fields(session) -> None:
+    """CVE-2025-53020 and its family: a number of fields that costs more than their octets."""
+    peer = Peer(session, SMALL)
+    peer.feed(peer.headers([*GET, *((b"a", b"") for _ in range(20))]))
+    assert peer.failure == ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_content_for_a_stream_that_only_the_library_has_closed(session) -> None:
+    peer = Peer(session)
+    peer.request()
+    peer.engine.send_headers(1, Response(b""), None)
+    peer.engine._session.reset(1, ErrorCode.CANCEL)
+    peer.engine.send_data(1, b"x")
+    peer.engine.send_end(1, TRAILERS)
+    peer.engine.release(1)
+    peer.pump()
+    assert peer.answers[1].body == b""
+    assert peer.engine.deadline_kind is Deadline.IDLE
+
+
+@pytest.mark.parametrize("stream_id", [0, 1])
+def test_the_reserved_bit_of_an_increment_is_ignored(session, stream_id) -> None:
+    """RFC 9113 §6.9."""
+    peer = Peer(session, greet=settings((4, 3)))
+    peer.answer(peer.request())
+    peer.feed(window(stream_id, 0x8000_0005) + window(1, 5))
+    assert peer.answers[1].body == b"Hello"
+    assert peer.failure is None
+
+
+# --- ends that meet ------------------------------------------------------------------------------
+
+
+def test_the_end_of_input_during_a_shutdown(session) -> None:
+    """What is asked for is answered, and GOAWAY is not sent again."""
+    peer = Peer(session)
+    peer.request()
+    peer.engine.begin_shutdown()
+    peer.pump()
+    peer.feed(ping(flags=f.ACK))
+    assert [last for last, _ in peer.goaways] == [f.MAX_STREAM_ID, 1]
+    peer.note(peer.engine.receive_eof())
+    assert peer.engine.close is Close.OPEN
+    peer.answer(1)
+    assert peer.answers[1].ended
+    assert len(peer.goaways) == 2
+    assert peer.engine.close is Close.NOW
+
+
+def test_a_shutdown_after_the_end_of_input(session) -> None:
+    """Nobody answers a PING any more; the request is answered all the same."""
+    peer = Peer(session)
+    peer.request()
+    peer.note(peer.engine.receive_eof())
+    peer.engine.begin_shutdown()
+    peer.answer(1)
+    assert peer.answers[1].ended
+    assert peer.engine.close is Close.NOW
+
+
+def test_the_end_of_input_within_a_request_that_is_answered(session) -> None:
+    """The answer is with the library, the transport has not asked for it, and the peer is gone."""
+    peer = Peer(session)
+    peer.request(POST, end=False)
+    peer.engine.begin_shutdown()
+    peer.pump()
+    peer.feed(ping(flags=f.ACK))
+    peer.engine.send_response(1, Response(b""))
+    peer.engine.release(1)
+    peer.note(peer.engine.receive_eof())
+    peer.pump()
+    assert peer.engine.close is Close.NOW
+    assert peer.answers[1].ended
+
+
+def test_time_that_passes_adds_nothing_to_a_full_budget(session) -> None:
+    peer = Peer(session)
+    before = peer.engine._budget
+    peer.engine.pass_time(3600.0)
+    assert peer.engine._budget <= max(before, CAPACITY)
+    peer.feed(ping() * 10)
+    spent = peer.engine._budget
+    peer.engine.pass_time(0.05)
+    assert peer.engine._budget == spent + 50
+    peer.engine.pass_time(3600.0)
+    assert peer.engine._budget == CAPACITY
+    peer.engine.pass_time(3600.0)
+    assert peer.engine._budget == CAPACITY

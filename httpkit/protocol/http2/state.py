@@ -396,8 +396,6 @@ class ConnectionState:
         self._shutdown = ANNOUNCED
         if not self._greeted:
             self._terminate()
-        elif self._eof:
-            self._finish_shutdown()
         else:
             self._session.send_goaway(MAX_STREAM_ID)
             self._ping_is_due = True
