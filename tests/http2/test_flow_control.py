@@ -272,7 +272,9 @@ def test_unread_bodies_give_the_window_of_the_connection_back(live, end: str) ->
 
     server = live(handler, connection_window=65_535)
     client = HTTP2Client(server.connect())
-    for _ in range(10):
+    for sent in range(0, 300_000, 30_000):
+        # What a stream has left unread comes back when it has ended.
+        client.until(lambda sent=sent: sent + 30_000 <= 65_535 + client.window_updates.get(0, 0))
         number = client.request({"answered": "/early"}.get(end, "/"), method="POST", end=False)
         client.send(pieces(number, 30_000))
         if end == "reset":

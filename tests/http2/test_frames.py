@@ -217,6 +217,18 @@ CASES: dict[str, tuple[str, bytes, Expectation, tuple[str, ...]]] = {
         (),
     ),
     "an unknown setting": ("6.5.2", frames.settings((0xF0F0, 2**32 - 1)), Goes(), ()),
+    "as many settings as there may be": (
+        "6.5.2",
+        frames.settings(*[(0xF000 + i, i) for i in range(32)]),
+        Goes(),
+        (),
+    ),
+    "one more": (  # §10.5: each of them costs time
+        "6.5.2",
+        frames.settings(*[(0xF000 + i, i) for i in range(33)]),
+        connection(Code.ENHANCE_YOUR_CALM),
+        (),
+    ),
     "a setting twice": (
         "6.5.3",
         frames.settings((frames.MAX_FRAME_SIZE, 20_000), (frames.MAX_FRAME_SIZE, 16_384)),

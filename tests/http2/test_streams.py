@@ -148,6 +148,18 @@ def test_stream(run_case, name: str) -> None:
     run_case(sent, expected, served)
 
 
+@pytest.mark.parametrize("block", [frames.block(frames.request_fields()), b"\xff\xff\x07"])
+def test_the_first_stream_is_odd(live, block: bytes) -> None:
+    """§5.1.1, for the one number that nothing comes before; its field section is not looked at."""
+    server = live()
+    client = HTTP2Client(server.connect())
+    client.send(frames.headers(block, stream=2))
+    client.until_end()
+    assert client.error == Code.PROTOCOL_ERROR
+    assert client.goaways[-1].last_stream_id == 0
+    assert server.requests == []
+
+
 # --- after the answer ----------------------------------------------------------------------------
 
 AFTER_THE_ANSWER = {
