@@ -9,6 +9,8 @@ import pytest
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.tls import TLSInfo
+from tests.http2 import frames
+from tests.http2.client import HTTP2Client
 
 from .certificates import Authority
 from .conftest import Live
@@ -94,6 +96,43 @@ def test_what_a_handler_knows(live: Live, authority: Authority, version: str) ->
     # AEAD with forward secrecy; TLS 1.3 has nothing else.
     assert "GCM" in name or "CHACHA20" in name
     assert protocol == "TLSv1.3" or name.startswith("ECDHE-")
+
+
+@pytest.mark.parametrize(
+    ("http2", "offered", "chosen", "version"),
+    [
+        ("auto", ["h2", "http/1.1"], "h2", "2"),
+        ("auto", ["http/1.1", "h2"], "h2", "2"),
+        ("auto", ["http/1.1"], "http/1.1", "1.1"),
+        ("off", ["h2", "http/1.1"], "http/1.1", "1.1"),
+    ],
+)
+def test_alpn_chooses_the_protocol(
+    live: Live, authority: Authority, http2: str, offered: list[str], chosen: str, version: str
+) -> None:
+    """RFC 7301, RFC 9113 §3.2."""
+    seen = []
+
+    def note(request: Request) -> Response:
+        seen.append((request.http_version, request.tls.alpn, str(request.url)))
+        return Response("")
+
+    server = live(note, **options(authority, http2=http2))
+    client = connect(server, authority.client_context(alpn=offered))
+    if version == "2":
+        assert HTTP2Client(client).get("/path").status == 200
+    else:
+        assert client.get("/path").status == 200
+    assert seen == [(version, chosen, "https://example.com/path")]
+
+
+def test_the_preface_of_http_2_needs_alpn(live: Live, authority: Authority) -> None:
+    """RFC 9113 §3.2: prior knowledge is for plain ports."""
+    server = live(**options(authority))
+    client = connect(server, authority.client_context())
+    client.send(frames.PREFACE)
+    assert client.receive().status == 505
+    client.expect_end()
 
 
 def test_without_alpn_and_sni_it_is_http_1(live: Live, authority: Authority) -> None:
