@@ -210,6 +210,30 @@ def test_garbage_instead_of_records_cancels_what_runs(waiting, caplog) -> None:
     server.until(lambda: server.server.counters.connections_open == 0)
 
 
+def test_who_ends_the_session_and_takes_no_answer_is_cut_off(
+    live: Live, authority: Authority
+) -> None:
+    """What is written already may still be taken, but not for ever."""
+
+    async def endless(request: Request) -> Response:
+        async def pieces():
+            while True:
+                yield b"x" * 16_384
+
+        return Response(pieces())
+
+    server = live(endless, **options(authority, write_stall=20))
+    client = connect(server, authority.client_context())
+    client.request()
+    server.until(server.the_connection_is_full, "a full socket")
+    client.half_close()
+    server.until(lambda: not server.connection().streams, "the cancellation")
+    server.pass_time(19.9)
+    assert server.server.counters.connections_open == 1
+    server.pass_time(0.2)
+    server.until(lambda: server.server.counters.connections_open == 0)
+
+
 def test_the_server_says_close_notify(live: Live, authority: Authority) -> None:
     """RFC 8446 §6.1: without it a client could not tell the end from a truncation."""
     server = live(**options(authority))
