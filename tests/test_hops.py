@@ -10,6 +10,7 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from httpkit.server.config import Config
 from httpkit.server.server import Server
 from httpkit.transport.connection import Connection
 from httpkit.transport.loop import new_event_loop
+from tests.server.certificates import Authority
+from tests.transport.tls_pair import Contexts, TLSPair, make_contexts
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BROWSER = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n%b\r\n" % b"".join(
@@ -51,6 +54,8 @@ GREETING = PREFACE + frame(4, 0, 0) + frame(1, 5, 1, _ENCODER.encode(_FIELDS))
 HTTP2_GET = _ENCODER.encode(_FIELDS)
 #: Python calls for one request alone, and for each of 32 in one read.
 HTTP2_BUDGETS = {1: 29, 32: 16}
+#: Python calls for one request in one record of TLS, and for each of 16 in one.
+TLS_BUDGETS = {1: 23, 16: 16}
 
 
 class Transport(asyncio.Transport):
@@ -101,7 +106,7 @@ async def connected(http1: str) -> AsyncIterator[tuple[Connection, Transport]]:
     await server.stop()
 
 
-def count_calls(connection: Connection, data: bytes) -> Counter[str]:
+def count_calls(connection: asyncio.Protocol, data: bytes) -> Counter[str]:
     """Python functions called while a connection takes `data`, by name."""
     calls: Counter[str] = Counter()
 
@@ -167,6 +172,26 @@ def measure_http2(connection: Connection, transport: Transport, streams: int) ->
 def test_streams_of_http2_stay_within_the_budget(streams: int) -> None:
     calls, writes = measure_http2("native", streams)
     assert calls <= HTTP2_BUDGETS[streams] * streams
+    assert writes == 1
+
+
+@in_callback
+def measure_tls(
+    connection: Connection, _: Transport, contexts: Contexts, requests: int
+) -> tuple[Counter[str], int]:
+    pair = TLSPair(contexts, connection)
+    for _ in range(2):
+        pair.transport.data_received(pair.records(GET))
+    raw = Transport()
+    pair.transport._raw = raw
+    return count_calls(pair.transport, pair.records(GET * requests)), len(raw.writes)
+
+
+@pytest.mark.parametrize("requests", TLS_BUDGETS)
+def test_tls_stays_within_the_budget(requests: int, tmp_path: Path) -> None:
+    calls, writes = measure_tls("native", make_contexts(Authority(tmp_path)), requests)
+    budget = TLS_BUDGETS[requests] * requests
+    assert calls.total() <= budget, f"{calls.total()} calls: {dict(calls)}"
     assert writes == 1
 
 

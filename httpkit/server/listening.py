@@ -30,6 +30,8 @@ _FIRST_DESCRIPTOR = 3
 #: Of workers that share sockets each takes one connection at a time: else the first one that
 #: wakes up takes all that wait.
 SHARED_ACCEPT_BATCH = 1
+#: A port, what it speaks, and the option that names it.
+_Port = tuple[int, str, str]
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
@@ -96,7 +98,7 @@ def open_listeners(config: Config) -> Listening:
         )
         opened = Listening([listener], config.unix, schemes=[main])
     else:
-        return _open_ports(config, [(config.port, main), *_other_ports(config)])
+        return _open_ports(config, _all_ports(config))
     try:
         opened.join(_open_ports(config, _other_ports(config)))
     except ConfigurationError:
@@ -105,20 +107,26 @@ def open_listeners(config: Config) -> Listening:
     return opened
 
 
-def _other_ports(config: Config) -> list[tuple[int, str]]:
-    """The ports beside the main one, with what they speak."""
-    ports = ((config.tls_port, "https"), (config.redirect_http, "http"))
-    return [(port, scheme) for port, scheme in ports if port is not None]
+def _all_ports(config: Config) -> list[_Port]:
+    return [(config.port, config.main_scheme, "--port"), *_other_ports(config)]
 
 
-def _open_ports(
-    config: Config, ports: Iterable[tuple[int, str]], *, shared_port: bool = False
-) -> Listening:
+def _other_ports(config: Config) -> list[_Port]:
+    """The ports beside the main one."""
+    ports: list[_Port] = []
+    if config.tls_port is not None:
+        ports.append((config.tls_port, "https", "--tls-port"))
+    if config.redirect_http is not None:
+        ports.append((config.redirect_http, "http", "--redirect-http"))
+    return ports
+
+
+def _open_ports(config: Config, ports: Iterable[_Port], *, shared_port: bool = False) -> Listening:
     """Open every port, or none if one of them fails."""
     opened = Listening([])
     try:
-        for port, scheme in ports:
-            sockets = _open_tcp(config, port, shared_port=shared_port)
+        for port, scheme, option in ports:
+            sockets = _open_tcp(config, port, option, shared_port=shared_port)
             opened.join(Listening(sockets, schemes=[scheme] * len(sockets)))
     except ConfigurationError:
         opened.close()
@@ -143,8 +151,10 @@ def open_for_workers(config: Config) -> list[Listening]:
         return [first] * config.workers
     # SO_REUSEPORT would join whoever of this user has the port already; what has been opened
     # without it says that nobody has.
-    numbers = [address.port for address in first.addresses]
-    ports = dict.fromkeys(zip(numbers, first.schemes, strict=True))  # once for all their addresses
+    # Free ports are known now; each stands once for all its addresses.
+    found = dict.fromkeys(address.port for address in first.addresses)
+    named = zip(found, _all_ports(config), strict=True)
+    ports = [(port, scheme, option) for port, (_, scheme, option) in named]
     first.close()
     opened: list[Listening] = []
     try:
@@ -210,13 +220,16 @@ def _adopt(config: Config, source: str) -> list[socket.socket]:
     return adopted
 
 
-def _open_tcp(config: Config, port: int, *, shared_port: bool = False) -> list[socket.socket]:
+def _open_tcp(
+    config: Config, port: int, option: str, *, shared_port: bool = False
+) -> list[socket.socket]:
     return open_tcp_listeners(
         config.host,
         port,
         backlog=config.backlog,
         options=_tcp_options(config),
         shared_port=shared_port,
+        option=option,
     )
 
 

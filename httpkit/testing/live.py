@@ -105,7 +105,7 @@ class LiveServer:
 
     @property
     def url(self) -> str:
-        """Scheme and authority, e.g. `http://127.0.0.1:49200`.
+        """Scheme and authority, e.g. `http://127.0.0.1:49200`, of the first port.
 
         A Unix socket has no authority: `http://localhost`, as clients with a `uds` option need it.
 
@@ -113,9 +113,10 @@ class LiveServer:
             RuntimeError: it has not been entered.
         """
         host, port = self._address
+        scheme = self._server.schemes[0]
         if not port:
-            return "http://localhost"
-        return f"http://{Address(_LOOPBACK.get(host, host), port)}"
+            return f"{scheme}://localhost"
+        return f"{scheme}://{Address(_LOOPBACK.get(host, host), port)}"
 
     @property
     def _address(self) -> Address:

@@ -54,6 +54,7 @@ def open_tcp_listeners(
     backlog: int,
     options: TCPOptions,
     shared_port: bool = False,
+    option: str = "--port",
 ) -> list[socket.socket]:
     """Listening sockets for every address of a host.
 
@@ -65,6 +66,7 @@ def open_tcp_listeners(
         options: of the sockets.
         shared_port: SO_REUSEPORT: several calls may open the same port, and the kernel spreads
             connections over them. Whoever else has the same user may do so too.
+        option: names the port, in messages.
 
     Raises:
         ConfigurationError: the address cannot be used; the message says what to do.
@@ -79,7 +81,8 @@ def open_tcp_listeners(
                     raise
         return _listen_all(addresses, port, backlog, options, not host, shared_port)
     except (OSError, ValueError) as error:  # ValueError: a name that DNS cannot have
-        raise ConfigurationError(_explain(error, f"{host or '*'}:{port}", port)) from error
+        where = f"{host or '*'}:{port}"
+        raise ConfigurationError(_explain(error, where, port, option)) from error
 
 
 def _listen_all(
@@ -208,7 +211,7 @@ def open_unix_listener(path: str, *, mode: int, owner: str | None, backlog: int)
             os.unlink(path)
         if isinstance(error, ConfigurationError):
             raise
-        raise ConfigurationError(_explain(error, path, None)) from error
+        raise ConfigurationError(_explain(error, path, None, "--unix")) from error
     return listener
 
 
@@ -284,18 +287,18 @@ def listening_address(listener: socket.socket) -> Address:
     return Address(name, 0) if isinstance(name, str) else Address(name[0], name[1])
 
 
-def _explain(error: Exception, where: str, port: int | None) -> str:
+def _explain(error: Exception, where: str, port: int | None, option: str) -> str:
     """An error of resolving or binding as a sentence that says what to do."""
     if not isinstance(error, OSError):
         return f"{where} cannot be opened: {error}"
     if error.errno == errno.EADDRINUSE:
         advice = "stop the process that has it, or choose another" + (
-            " port with --port" if port is not None else " path with --unix"
+            f" port with {option}" if port is not None else f" path with {option}"
         )
         return f"{where} is already in use: {advice}"
     if error.errno in (errno.EACCES, errno.EPERM):
         if port is not None and 0 < port < 1024:
-            return f"{where}: ports below 1024 need a privilege; choose another with --port"
+            return f"{where}: ports below 1024 need a privilege; choose another with {option}"
         return f"{where}: permission denied"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"{where}: this machine has no such address; choose another with --host"

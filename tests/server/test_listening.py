@@ -149,7 +149,7 @@ def test_a_port_that_another_group_of_workers_has(close) -> None:
 def test_what_is_taken_in_between_leaves_nothing_open(monkeypatch) -> None:
     opened = []
 
-    def open_tcp(config, port, *, shared_port=False):
+    def open_tcp(config, port, option, *, shared_port=False):
         if len(opened) == 2:
             raise ConfigurationError("taken")
         opened.append(socket.create_server(("127.0.0.1", 0)))

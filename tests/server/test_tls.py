@@ -9,6 +9,8 @@ import pytest
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.tls import TLSInfo
+from tests.http2 import frames
+from tests.http2.client import HTTP2Client
 
 from .certificates import Authority
 from .conftest import Live
@@ -96,6 +98,43 @@ def test_what_a_handler_knows(live: Live, authority: Authority, version: str) ->
     assert protocol == "TLSv1.3" or name.startswith("ECDHE-")
 
 
+@pytest.mark.parametrize(
+    ("http2", "offered", "chosen", "version"),
+    [
+        ("auto", ["h2", "http/1.1"], "h2", "2"),
+        ("auto", ["http/1.1", "h2"], "h2", "2"),
+        ("auto", ["http/1.1"], "http/1.1", "1.1"),
+        ("off", ["h2", "http/1.1"], "http/1.1", "1.1"),
+    ],
+)
+def test_alpn_chooses_the_protocol(
+    live: Live, authority: Authority, http2: str, offered: list[str], chosen: str, version: str
+) -> None:
+    """RFC 7301, RFC 9113 §3.2."""
+    seen = []
+
+    def note(request: Request) -> Response:
+        seen.append((request.http_version, request.tls.alpn, str(request.url)))
+        return Response("")
+
+    server = live(note, **options(authority, http2=http2))
+    client = connect(server, authority.client_context(alpn=offered))
+    if version == "2":
+        assert HTTP2Client(client).get("/path").status == 200
+    else:
+        assert client.get("/path").status == 200
+    assert seen == [(version, chosen, "https://example.com/path")]
+
+
+def test_the_preface_of_http_2_needs_alpn(live: Live, authority: Authority) -> None:
+    """RFC 9113 §3.2: prior knowledge is for plain ports."""
+    server = live(**options(authority))
+    client = connect(server, authority.client_context())
+    client.send(frames.PREFACE)
+    assert client.receive().status == 505
+    client.expect_end()
+
+
 def test_without_alpn_and_sni_it_is_http_1(live: Live, authority: Authority) -> None:
     seen = []
 
@@ -168,6 +207,30 @@ def test_garbage_instead_of_records_cancels_what_runs(waiting, caplog) -> None:
     eventually(lambda: events == ["begun", "cancelled"], "the cancellation")
     assert client.receive_rest()[-24:-19] == b"\x17\x03\x03\x00\x13"  # an alert, encrypted
     assert "the TLS session with 127.0.0.1" in caplog.text
+    server.until(lambda: server.server.counters.connections_open == 0)
+
+
+def test_who_ends_the_session_and_takes_no_answer_is_cut_off(
+    live: Live, authority: Authority
+) -> None:
+    """What is written already may still be taken, but not for ever."""
+
+    async def endless(request: Request) -> Response:
+        async def pieces():
+            while True:
+                yield b"x" * 16_384
+
+        return Response(pieces())
+
+    server = live(endless, **options(authority, write_stall=20))
+    client = connect(server, authority.client_context())
+    client.request()
+    server.until(server.the_connection_is_full, "a full socket")
+    client.half_close()
+    server.until(lambda: not server.connection().streams, "the cancellation")
+    server.pass_time(19.9)
+    assert server.server.counters.connections_open == 1
+    server.pass_time(0.2)
     server.until(lambda: server.server.counters.connections_open == 0)
 
 

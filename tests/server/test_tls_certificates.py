@@ -90,6 +90,15 @@ def test_sessions_are_resumed(live: Live, authority: Authority) -> None:
     assert connect(server, context, session=session).socket.session_reused
 
 
+def test_the_oldest_version_can_be_chosen(live: Live, authority: Authority) -> None:
+    server = live(**options(authority, tls_min_version="1.3"))
+    context = authority.client_context()
+    assert connect(server, context).socket.version() == "TLSv1.3"
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError, match=r"(?i)protocol version"):
+        connect(server, context)
+
+
 # --- files that cannot be used -----------------------------------------------------------------
 
 

@@ -9,6 +9,8 @@ import pytest
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.tls import TLSInfo
+from tests.http2 import frames
+from tests.http2.client import HTTP2Client
 
 from .certificates import Authority, Identity
 from .conftest import Live
@@ -171,6 +173,15 @@ def test_an_absolute_target_counts_as_the_host(mixed: LiveServer, authority: Aut
     client.send(f"GET https://{ADMIN}/ HTTP/1.1\r\nHost: {PUBLIC}\r\n\r\n".encode())
     assert client.receive().status == 421
     assert mixed.requests == []
+
+
+def test_streams_of_one_connection_are_told_apart(mixed: LiveServer, authority: Authority) -> None:
+    """RFC 9113 §9.1.1: a browser may use one connection for every name in the certificate."""
+    client = HTTP2Client(connect(mixed, authority.client_context(alpn=["h2"]), PUBLIC))
+    hosts = {3: (PUBLIC, 200), 5: (ADMIN, 421), 7: (PUBLIC, 200)}
+    for stream, (host, status) in hosts.items():
+        client.send(frames.headers(frames.replaced(":authority", host), stream=stream))
+        assert client.answer(stream).status == status
 
 
 def test_no_session_is_resumed(mixed: LiveServer, authority: Authority) -> None:

@@ -31,6 +31,7 @@ from httpkit import (
 from httpkit.testing import AsyncClient, Client, LiveServer
 from httpkit.testing import live as live_module
 from httpkit.transport.loop import new_event_loop
+from tests.server.certificates import Authority
 
 
 def fetch(server: LiveServer, path: str = "/") -> str:
@@ -105,6 +106,18 @@ def test_the_url_leads_to_the_server(app: App, host: str, shown: str) -> None:
     with LiveServer(app, host=host) as server:
         assert server.url == f"http://{shown}:{server.port}"
         assert fetch(server, "/numbers") == "1\n2\n"
+
+
+def test_a_server_that_speaks_tls(app: App, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    chain, key = authority.save(authority.server("localhost"), "server")
+    with LiveServer(app, host="localhost", tls_cert=chain, tls_key=key) as server:
+        assert server.url.startswith("https://")
+        url = f"https://localhost:{server.port}/numbers"
+        with urllib.request.urlopen(url, context=authority.client_context()) as answer:
+            assert answer.read() == b"1\n2\n"
+    with LiveServer(app, unix=str(tmp_path / "tls"), tls_cert=chain, tls_key=key) as server:
+        assert server.url == "https://localhost"
 
 
 def test_options_of_limits(app: App) -> None:

@@ -2,41 +2,16 @@
 
 import asyncio
 import ssl
-from contextlib import suppress
 from itertools import pairwise
-from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpkit.transport.tls import TLSSession, TLSTransport
+from httpkit.transport.tls import TLSTransport
 from tests.server.certificates import Authority
 
-
-class Raw(asyncio.Transport):
-    """The transport below: keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("192.0.2.1", 7)})
-        self.written = b""
-        self.events: list[str] = []
-        self.waiting = 0
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def close(self) -> None:
-        self.events.append("closed")
-
-    def abort(self) -> None:
-        self.events.append("aborted")
-
-    def is_closing(self) -> bool:
-        return bool(self.events)
-
-    def get_write_buffer_size(self) -> int:
-        return self.waiting
+from .tls_pair import Contexts, TLSPair, make_contexts
 
 
 class Above(asyncio.Protocol):
@@ -66,64 +41,31 @@ class Above(asyncio.Protocol):
         self.events.append("resumed")
 
 
-class Pair:
-    """A client's session, and the server's transport behind its handshake."""
+class Pair(TLSPair):
+    """With a connection that keeps what it is told."""
 
-    def __init__(self, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
-        self.to_client, self.from_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.client = client.wrap_bio(self.to_client, self.from_client, server_hostname="a.example")
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = server.wrap_bio(incoming, outgoing, server_side=True)
-        assert isinstance(session, TLSSession)
-        for side in (self.client, session, self.client, session):
-            with suppress(ssl.SSLWantReadError):
-                side.do_handshake()
-            incoming.write(self.from_client.read())
-            self.to_client.write(outgoing.read())
-        self.raw, self.above = Raw(), Above()
-        self.transport = TLSTransport(self.raw, session, incoming, outgoing, self.above)
-        self.transport.begin()
-
-    def records(self, data: bytes) -> bytes:
-        """What a client that writes this sends."""
-        self.client.write(data)
-        return self.from_client.read()
-
-    def received_by_client(self) -> bytes:
-        """What a client gets of what has been written; ends with `END` after a close_notify."""
-        self.to_client.write(self.raw.written)
-        self.raw.written = b""
-        found = b""
-        try:
-            while piece := self.client.read(65_536):
-                found += piece
-        except ssl.SSLWantReadError:
-            return found
-        return found + b"END"
+    def __init__(self, contexts: Contexts) -> None:
+        self.above = Above()
+        super().__init__(contexts, self.above)
 
 
 @pytest.fixture(scope="module")
-def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    authority = Authority(tmp_path_factory.mktemp("certificates"))
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.sslobject_class = TLSSession
-    server.load_cert_chain(*authority.save(authority.server("a.example"), "server"))
-    return server, authority.client_context()
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
+    return make_contexts(Authority(tmp_path_factory.mktemp("certificates")))
 
 
 @pytest.fixture
-def pair(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> Pair:
-    return Pair(*contexts)
+def pair(contexts: Contexts) -> Pair:
+    return Pair(contexts)
 
 
 BODY = bytes(n % 251 for n in range(40_000))
 
 
+@settings(deadline=None)  # making keys takes as long as it takes
 @given(cuts=st.lists(st.integers(0, 40_200), max_size=8))
-def test_records_may_be_cut_anywhere(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext], cuts: list[int]
-) -> None:
-    pair = Pair(*contexts)
+def test_records_may_be_cut_anywhere(contexts: Contexts, cuts: list[int]) -> None:
+    pair = Pair(contexts)
     data = pair.records(BODY)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     for start, end in pairwise(edges):
