@@ -7,7 +7,8 @@ from httpkit.protocol.events import RequestReceived
 from httpkit.protocol.http2.frames import ErrorCode
 from httpkit.protocol.http2.priority import parse_priority
 from httpkit.protocol.http2.serialize import content_length
-from httpkit.protocol.http2.state import (
+from httpkit.protocol.http2.state import ConnectionState
+from httpkit.protocol.http2.streams import (
     BODILESS,
     BODY,
     DONE,
@@ -15,7 +16,6 @@ from httpkit.protocol.http2.state import (
     RAW,
     RUNNING,
     WAITING,
-    ConnectionState,
     Send,
     StreamState,
 )
