@@ -128,6 +128,20 @@ def test_trailers_in_pieces_on_a_stream_that_was_reset_here(session) -> None:
     assert peer.failure is None
 
 
+def test_a_reset_between_the_pieces_of_trailers(session) -> None:
+    peer = Peer(session)
+    peer.request(POST, end=False)
+    block = peer.encoder.encode(TRAILERS)
+    peer.feed(f.serialize_frame(f.HEADERS, f.END_STREAM, 1, block[:2]))
+    peer.engine.send_reset(1)
+    peer.feed(f.serialize_frame(f.CONTINUATION, f.END_HEADERS, 1, block[2:]))
+    assert peer.streams[1].trailers is None
+    peer.engine.release(1)
+    peer.answer(peer.request())
+    assert peer.answers[3].ended
+    assert peer.engine.deadline_kind is Deadline.IDLE
+
+
 def test_frames_on_a_stream_that_was_reset_here_get_no_answer(session) -> None:
     """§5.4.2: one RST_STREAM is enough; the connection's window is credited all the same."""
     peer = Peer(session, Limits(connection_window=65_535))
@@ -275,6 +289,39 @@ def test_a_shutdown_while_the_fault_of_a_library_is_pending(session, limit) -> N
     peer.pump()
     assert peer.failure == ErrorCode.COMPRESSION_ERROR
     assert peer.engine.close in (Close.LINGER, Close.NOW)
+
+
+def ask_without_reading(peer: Peer, count: int) -> None:
+    """The transport asks for nothing, since the peer takes nothing."""
+    for _ in range(count):
+        stream_id = peer.next_id
+        peer.note(peer.engine.receive_data(peer.headers() + ping()))
+        peer.engine.send_response(stream_id, Response(bytes(50_000)))
+        peer.engine.release(stream_id)
+
+
+WIDE = settings((4, 2**31 - 1)) + window(0, 2**30)
+
+
+def test_what_is_not_read_does_not_leave_its_queue(session) -> None:
+    """CVE-2019-9517; priorities are heeded as long as it is there."""
+    peer = Peer(session, greet=WIDE)
+    ask_without_reading(peer, 90)
+    assert len(peer.pump(limit=1000)) < 100_000
+    peer.pump()
+    assert all(answer.ended for answer in peer.answers.values())
+
+
+def test_a_fault_of_the_library_behind_what_is_not_read(session) -> None:
+    peer = Peer(session, greet=WIDE)
+    ask_without_reading(peer, 20)
+    peer.note(peer.engine.receive_data(f.serialize_frame(f.HEADERS, 5, 99, b"\x80")))
+    while peer.pump(limit=777):
+        assert peer.engine.capacity(1) > 0
+    peer.note(peer.engine.receive_data(ping()))
+    peer.pump()
+    assert peer.goaways == [(99, ErrorCode.COMPRESSION_ERROR)]
+    assert peer._rest == b""
 
 
 def test_many_small_fields(session) -> None:

@@ -20,7 +20,7 @@ __all__ = ["Ngh2Session"]
 
 #: Where the abuse budget of the engine judges, the library does not.
 _NO_LIMIT = 2**31 - 1
-#: Octets that are looked at for a GOAWAY: it may stand behind the rest of a frame.
+#: Octets that are looked at for a GOAWAY, and kept: it may stand behind the rest of a frame.
 _LOOK = 32_768
 #: What is raised for streams and connections that the library has closed by itself.
 _ENDED = (ngh2.StreamProtocolError, ngh2.ConnectionStateError)
@@ -48,7 +48,7 @@ _MAX_SETTINGS = 1_000
 class Ngh2Session:
     """One connection of ngh2; see `session.Session`."""
 
-    __slots__ = ("_closing", "_connection", "_dead", "_held", "_out", "_sink")
+    __slots__ = ("_closing", "_connection", "_dead", "_fault", "_held", "_out", "_sink")
 
     name = "native"
 
@@ -57,6 +57,8 @@ class Ngh2Session:
         self._dead = False
         self._out = b""
         self._closing = False
+        # Why the library has ended the connection.
+        self._fault: ConnectionFault | None = None
         # Streams whose end waits for a window, although it needs none (RFC 9113 §6.9): the library
         # says nothing about it.
         self._held: set[int] = set()
@@ -77,23 +79,26 @@ class Ngh2Session:
 
     def receive(self, data: bytes) -> None:
         """Take whole frames, and tell the sink."""
+        if self._fault is None:
+            self._read(data)
+        if self._fault is not None:
+            self._dead = True
+            raise self._fault
+
+    def _read(self, data: bytes) -> None:
         connection = self._connection
-        fault: ConnectionFault | None = None
         try:
             connection.receive_data(data)
         except ngh2.DenialOfServiceError as error:
-            fault = ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, str(error))
+            self._fault = ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, str(error))
         except ngh2.NGH2Error as error:
-            fault = ConnectionFault(ErrorCode.PROTOCOL_ERROR, str(error))
+            self._fault = ConnectionFault(ErrorCode.PROTOCOL_ERROR, str(error))
         self._tell()
-        if fault is None and connection.want_write:
-            # Perhaps a GOAWAY: the library says that it is through only once that is written.
-            self._out += connection.data_to_send(_LOOK)
-            if not connection.want_read and not self._closing:
-                fault = self._read_fault()
-        if fault is not None:
-            self._dead = True
-            raise fault
+        # Perhaps there is a GOAWAY: the library says that it is through only once that is written.
+        # Where the peer does not read, that comes later: nothing may pile up here.
+        room = _LOOK - len(self._out)
+        if self._fault is None and room > 0 and connection.want_write:
+            self._out += self._pull(room)
 
     def _tell(self) -> None:
         sink = self._sink
@@ -112,15 +117,20 @@ class Ngh2Session:
             elif isinstance(event, ngh2.PingAcknowledged):
                 sink.on_ping_ack()
 
-    def _read_fault(self) -> ConnectionFault:
-        """Why the library ends the connection: it has a GOAWAY ready."""
-        closed = next(
-            event for event in self._connection.events() if isinstance(event, ngh2.ConnectionClosed)
-        )
-        # The engine writes that itself.
-        self._out = self._out[: -(FRAME_HEAD + 8 + len(closed.debug_data))]
-        reason = closed.debug_data.decode("latin-1") or "refused by nghttp2"
-        return ConnectionFault(ErrorCode(closed.error_code), reason)
+    def _pull(self, limit: int | None) -> bytes:
+        """Frames of the library, without the GOAWAY of a fault: the engine writes that itself."""
+        connection = self._connection
+        data = connection.data_to_send(limit)
+        if not connection.want_read and not self._closing:
+            data += connection.data_to_send()  # the rest of it
+            closed = next(
+                event for event in connection.events() if isinstance(event, ngh2.ConnectionClosed)
+            )
+            reason = closed.debug_data.decode("latin-1") or "refused by nghttp2"
+            self._fault = ConnectionFault(ErrorCode(closed.error_code), reason)
+            self._dead = True
+            data = data[: -(FRAME_HEAD + 8 + len(closed.debug_data))]
+        return data
 
     def credit(self, stream_id: int, size: int) -> None:
         """Content is consumed."""
@@ -225,8 +235,8 @@ class Ngh2Session:
         """Frames for the wire."""
         out, self._out = self._out, b""
         if not self._dead and (limit is None or len(out) < limit):
-            data = self._connection.data_to_send(limit)
+            data = self._pull(None if limit is None else limit - len(out))
             out = out + data if out else data
-            if self._held and not self._connection.want_write:
+            if self._held and not self._dead and not self._connection.want_write:
                 self._held = set(filter(self._is_held, self._held))
         return out
