@@ -128,14 +128,36 @@ def test_trailers_in_pieces_on_a_stream_that_was_reset_here(session) -> None:
     assert peer.failure is None
 
 
-def test_a_reset_between_the_pieces_of_trailers(session) -> None:
+@pytest.mark.parametrize("fields", [GET, POST])
+def test_a_head_that_is_not_complete_is_no_late_body(session, fields) -> None:
+    """RFC 9113 §6.10: its deadline is that of the connection, which nothing may be sent on else."""
+    peer = Peer(session)
+    block = peer.encoder.encode(fields)
+    peer.feed(f.serialize_frame(f.HEADERS, 0, 1, block[:2]))
+    assert list(peer.engine.stream_waits()) == []
+    assert peer.engine.deadline_kind is Deadline.HEAD
+    peer.feed(f.serialize_frame(f.CONTINUATION, f.END_HEADERS, 1, block[2:]))
+    assert [wait[:2] for wait in peer.engine.stream_waits()] == [(1, Deadline.BODY)]
+    peer.feed(f.serialize_frame(f.HEADERS, f.END_STREAM, 1))
+    assert list(peer.engine.stream_waits()) == []
+    assert peer.engine.deadline_kind is Deadline.HEAD
+    peer.note(peer.engine.receive_timeout(0))
+    peer.pump()
+    assert peer.failure == ErrorCode.ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_reset_between_the_pieces_of_trailers(session, told) -> None:
+    """Whether a library tells of them all the same is its own affair."""
     peer = Peer(session)
     peer.request(POST, end=False)
     block = peer.encoder.encode(TRAILERS)
     peer.feed(f.serialize_frame(f.HEADERS, f.END_STREAM, 1, block[:2]))
     peer.engine.send_reset(1)
+    if told:
+        peer.engine.on_trailers(1, TRAILERS)
     peer.feed(f.serialize_frame(f.CONTINUATION, f.END_HEADERS, 1, block[2:]))
-    assert peer.streams[1].trailers is None
+    assert (peer.streams[1].trailers, peer.streams[1].reset) == (None, None)
     peer.engine.release(1)
     peer.answer(peer.request())
     assert peer.answers[3].ended

@@ -161,8 +161,10 @@ class ReceivingSide(MessageSide):
                 if state.pending and state is not incomplete
             ]
             for stream_id in refused:
-                self._streams[stream_id].pending = False
-                self._refuse_malformed(stream_id, "The section of fields is malformed.")
+                state = self._streams[stream_id]
+                state.pending = False
+                if not state.gone:
+                    self._refuse_malformed(stream_id, "The section of fields is malformed.")
 
     # --- judging frames ----------------------------------------------------------------------
 

@@ -171,8 +171,8 @@ class ConnectionState:
         has_room = self._unconsumed < self._limits.connection_window
         partial = self._partial_data()
         for stream_id, state in self._streams.items():
-            if state.gone or state.upgrade is not None:
-                continue
+            if state.gone or state.pending or state.upgrade is not None:
+                continue  # a field section that is not complete has the deadline of a head
             if (
                 not state.ended
                 and has_room
