@@ -151,8 +151,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     websocket_slow_client says what happens."""
 
     websocket_slow_client: Literal["block", "drop", "close"] = "block"
-    """What sending does when the client is too slow: `block` waits for it, `drop` leaves the message
-    out, `close` closes with 1013."""
+    """What sending does when the client is too slow: `block` waits for it, `drop` leaves the
+    message out, `close` closes with 1013."""
 
     websocket_compress_from: Size = 1_024
     """Messages of so many bytes and more are compressed, if the client can read that: smaller ones
@@ -193,7 +193,7 @@ class WebSocketLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             name: getattr(limits, name if name.startswith("ping_") else f"websocket_{name}")
             for name in cls.__struct_fields__
         }
-        return cls(**values | overrides)
+        return cls(**{**values, **overrides})
 
     @classmethod
     def check_overrides(cls, overrides: Mapping[str, Any]) -> None:

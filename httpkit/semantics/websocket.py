@@ -21,6 +21,7 @@ __all__ = [
     "check_handshake",
     "check_origin",
     "choose_subprotocol",
+    "is_token",
     "negotiate_deflate",
     "read_subprotocols",
 ]
@@ -52,11 +53,14 @@ class DeflateAgreement(NamedTuple):
     answer: str
 
 
-def check_handshake(method: str, headers: Headers, protocol: str | None) -> str | None:
+def check_handshake(
+    method: str, version: str, headers: Headers, protocol: str | None
+) -> str | None:
     """Check that a request asks for a WebSocket; its key.
 
     Args:
         method: of the request; GET for an extended CONNECT, too.
+        version: of HTTP.
         headers: of the request.
         protocol: of an extended CONNECT (RFC 8441), which needs no key; `None` on HTTP/1.1.
 
@@ -70,6 +74,8 @@ def check_handshake(method: str, headers: Headers, protocol: str | None) -> str 
     if method != "GET":
         raise HTTPError(400, "A WebSocket is opened with GET.")
     if protocol is None:
+        if version != "1.1":
+            raise HTTPError(400, "A WebSocket is opened on HTTP/1.1, or by extended CONNECT.")
         if "websocket" not in _tokens(headers, "upgrade"):
             raise HTTPError(426, "This is a WebSocket.", {"upgrade": "websocket"})
         if "upgrade" not in _tokens(headers, "connection"):
@@ -81,7 +87,8 @@ def check_handshake(method: str, headers: Headers, protocol: str | None) -> str 
         raise HTTPError(
             426,
             "Only version 13 of the WebSocket protocol is spoken.",
-            {"sec-websocket-version": "13", "upgrade": "websocket"},
+            {"sec-websocket-version": "13"}
+            | ({"upgrade": "websocket"} if protocol is None else {}),
         )
     if protocol is not None:
         return None
@@ -138,9 +145,14 @@ def read_subprotocols(headers: Headers) -> tuple[str, ...]:
         HTTPError: 400 for what is no token, or is offered twice (RFC 6455 §4.1).
     """
     offered = tuple(split_list(",".join(headers.getlist("sec-websocket-protocol"))))
-    if len(set(offered)) < len(offered) or not all(map(_TOKEN.fullmatch, offered)):
+    if len(set(offered)) < len(offered) or not all(map(is_token, offered)):
         raise HTTPError(400, "Sec-WebSocket-Protocol is not a list of different tokens.")
     return offered
+
+
+def is_token(name: str) -> bool:
+    """Whether a name can stand in `Sec-WebSocket-Protocol` (RFC 9110 §5.6.2)."""
+    return _TOKEN.fullmatch(name) is not None
 
 
 def choose_subprotocol(offered: Collection[str], spoken: Sequence[str]) -> str | None:

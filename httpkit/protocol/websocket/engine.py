@@ -34,6 +34,7 @@ Event = str | bytes | PingReceived | PongReceived | CloseReceived | ProtocolFail
 
 _TEXT = 0x81
 _BINARY = 0x82
+_WHOLE = frozenset({_TEXT, _BINARY})
 _RSV1 = 0x40
 _MASKED = 0x80
 #: Control frames carry no more (RFC 6455 §5.5).
@@ -114,28 +115,32 @@ class WebSocketEngine:
             return events
         if self._waiting:
             data = self._read(data, events)
+        position = self._take_whole_frames(data, events)
+        if position < len(data):
+            self._read(data[position:], events, everything=True)
+        return events
+
+    def _take_whole_frames(self, data: bytes, events: list[Event]) -> int:
+        """The fast lane: takes what it can; the position of the first frame that it does not."""
         position, end = 0, len(data)
         mask, max_whole = self._mask, self._max_whole
         while position < end - 5:  # the shortest masked frame has six bytes
             first, size = data[position], data[position + 1] ^ _MASKED
-            if first != _TEXT and first != _BINARY:
+            if first not in _WHOLE:
                 break
+            # RFC 6455 §5.2: a length takes the minimal number of bytes.
             if size < 126:
-                start = position + 6
+                start, least = position + 6, 0
             elif size == 126:
-                start = position + 8
+                start, least = position + 8, 126
                 size = data[position + 2] << 8 | data[position + 3]
-                if size < 126:
-                    break  # RFC 6455 §5.2: the minimal number of bytes
             elif size == 127:
-                start = position + 14
+                start, least = position + 14, 65_536
                 size = int.from_bytes(data[position + 2 : position + 10], "big")
-                if size < 65_536:
-                    break
             else:
                 break  # not masked
             stop = start + size
-            if stop > end or size > max_whole:
+            if stop > end or not least <= size <= max_whole:
                 break
             payload = mask(data[start:stop], data[start - 4 : start])
             if first == _TEXT:
@@ -146,9 +151,7 @@ class WebSocketEngine:
             else:
                 events.append(payload)
             position = stop
-        if position < end:
-            self._read(data[position:], events, everything=True)
-        return events
+        return position
 
     def _read(self, data: bytes, events: list[Event], *, everything: bool = False) -> bytes:
         """Let wsproto read; what it has not needed to complete a message, unless `everything`."""
@@ -159,10 +162,10 @@ class WebSocketEngine:
                 payload = frame.payload
                 if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
                     assert not isinstance(payload, tuple)
-                    if self._collect(payload, events, finished=frame.message_finished):
-                        if self._fast and not everything:
-                            self._waiting = False
-                            return reader.take_rest()
+                    self._collect(payload, events, finished=frame.message_finished)
+                    if frame.message_finished and self._fast and not everything:
+                        self._waiting = False
+                        return reader.take_rest()
                 elif isinstance(payload, tuple):
                     self.ended = True
                     code, reason = payload
@@ -178,8 +181,8 @@ class WebSocketEngine:
         self._waiting = not (self._fast and reader.between_messages and not reader.has_rest)
         return b""
 
-    def _collect(self, payload: str | bytes, events: list[Event], *, finished: bool) -> bool:
-        """Keep a piece of a message; whether it was the last one.
+    def _collect(self, payload: str | bytes, events: list[Event], *, finished: bool) -> None:
+        """Keep a piece of a message; with the last one it is an event.
 
         Pieces are joined by the hundreds, so that a message that comes byte by byte takes little
         more memory than its size.
@@ -190,13 +193,12 @@ class WebSocketEngine:
             if len(pieces) == _PIECES:
                 joined.append(_join(pieces))
                 pieces.clear()
-            return False
+            return
         if joined:
             pieces[:0] = joined
             joined.clear()
         events.append(pieces[0] if len(pieces) == 1 else _join(pieces))
         pieces.clear()
-        return True
 
     def _fail(self, error: ParseFailed, events: list[Event]) -> None:
         self.ended = True

@@ -73,9 +73,7 @@ class HeaderGuard(Extension):
             return CloseReason.MESSAGE_TOO_BIG
         if limits.max_frame is not None and payload_length > limits.max_frame:
             return CloseReason.MESSAGE_TOO_BIG
-        return (
-            CloseReason.POLICY_VIOLATION if self._fragments > limits.max_fragments else _NO_BITS
-        )
+        return CloseReason.POLICY_VIOLATION if self._fragments > limits.max_fragments else _NO_BITS
 
 
 class FrameReader(FrameProtocol):

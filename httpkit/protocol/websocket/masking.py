@@ -18,15 +18,16 @@ def mask_by_integers(data: bytes, key: bytes) -> bytes:
     )
 
 
+_fastest: Mask = mask_by_integers
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # the extra `fast`, or a platform without a wheel
-    apply_mask = mask_by_integers
     HAS_FAST_MASK = False
 else:
+    _fastest = apply_mask
     HAS_FAST_MASK = True
 
 
 def choose_mask(choice: Literal["auto", "integers"] = "auto") -> Mask:
     """The fastest mask that is installed, or the one in Python."""
-    return mask_by_integers if choice == "integers" else apply_mask
+    return mask_by_integers if choice == "integers" else _fastest
