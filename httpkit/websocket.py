@@ -168,7 +168,8 @@ class WebSocket:
         Raises:
             RuntimeError: it was called before.
             ValueError: a subprotocol that was not offered.
-            asyncio.CancelledError: middleware has answered otherwise, or the client is gone.
+            WebSocketClosed: the request was answered otherwise before.
+        asyncio.CancelledError: it is now, by middleware, or the client is gone.
         """
         if self.accepted:
             raise RuntimeError("this WebSocket was accepted before")
@@ -189,6 +190,11 @@ class WebSocket:
         self.subprotocol = subprotocol
         self.accepted = True
         self._channel = await self._opening.accept(response)
+
+    @property
+    def open(self) -> bool:
+        """Whether `accept` has come through."""
+        return self._channel is not None
 
     @property
     def channel(self) -> WebSocketChannel:

@@ -51,8 +51,9 @@ class _Opening:
 
     async def accept(self, response: Upgrade) -> WebSocketChannel:
         """See `WebSocketOpening`."""
-        if not self.answer.done():  # else the request is over, and the channel will never come
-            self.answer.set_result(response)
+        if self.answer.done():  # the request is over
+            raise WebSocketClosed(1006, "the request was answered otherwise")
+        self.answer.set_result(response)
         return await self._channel
 
     def open(self, channel: WebSocketChannel) -> None:
@@ -117,7 +118,10 @@ class WebSocketHandler:
             observe = observer.get()
             if observe is not None:
                 observe(raised)
-        await ws.channel.finish(error)
+        if ws.open:
+            await ws.channel.finish(error)
+        elif error is not None:
+            raise error  # nobody is left to answer: asyncio logs it
 
 
 def _refusal(value: object) -> Response:

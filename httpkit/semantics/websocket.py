@@ -123,7 +123,8 @@ def check_origin(headers: Headers, authority: str, allowed: Collection[str]) -> 
         return
     if len(origins) == 1:
         origin = origins[0].lower()
-        if origin in allowed or _authority(origin) == _authority(f"//{authority}", origin):
+        host = _authority(origin)
+        if origin in allowed or (host and host == _authority(f"//{authority}", origin)):
             return
     raise HTTPError(403, "This origin may not open a WebSocket here.")
 

@@ -132,6 +132,7 @@ class WebSocketSession:
         if self._deaf:
             messages.clear()
             self._queued = 0
+            self._answer_close()
         if self._queued < self._limits.receive_buffer:
             self._give_back()
         if len(messages) > before:
