@@ -196,6 +196,10 @@ class WebSocketChannel(Protocol):
         """The peer's reason."""
         ...
 
+    def take(self) -> str | bytes | None:
+        """The next message if one is here; may be empty."""
+        ...
+
     async def receive(self) -> str | bytes:
         """The next message.
 
@@ -204,19 +208,24 @@ class WebSocketChannel(Protocol):
         """
         ...
 
-    async def send(self, message: str | bytes, compress: bool | None, /) -> None:  # noqa: FBT001
-        """Queue a message, subject to the policy for slow clients.
+    def send(
+        self,
+        message: str | bytes,
+        compress: bool | None,  # noqa: FBT001
+        /,
+    ) -> Awaitable[None] | None:
+        """Queue a message; if that has to wait for a slow client, an awaitable that does it.
 
         Raises:
             WebSocketClosed: the WebSocket is closed.
         """
         ...
 
-    async def ping(self, payload: bytes, /) -> None:
+    def ping(self, payload: bytes, /) -> None:
         """Queue a Ping."""
         ...
 
-    async def close(self, code: int, reason: str, /) -> None:
+    def close(self, code: int, reason: str, /) -> None:
         """Send the Close."""
         ...
 

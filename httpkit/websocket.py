@@ -63,6 +63,21 @@ async def _run_raw(stream: RawStream) -> None:  # noqa: ARG001
     raise RuntimeError("a WebSocket needs a server: test it with wire=True")
 
 
+class _NotAccepted:
+    """Stands in for the channel before there is one; implements `WebSocketChannel`."""
+
+    close_code: int | None = None
+    close_reason = ""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(
+            "accept the WebSocket first: await ws.accept(), or return a Response to refuse it"
+        )
+
+
+NOT_ACCEPTED: Any = _NotAccepted()
+
+
 class WebSocket:
     """One WebSocket, from the request for it to its end.
 
@@ -93,11 +108,11 @@ class WebSocket:
     """
 
     __slots__ = (
-        "_channel",
         "_key",
         "_opening",
         "_spoken",
         "accepted",
+        "channel",
         "offered",
         "request",
         "response",
@@ -124,7 +139,8 @@ class WebSocket:
         self._key = key
         self._opening = opening
         self._spoken = subprotocols
-        self._channel: WebSocketChannel | None = None
+        #: The server's side, once it is accepted.
+        self.channel: WebSocketChannel = NOT_ACCEPTED
 
     # --- the request -------------------------------------------------------------------------
 
@@ -189,25 +205,12 @@ class WebSocket:
             fields["sec-websocket-extensions"] = response.deflate.answer
         self.subprotocol = subprotocol
         self.accepted = True
-        self._channel = await self._opening.accept(response)
+        self.channel = await self._opening.accept(response)
 
     @property
     def open(self) -> bool:
         """Whether `accept` has come through."""
-        return self._channel is not None
-
-    @property
-    def channel(self) -> WebSocketChannel:
-        """The server's side.
-
-        Raises:
-            RuntimeError: it is not accepted.
-        """
-        if self._channel is None:
-            raise RuntimeError(
-                "accept the WebSocket first: await ws.accept(), or return a Response to refuse it"
-            )
-        return self._channel
+        return self.channel is not NOT_ACCEPTED
 
     # --- messages ----------------------------------------------------------------------------
 
@@ -216,6 +219,9 @@ class WebSocket:
 
     async def __anext__(self) -> str | bytes:
         """The next message; the iteration ends with the WebSocket, in whichever way."""
+        message = self.channel.take()
+        if message is not None:
+            return message
         try:
             return await self.channel.receive()
         except WebSocketClosed:
@@ -259,11 +265,13 @@ class WebSocket:
         """
         if type(message) is not str and type(message) is not bytes:
             message = _plain(message)
-        await self.channel.send(message, compress)
+        full = self.channel.send(message, compress)
+        if full is not None:
+            await full
 
     async def send_json(self, value: Any, *, compress: bool | None = None) -> None:
         """Send anything that msgspec can encode, as JSON in a text message."""
-        await self.channel.send(_encode_json(value).decode(), compress)
+        await self.send(_encode_json(value).decode(), compress=compress)
 
     async def ping(self, payload: bytes = b"") -> None:
         """Send a Ping of up to 125 bytes. Silent clients are pinged without this.
@@ -271,7 +279,7 @@ class WebSocket:
         Raises:
             WebSocketClosed: the WebSocket is closed.
         """
-        await self.channel.ping(payload)
+        self.channel.ping(payload)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Send a Close (RFC 6455 §7); messages that the client sent before its own still arrive.
@@ -286,17 +294,17 @@ class WebSocket:
         Raises:
             LocalProtocolError: a code that must not be sent.
         """
-        await self.channel.close(code, reason)
+        self.channel.close(code, reason)
 
     @property
     def close_code(self) -> int | None:
         """The code of the close once the client's has arrived, 1006 if it vanished; else `None`."""
-        return None if self._channel is None else self._channel.close_code
+        return self.channel.close_code
 
     @property
     def close_reason(self) -> str:
         """The reason that came with it."""
-        return "" if self._channel is None else self._channel.close_reason
+        return self.channel.close_reason
 
     def __repr__(self) -> str:
         state = "accepted" if self.accepted else "not accepted"

@@ -1,4 +1,4 @@
-"""Frames as a client writes and reads them, byte by byte from RFC 6455 §5.2; no library involved."""
+"""Frames as a client writes and reads them, by RFC 6455 §5.2; no library involved."""
 
 from collections.abc import Iterator
 

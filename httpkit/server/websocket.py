@@ -20,6 +20,7 @@ Theory of operation:
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -186,6 +187,14 @@ class WebSocketSession:
         """The next message; see `WebSocketChannel`."""
         if not self._messages:
             await self._wait_for_message()
+        message = self.take()
+        assert message is not None
+        return message
+
+    def take(self) -> str | bytes | None:
+        """The next message if one is here; see `WebSocketChannel`."""
+        if not self._messages:
+            return None
         message = self._messages.popleft()
         self._busy = True
         self._queued -= len(message) + _OVERHEAD
@@ -220,13 +229,30 @@ class WebSocketSession:
 
     # --- the handler sends -------------------------------------------------------------------
 
-    async def send(self, message: str | bytes, compress: bool | None) -> None:  # noqa: FBT001
+    def send(
+        self,
+        message: str | bytes,
+        compress: bool | None,  # noqa: FBT001
+    ) -> Awaitable[None] | None:
         """Queue a message; see `WebSocketChannel`."""
-        if self._over or self._engine.close_sent:
+        engine = self._engine
+        if self._over or engine.close_sent:
             raise self._closed()
-        if self._outgoing_size > self._limits.send_buffer and not await self._make_room():
-            return
-        self._queue(self._engine.send_message(message, compress=compress))
+        if self._outgoing_size > self._limits.send_buffer and not self._make_room():
+            return self._send_later(message, compress)
+        data = engine.send_message(message, compress=compress)
+        # `_queue`, on the path of every message.
+        self._outgoing.append(data)
+        self._outgoing_size += len(data)
+        if not self._flush_booked:
+            self._flush_booked = True
+            self._loop.call_soon(self._flush_as_booked)
+        return None
+
+    def _make_room(self) -> bool:
+        """The buffer is full: flush; whether the message may go."""
+        self._flush()
+        return self._outgoing_size <= self._limits.send_buffer
 
     def _queue(self, data: bytes) -> None:
         self._outgoing.append(data)
@@ -235,16 +261,17 @@ class WebSocketSession:
             self._flush_booked = True
             self._loop.call_soon(self._flush_as_booked)
 
-    async def _make_room(self) -> bool:
-        """The buffer is full: flush, else do what the policy says; whether the message may go."""
-        self._flush()
-        if self._outgoing_size <= self._limits.send_buffer:
-            return True
+    async def _send_later(
+        self,
+        message: str | bytes,
+        compress: bool | None,  # noqa: FBT001
+    ) -> None:
+        """Do what the policy for slow clients says."""
         policy = self._limits.slow_client
         counters = self._counters
         if policy == "drop":
             counters.websocket_messages_dropped += 1
-            return False
+            return
         if policy == "close":
             counters.websockets_closed_as_slow += 1
             self._start_close(1013, "the client is too slow")
@@ -257,7 +284,7 @@ class WebSocketSession:
             await asyncio.shield(self._room)
             if self._over or self._engine.close_sent:
                 raise self._closed()
-        return True
+        self._queue(self._engine.send_message(message, compress=compress))
 
     def _flush_as_booked(self) -> None:
         self._flush_booked = False
@@ -294,7 +321,7 @@ class WebSocketSession:
         if self._outgoing:
             self._flush()
 
-    async def ping(self, payload: bytes) -> None:
+    def ping(self, payload: bytes) -> None:
         """Queue a Ping; see `WebSocketChannel`."""
         if self._over or self._engine.close_sent:
             raise self._closed()
@@ -302,7 +329,7 @@ class WebSocketSession:
 
     # --- the end -----------------------------------------------------------------------------
 
-    async def close(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         """Send the Close; see `WebSocketChannel`."""
         check_close(code)
         self._start_close(code, reason)

@@ -63,6 +63,7 @@ class AsyncWebSocketConnection(Head):
     def __init__(self, reply: Reply, request: PreparedRequest, *, strict: bool) -> None:
         super().__init__(reply, request)
         self.reply = reply
+        self._strict = strict
         key = (request.header(b"sec-websocket-key") or b"").decode()
         if reply.headers.get("sec-websocket-accept") != accept_key(key):
             raise RemoteProtocolError("Sec-WebSocket-Accept does not belong to the key.")
@@ -100,6 +101,8 @@ class AsyncWebSocketConnection(Head):
         """
         while not self._messages:
             if self.close_code is not None:
+                if self._strict and self.reply.error is not None:
+                    raise self.reply.error
                 raise self._closed()
             data = await self._stream.receive()
             if not data:

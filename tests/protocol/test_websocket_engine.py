@@ -1,5 +1,7 @@
 """The WebSocket engine: whole, byte by byte, split anywhere; the fast lane against wsproto."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,7 +181,7 @@ def test_both_lanes_and_all_splits_agree(parts, cuts, compressed) -> None:
     engine = make_engine(deflate=deflate, max_message=300)
     events = []
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         events += engine.receive_data(data[start:stop])
     assert events == whole
 

@@ -327,7 +327,7 @@ def test_the_handler_is_one_task_around_accept(live) -> None:
 
 def test_mistakes_of_a_handler(live) -> None:
     async def handler(ws: WebSocket) -> None:
-        for call in (ws.receive, ws.close, lambda: ws.send("a"), lambda: ws.ping()):
+        for call in (ws.receive, ws.close, lambda: ws.send("a"), ws.ping):
             with pytest.raises(RuntimeError, match="accept the WebSocket first"):
                 await call()
         assert ws.close_code is None
@@ -486,6 +486,7 @@ def test_a_graceful_stop(live) -> None:
     assert socket.expect_close(1001) == "the server is going away"
     socket.send(frame(TEXT, b"last"), close(1001))
     socket.client.expect_end()
+    socket.client.close()
     stopped.result(10)
     assert outcome == [["last"], 1001]
 
@@ -528,4 +529,5 @@ def test_a_websocket_that_is_accepted_during_a_stop(live) -> None:
     assert (first, payload[:2]) == (CLOSE, (1001).to_bytes(2, "big"))
     client.send(close(1001))
     client.expect_end()
+    client.close()
     stopped.result(10)
