@@ -4,8 +4,8 @@ Theory of operation:
 
 1. Neither side keeps a context between messages: the handshake always says so. A socket that is
    idle, or in the middle of an uncompressed message, holds nothing of zlib. A message that is
-   being received holds up to 44 KB (window and state of inflate), one that is sent up to 33 KB,
-   and only while `compress` runs.
+   being received holds some 40 KB (window and state of inflate), one that is sent as much (16 KB of
+   window, 16 KB of hash tables, state), and only while `compress` runs.
 2. What a message inflates to is limited while it inflates: zlib is never asked for more than one
    byte beyond `max_message`.
 3. A peer may end a deflate stream within a message (RFC 7692 §7.2.3.4); each costs a new inflater,
