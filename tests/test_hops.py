@@ -22,10 +22,10 @@ from httpkit.server.config import Config
 from httpkit.server.server import Server
 from httpkit.transport.connection import Connection
 from httpkit.transport.loop import new_event_loop
-from tests.server.certificates import Authority
-from tests.transport.tls_pair import Contexts, TLSPair, make_contexts
 from tests.frames import TEXT
 from tests.frames import frame as websocket_frame
+from tests.server.certificates import Authority
+from tests.transport.tls_pair import Contexts, TLSPair, make_contexts
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BROWSER = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n%b\r\n" % b"".join(
