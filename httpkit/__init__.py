@@ -24,6 +24,7 @@ from httpkit.errors import (
     LocalProtocolError,
     ProtocolError,
     RemoteProtocolError,
+    WebSocketClosed,
 )
 from httpkit.forms import FormData, Part, UploadedFile
 from httpkit.headers import Headers, MutableHeaders
@@ -36,6 +37,7 @@ from httpkit.server.server import Server, serve
 from httpkit.tls import TLSInfo
 from httpkit.types import Address, Application, Handler, Middleware, Next, RawStream, Tap
 from httpkit.urls import URL, Query
+from httpkit.websocket import WebSocket
 
 __version__ = "0.1.0"
 """The version of the package, as `httpkit --version` says it."""
@@ -75,6 +77,8 @@ __all__ = [
     "Tap",
     "Upgrade",
     "UploadedFile",
+    "WebSocket",
+    "WebSocketClosed",
     "__version__",
     "serve",
 ]

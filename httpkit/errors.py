@@ -10,6 +10,7 @@ HTTP/3, `close_code` for WebSocket, so that the one place that maps an exception
     │   └── RemoteProtocolError  the peer did
     ├── HTTPError                an answer, raised by a handler
     ├── ClientDisconnected       the peer is gone and cannot be answered
+    │   └── WebSocketClosed      so is a WebSocket, in an orderly way or not
     └── ConfigurationError       found at start-up, says what to change
 """
 
@@ -36,6 +37,7 @@ __all__ = [
     "UnsupportedProtocol",
     "UnsupportedTransferCoding",
     "UnsupportedVersion",
+    "WebSocketClosed",
 ]
 
 
@@ -137,6 +139,20 @@ class UnsupportedVersion(RemoteProtocolError):
 
 class ClientDisconnected(HTTPKitError):
     """The peer went away before its request was read or its answer was written."""
+
+
+class WebSocketClosed(ClientDisconnected):
+    """A WebSocket is at its end. A handler that lets it pass has done nothing wrong.
+
+    Attributes:
+        code: of the close (RFC 6455 §7.4); 1005 if it had none, 1006 if the client vanished.
+        reason: as sent.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(f"the WebSocket is closed: {code}{f' {reason}' if reason else ''}")
 
 
 class ConfigurationError(HTTPKitError):

@@ -5,14 +5,15 @@ limit off where its type allows it. Body limits have an override for each route;
 deadline of a body applies to an accepted upgrade.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from httpkit.errors import ConfigurationError
 
-__all__ = ["FormLimits", "Limits"]
+__all__ = ["FormLimits", "Limits", "WebSocketLimits"]
 
 Count = Annotated[int, Meta(ge=1)]
 Size = Annotated[int, Meta(ge=0)]
@@ -122,15 +123,91 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     what one stream may have (Go: 1 MiB)."""
 
     ping_interval: Seconds | None = 30.0
-    """A peer that has requests running and is silent for so long is sent a PING (grpc: off; Envoy:
-    configurable). It notices what is gone without a reset."""
+    """A peer that has requests running and is silent for so long is sent a PING, one with a
+    WebSocket too (grpc: off; websockets: 20). It notices what is gone without a reset."""
 
     ping_timeout: Seconds = 20.0
     """How long the answer to a PING may take before the connection is reset (gRPC: 20)."""
 
+    # --- WebSocket ---------------------------------------------------------------------------
+    websocket_max_message: Size | None = 16 * 1024 * 1024
+    """Bytes of one message, before and after inflating: close 1009 (uvicorn: 16 MiB)."""
+
+    websocket_max_frame: Size | None = None
+    """Bytes of one frame: close 1009, before its payload is read. Off, since the limit of the
+    message holds for each of its frames."""
+
+    websocket_max_fragments: Count = 131_072
+    """Frames of one message: close 1008. Each costs as much time as a message of its own (the
+    conformance suites send 65 537)."""
+
+    websocket_control_rate: Count = 200
+    """Pings and Pongs a second that a client may send, and as many at once: close 1008."""
+
+    websocket_receive_buffer: Count = 65_536
+    """Bytes of messages that wait for the handler; beyond it reading pauses."""
+
+    websocket_send_buffer: Count = 65_536
+    """Bytes of messages that wait for a slow client, besides write_buffer; beyond it
+    websocket_slow_client says what happens."""
+
+    websocket_slow_client: Literal["block", "drop", "close"] = "block"
+    """What sending does when the client is too slow: `block` waits for it, `drop` leaves the
+    message out, `close` closes with 1013."""
+
+    websocket_compress_from: Size = 1_024
+    """Messages of so many bytes and more are compressed, if the client can read that: smaller ones
+    do not get much smaller."""
+
+    websocket_close_timeout: Seconds = 10.0
+    """How long the client's Close may take after ours, and a handler after the end of its client
+    (websockets: 10). Silent clients are found by ping_interval and ping_timeout."""
+
     # --- shutdown ----------------------------------------------------------------------------
     shutdown_timeout: Seconds = 30.0
     """What running requests get on a graceful stop before they are cancelled (gunicorn: 30)."""
+
+
+class WebSocketLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What holds for one WebSocket: the fields of `Limits` that are named so, and its route's.
+
+    `ping_interval` and `ping_timeout` are those of `Limits`; all others have the prefix
+    `websocket_` there. Not checked when it is made: routes check what they override.
+    """
+
+    max_message: Size | None
+    max_frame: Size | None
+    max_fragments: Count
+    control_rate: Count
+    receive_buffer: Count
+    send_buffer: Count
+    slow_client: Literal["block", "drop", "close"]
+    compress_from: Size
+    close_timeout: Seconds
+    ping_interval: Seconds | None
+    ping_timeout: Seconds
+
+    @classmethod
+    def of(cls, limits: Limits, overrides: Mapping[str, Any]) -> "WebSocketLimits":
+        """What a server says, but for what a route says."""
+        values = {
+            name: getattr(limits, name if name.startswith("ping_") else f"websocket_{name}")
+            for name in cls.__struct_fields__
+        }
+        return cls(**{**values, **overrides})
+
+    @classmethod
+    def check_overrides(cls, overrides: Mapping[str, Any]) -> None:
+        """Check what a route says.
+
+        Raises:
+            ConfigurationError: a name that is none of these, or a value outside its range.
+        """
+        types = {field.name: field.type for field in msgspec.structs.fields(cls)}
+        for name, value in overrides.items():
+            if name not in types:
+                raise ConfigurationError(f"a WebSocket has no limit {name!r}: {', '.join(types)}")
+            _check_range(name, value, types[name])
 
 
 class FormLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,7 +249,11 @@ class FormLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 def _check_ranges(limits: msgspec.Struct) -> None:
     """Check the ranges of all fields: msgspec checks what it decodes, not a plain call."""
     for field in msgspec.structs.fields(limits):
-        try:
-            msgspec.convert(getattr(limits, field.name), field.type)
-        except msgspec.ValidationError as error:
-            raise ConfigurationError(f"limit {field.name}: {error}") from None
+        _check_range(field.name, getattr(limits, field.name), field.type)
+
+
+def _check_range(name: str, value: object, kind: Any) -> None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"limit {name}: {error}") from None

@@ -54,6 +54,7 @@ class RequestHead(msgspec.Struct, eq=False, gc=False):
         authority: host and port as the client named them.
         scheme: `http` or `https`; empty if the connection decides.
         version: `1.0`, `1.1`, `2` or `3`.
+        protocol: of an extended CONNECT (RFC 8441 §4), whose method is GET here; `None` otherwise.
     """
 
     method: str
@@ -62,6 +63,7 @@ class RequestHead(msgspec.Struct, eq=False, gc=False):
     _headers: tuple[tuple[bytes, bytes], ...] | None = ()
     scheme: str = ""
     version: str = "1.1"
+    protocol: str | None = None
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -180,6 +182,14 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     def http_version(self) -> str:
         """`1.0`, `1.1`, `2` or `3`."""
         return self._head.version
+
+    @property
+    def protocol(self) -> str | None:
+        """What an extended CONNECT asks for (RFC 8441 §4), as `websocket`; `None` otherwise.
+
+        On HTTP/1.1 the same is asked for by `Upgrade`, among the headers.
+        """
+        return self._head.protocol
 
     @property
     def url(self) -> URL:

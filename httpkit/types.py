@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, r
 if TYPE_CHECKING:
     from httpkit.headers import Headers, RawHeaders
     from httpkit.request import Request
-    from httpkit.response import Response
+    from httpkit.response import Response, Upgrade
     from httpkit.tls import TLSInfo
 
 __all__ = [
     "Address",
     "Application",
+    "Cancellable",
     "Direction",
     "Handler",
     "MatchedRoute",
@@ -26,6 +27,8 @@ __all__ = [
     "RequestChannel",
     "RunBlocking",
     "Tap",
+    "WebSocketChannel",
+    "WebSocketOpening",
 ]
 
 
@@ -153,6 +156,84 @@ class RequestChannel(Protocol):
 
     async def run_blocking(self, function: Callable[..., T], /, *args: Any) -> T:
         """Call `function(*args)` in a thread; see `RunBlocking`."""
+        ...
+
+    def attach(self, task: "Cancellable", /) -> None:
+        """Let a task end with the request: it is cancelled unless the answer takes it over."""
+        ...
+
+
+class Cancellable(Protocol):
+    """A task, as far as layer 0 knows one."""
+
+    def cancel(self, msg: Any | None = None, /) -> bool:
+        """Cancel it."""
+        ...
+
+
+class WebSocketOpening(Protocol):
+    """What takes the answer of a WebSocket handler to the server; made by its route."""
+
+    async def accept(self, response: "Upgrade", /) -> "WebSocketChannel":
+        """Give the answer, wait until it is out."""
+        ...
+
+    def open(self, channel: "WebSocketChannel", /) -> None:
+        """The answer is out; called by the server."""
+        ...
+
+
+class WebSocketChannel(Protocol):
+    """The server's side of an accepted WebSocket."""
+
+    @property
+    def close_code(self) -> int | None:
+        """The peer's code once it has closed, 1006 if it vanished."""
+        ...
+
+    @property
+    def close_reason(self) -> str:
+        """The peer's reason."""
+        ...
+
+    def take(self) -> str | bytes | None:
+        """The next message if one is here; may be empty."""
+        ...
+
+    async def receive(self) -> str | bytes:
+        """The next message.
+
+        Raises:
+            WebSocketClosed: there is none.
+        """
+        ...
+
+    def send(
+        self,
+        message: str | bytes,
+        compress: bool | None,  # noqa: FBT001
+        /,
+    ) -> Awaitable[None] | None:
+        """Queue a message; if that has to wait for a slow client, an awaitable that does it.
+
+        Raises:
+            WebSocketClosed: the WebSocket is closed.
+        """
+        ...
+
+    def ping(self, payload: bytes, /) -> None:
+        """Queue a Ping."""
+        ...
+
+    def close(self, code: int, reason: str, /) -> None:
+        """Send the Close."""
+        ...
+
+    async def finish(self, error: BaseException | None, /) -> None:
+        """The handler is through: close, and wait for the peer's Close.
+
+        An error is logged and closes with its code.
+        """
         ...
 
 

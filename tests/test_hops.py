@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 from hpack import Encoder
 
-from httpkit import App, Request
+from httpkit import App, Request, WebSocket
 from httpkit.protocol.http2 import PREFACE
 from httpkit.server.config import Config
 from httpkit.server.server import Server
 from httpkit.transport.connection import Connection
 from httpkit.transport.loop import new_event_loop
+from tests.frames import TEXT
+from tests.frames import frame as websocket_frame
 from tests.server.certificates import Authority
 from tests.transport.tls_pair import Contexts, TLSPair, make_contexts
 
@@ -56,6 +58,12 @@ HTTP2_GET = _ENCODER.encode(_FIELDS)
 HTTP2_BUDGETS = {1: 29, 32: 16}
 #: Python calls for one request in one record of TLS, and for each of 16 in one.
 TLS_BUDGETS = {1: 23, 16: 16}
+HANDSHAKE = (
+    b"GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+#: Python calls for each message of an echo, alone and of 100 in one read.
+WEBSOCKET_BUDGETS = {1: 45, 100: 7}
 
 
 class Transport(asyncio.Transport):
@@ -85,6 +93,12 @@ def make_app() -> App:
     @app.get("/users/{id:int}")
     async def user(request: Request, id: int) -> dict[str, int]:
         return {"id": id}
+
+    @app.websocket("/echo")
+    async def echo(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ws.send(message)
 
     @app.post("/length")
     async def length(request: Request) -> str:
@@ -193,6 +207,44 @@ def test_tls_stays_within_the_budget(requests: int, tmp_path: Path) -> None:
     budget = TLS_BUDGETS[requests] * requests
     assert calls.total() <= budget, f"{calls.total()} calls: {dict(calls)}"
     assert writes == 1
+
+
+async def measure_websocket(messages: int) -> tuple[Counter[str], list[bytes]]:
+    """Echo messages of one read; counts until the loop has nothing left to do."""
+    async with connected("native") as (connection, transport):
+        connection.data_received(HANDSHAKE)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        message = websocket_frame(TEXT, b"a" * 20)
+        for _ in range(2):
+            transport.writes.clear()
+            calls: Counter[str] = Counter()
+
+            def profile(frame: Any, event: str, _: Any, calls: Counter[str] = calls) -> None:
+                if event == "call":
+                    calls[frame.f_code.co_qualname] += 1
+
+            gc.disable()
+            sys.setprofile(profile)
+            try:
+                connection.data_received(message * messages)
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            finally:
+                sys.setprofile(None)
+                gc.enable()
+        for name in ("Transport.write", "sleep", "__sleep0", "measure_websocket"):
+            del calls[name]
+        return calls, transport.writes
+
+
+@pytest.mark.parametrize("messages", WEBSOCKET_BUDGETS)
+def test_messages_of_a_websocket_stay_within_the_budget(messages: int) -> None:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        calls, writes = runner.run(measure_websocket(messages))
+    assert calls.total() <= WEBSOCKET_BUDGETS[messages] * messages, dict(calls)
+    assert b"".join(writes) == websocket_frame(TEXT, b"a" * 20, key=None) * messages
+    assert len(writes) == 1
 
 
 @pytest.mark.parametrize("http1", ["native", "reference"])

@@ -49,6 +49,7 @@ SECTIONS = {
     "max_body": "Limits: request bodies",
     "write_stall": "Limits: answers",
     "max_concurrent_streams": "Limits: HTTP/2",
+    "websocket_max_message": "Limits: WebSocket",
     "shutdown_timeout": "Limits: shutdown",
 }
 

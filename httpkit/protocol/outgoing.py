@@ -64,6 +64,7 @@ class OutgoingFields:
         has_date: the application set `Date` itself.
         has_server: the application set `Server` itself.
         priority: the value of `Priority` (RFC 9218 §8), or `None`.
+        upgrade: the value of `Upgrade`, which only a 426 has (RFC 9110 §15.5.22), or `None`.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class OutgoingFields:
         "has_date",
         "has_server",
         "priority",
+        "upgrade",
     )
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
@@ -84,6 +86,7 @@ class OutgoingFields:
         self.has_server = False
         self.dropped: list[bytes] = []
         self.priority: bytes | None = None
+        self.upgrade: bytes | None = None
         for raw_name, raw_value in raw:
             name, value = encode_header(raw_name, raw_value)
             if name == b"content-length":
@@ -93,6 +96,8 @@ class OutgoingFields:
                 if name == b"connection":
                     options = value.lower().split(b",")
                     self.close = self.close or b"close" in [option.strip() for option in options]
+                elif name == b"upgrade":
+                    self.upgrade = value
                 self.dropped.append(name)
                 continue
             if name == b"date":

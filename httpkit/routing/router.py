@@ -6,11 +6,13 @@ answers no request itself. `httpkit.App` is the outermost router.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from httpkit.errors import ConfigurationError
+from httpkit.limits import WebSocketLimits
 from httpkit.routing.converters import BUILT_IN, Converter
 from httpkit.routing.definitions import (
     SERVERS_LIMITS,
@@ -30,11 +32,15 @@ from httpkit.routing.handlers import (
     is_stream,
 )
 from httpkit.routing.pattern import parse_pattern
+from httpkit.routing.websocket import WebSocketHandler, WebSocketSettings
+from httpkit.semantics.websocket import is_token
 from httpkit.static import StaticFiles
 from httpkit.status import METHODS
 from httpkit.types import Handler, Middleware
 
-__all__ = ["RouteOptions", "Router"]
+__all__ = ["RouteOptions", "Router", "WebSocketOptions"]
+
+_ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#\s]+")
 
 H = TypeVar("H", bound=Handler)
 M = TypeVar("M", bound=Middleware)
@@ -49,6 +55,22 @@ class RouteOptions(TypedDict, total=False):
     max_body: BodyLimit
     min_body_rate: BodyLimit
     thread: bool
+
+
+class WebSocketOptions(TypedDict, total=False):
+    """The limits that a WebSocket route may set; see `httpkit.limits.WebSocketLimits`."""
+
+    max_message: int | None
+    max_frame: int | None
+    max_fragments: int
+    control_rate: int
+    receive_buffer: int
+    send_buffer: int
+    slow_client: Literal["block", "drop", "close"]
+    compress_from: int
+    close_timeout: float
+    ping_interval: float | None
+    ping_timeout: float
 
 
 class Router:
@@ -166,6 +188,68 @@ class Router:
     def query(self, pattern: str, **options: Unpack[RouteOptions]) -> Callable[[H], H]:
         """`route` with QUERY (a safe method with a body, draft-ietf-httpbis-safe-method-w-body)."""
         return self.route(pattern, ("QUERY",), **options)
+
+    def websocket(
+        self,
+        pattern: str,
+        *,
+        name: str | None = None,
+        middleware: Iterable[Middleware] = (),
+        subprotocols: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        compression: bool = True,
+        **limits: Unpack[WebSocketOptions],
+    ) -> Callable[[H], H]:
+        """Decorate a WebSocket handler: `async def handler(ws, **parameters)`; see `WebSocket`.
+
+        A WebSocket route is a GET route that checks the handshake, behind the same middleware.
+
+        Args:
+            pattern: as for `route`.
+            name: for `url_for`.
+            middleware: for this route only.
+            subprotocols: that the handler speaks, the favorite first; `accept` takes the first
+                one that the client offers.
+            origins: pages that may open it in a browser besides those of the same host, such as
+                `https://example.com`; `*` for all. Others are refused with 403.
+            compression: take permessage-deflate where the client offers it.
+            **limits: `max_message`, `slow_client` and so on, instead of the server's.
+
+        Raises:
+            ConfigurationError: at once or when the app is frozen; says what to change.
+        """
+        self._check_open()
+        parse_pattern(pattern)
+        wrappers = tuple(middleware)
+        for each in wrappers:
+            check_middleware(each)
+        settings = WebSocketSettings(
+            _check_subprotocols(pattern, subprotocols),
+            _check_origins(pattern, origins),
+            compression,
+            dict(limits),
+        )
+        WebSocketLimits.check_overrides(settings.overrides)
+
+        def register(handler: H) -> H:
+            self._check_open()
+            _check_handler(pattern, handler, thread=False)
+            if not is_asynchronous(handler):
+                raise ConfigurationError(f"{describe(handler)} is not async: write async def")
+            definition = RouteDefinition(
+                pattern,
+                ("GET",),
+                WebSocketHandler(handler, settings),
+                describe(handler),
+                name,
+                wrappers,
+                SERVERS_LIMITS,
+                thread=False,
+            )
+            self.definitions.routes.append(definition)
+            return handler
+
+        return register
 
     # --- other routers -----------------------------------------------------------------------
 
@@ -361,6 +445,24 @@ def _check_methods(methods: Iterable[str]) -> tuple[str, ...]:
             advice = f"write {name.upper()!r}" if known else "see httpkit.status.METHODS"
             raise ConfigurationError(f"{name!r} is not a method this server implements: {advice}")
     return names
+
+
+def _check_subprotocols(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
+    checked = (names,) if isinstance(names, str) else tuple(names)
+    for name in checked:
+        if not is_token(name):
+            raise ConfigurationError(f"subprotocol {name!r} of {pattern!r} is no token")
+    return checked
+
+
+def _check_origins(pattern: str, origins: Iterable[str]) -> tuple[str, ...]:
+    checked = (origins,) if isinstance(origins, str) else tuple(origins)
+    for origin in checked:
+        if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):
+            raise ConfigurationError(
+                f'origin {origin!r} of {pattern!r}: write it as in "https://example.com"'
+            )
+    return tuple(origin.lower() for origin in checked)
 
 
 def _check_handler(pattern: str, handler: object, *, thread: bool) -> None:

@@ -11,16 +11,17 @@ linear in its length whatever a peer sends (CVE-2024-24762 was a pattern that di
 import re
 from collections.abc import Iterator
 
-__all__ = ["parse_parameters", "split_list"]
+__all__ = ["TOKEN", "parse_parameters", "split_list"]
 
-_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+#: A token (RFC 9110 §5.6.2), as a possessive pattern.
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # noqa: S105 - a word of the grammar
 _QUOTED = r'"(?:[^"\\]++|\\.)*+"'
 
 #: One member of a list. A quote that is never closed runs to the end, so that it cannot hide a
 #: comma from one reader and show it to another.
 _MEMBER = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?\\?)++', re.DOTALL)
 #: RFC 9110 §5.6.6: parameters = *( OWS ";" OWS [ name "=" ( token / quoted-string ) ] )
-_PARAMETER = re.compile(rf"[ \t]*+;[ \t]*+(?:({_WORD})=({_WORD}|{_QUOTED}))?+[ \t]*+", re.DOTALL)
+_PARAMETER = re.compile(rf"[ \t]*+;[ \t]*+(?:({TOKEN})=({TOKEN}|{_QUOTED}))?+[ \t]*+", re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 

@@ -14,6 +14,13 @@ class Counters:
         requests_begun: heads that passed every check since the start.
         requests_in_flight: begun and not ended.
         requests_refused: answered by an engine or by a limit, never seen by the application.
+        websockets_opened: accepted since the start.
+        websockets_open: open now.
+        websockets_failed: closed since the client broke the protocol or a limit.
+        websockets_closed_as_slow: closed with 1013, since the client took too little.
+        websockets_closed_as_silent: cut off, since the client did not answer a Ping.
+        websocket_messages_dropped: not sent, since the client took too little.
+        websocket_sends_blocked: sent later, since the client took too little.
     """
 
     __slots__ = (
@@ -24,6 +31,13 @@ class Counters:
         "requests_begun",
         "requests_in_flight",
         "requests_refused",
+        "websocket_messages_dropped",
+        "websocket_sends_blocked",
+        "websockets_closed_as_silent",
+        "websockets_closed_as_slow",
+        "websockets_failed",
+        "websockets_open",
+        "websockets_opened",
     )
 
     def __init__(self) -> None:
@@ -34,3 +48,10 @@ class Counters:
         self.requests_begun = 0
         self.requests_in_flight = 0
         self.requests_refused = 0
+        self.websockets_opened = 0
+        self.websockets_open = 0
+        self.websockets_failed = 0
+        self.websockets_closed_as_slow = 0
+        self.websockets_closed_as_silent = 0
+        self.websocket_messages_dropped = 0
+        self.websocket_sends_blocked = 0

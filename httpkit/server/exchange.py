@@ -27,14 +27,18 @@ from httpkit.errors import (
     ProtocolError,
 )
 from httpkit.headers import HeaderFields, Headers, RawHeaders
+from httpkit.limits import WebSocketLimits
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response, Upgrade
 from httpkit.server.blocking import run_blocking
 from httpkit.server.body_reader import BodyReader, WholeBody
+from httpkit.server.counters import Counters
 from httpkit.server.send import send_stream
+from httpkit.server.websocket import WebSocketSession
 from httpkit.tls import TLSInfo
 from httpkit.transport.connection import Connection
-from httpkit.types import Address
+from httpkit.types import Address, Cancellable
+from httpkit.websocket import WebSocketUpgrade
 
 if TYPE_CHECKING:
     from httpkit.server.server import Server
@@ -79,6 +83,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     _trailers: Iterable[tuple[bytes, bytes]] = ()
     _writers: tuple[asyncio.Future[None], ...] = ()
     _context: Context = _NO_CONTEXT
+    _attached: Cancellable | None = None
+    _session: WebSocketSession | None = None
 
     # --- the way of a request ----------------------------------------------------------------
 
@@ -158,6 +164,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def _stream(self, response: Response) -> None:
         """Write an answer that is not one piece of bytes, as a task if it has to wait."""
+        if isinstance(response, WebSocketUpgrade):
+            self._open_websocket(response)
+            return
         try:
             result = self._server.starter.start(partial(send_stream, self), response, self._context)
         except (KeyboardInterrupt, SystemExit):
@@ -170,6 +179,28 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         else:
             self._task = result
             result.add_done_callback(self._streamed)
+
+    def _open_websocket(self, response: WebSocketUpgrade) -> None:
+        """Accept; the task of the handler is that of the exchange from here on."""
+        server, connection = self._server, self.connection
+        try:
+            connection.engine.accept_upgrade(self.stream_id, response, response.protocol)
+        except LocalProtocolError as error:
+            self.fail(error)
+            return
+        self.head_sent = True
+        self._attached = None
+        task = response.task
+        assert isinstance(task, asyncio.Task)
+        self._task = task
+        task.add_done_callback(self._streamed)
+        limits = WebSocketLimits.of(server.limits, response.overrides)
+        self._session = session = WebSocketSession(self, limits, response.deflate)
+        connection.watch(session)
+        response.open(session)
+        if server.stopping:
+            session.begin_shutdown()
+        connection.pump()
 
     def _streamed(self, task: asyncio.Task[None]) -> None:
         self._task = None
@@ -190,7 +221,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         if self.gone:
             # Its end was expected, unless the handler failed while it was being cancelled.
             if not isinstance(error, asyncio.CancelledError | ClientDisconnected | HTTPError):
-                self._log(error)
+                self.log(error)
             self.finish()
             return
         late = self._timed_out and isinstance(error, asyncio.CancelledError)
@@ -204,7 +235,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             text = str(error) if status < 500 else f"request id {self.request_id}"
         deliberate = status < 500 or isinstance(error, HTTPError)
         if not deliberate or (self.head_sent and not late):
-            self._log(error)
+            self.log(error)
         if self.head_sent:
             self.connection.engine.send_reset(self.stream_id)
         else:
@@ -217,13 +248,13 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             response = Response(f"{status} {text}\n", status, headers)
             engine.send_response(self.stream_id, response)
         except LocalProtocolError as error:  # the headers of an HTTPError are an application's
-            self._log(error)
+            self.log(error)
             response = Response(f"500 request id {self.request_id}\n", 500)
             engine.send_response(self.stream_id, response)
         self.response = response
         self.body_sent = len(response.body)  # type: ignore[arg-type]
 
-    def _log(self, error: BaseException) -> None:
+    def log(self, error: BaseException) -> None:
         """Log an error of the application, with the id that the client sees, too."""
         logger.error(
             "request %s: %s %s %s failed",
@@ -249,6 +280,12 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             connection.engine.release(self.stream_id)
         elif self.gone:
             connection.engine.release(self.stream_id)
+        if self._attached is not None:
+            self._attached.cancel("the request was answered otherwise")
+            self._attached = None
+        if self._session is not None:
+            self._session.forget()
+            connection.engine.release(self.stream_id)
         # A request knows its exchange, and either may be held by its answer or by its context:
         # without these they would live until the garbage collector finds the circle.
         self.response = None
@@ -263,6 +300,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def receive_data(self, data: bytes, *, end_stream: bool) -> None:
         """A piece of the body, or of the raw stream after an upgrade."""
+        if self._session is not None:
+            self._session.feed(data, end=end_stream)
+            return
         assert isinstance(self.body, BodyReader)
         self.body.feed(data, end=end_stream)
 
@@ -279,6 +319,16 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         self._wake_writers()
         if self.body is not None:
             self.body.fail()
+        if self._attached is not None:
+            self._attached.cancel("the client has gone")
+        if self._session is not None:
+            self._session.lose()
+            if not self._server.stopping:
+                return  # its handler learns that from the session
+        self.cancel_handler()
+
+    def cancel_handler(self) -> None:
+        """The client is gone, and whatever works for it is to end."""
         if self._task is not None:
             self._task.cancel("the client has gone")
 
@@ -287,6 +337,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         if self.connection.engine.capacity(self.stream_id) > 0:
             self.connection.blocked.discard(self)
             self._wake_writers()
+            if self._session is not None:
+                self._session.resume_writing()
 
     def _wake_writers(self) -> None:
         for writer in self._writers:
@@ -432,6 +484,15 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             request.http_version,
         )
         return self.connection.push(self.stream_id, head)
+
+    def attach(self, task: Cancellable) -> None:
+        """Let a task end with the request, unless the answer takes it over."""
+        self._attached = task
+
+    @property
+    def server_counters(self) -> Counters:
+        """Those of the server."""
+        return self._server.counters
 
     # Static, so that an upload that outlives its request holds nothing of it.
     run_blocking = staticmethod(run_blocking)

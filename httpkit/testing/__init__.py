@@ -21,11 +21,13 @@ from httpkit.testing.response import (
     Response,
     UnexpectedStatusError,
 )
+from httpkit.testing.websocket import AsyncWebSocketConnection, WebSocketConnection
 
 __all__ = [
     "AsyncClient",
     "AsyncStream",
     "AsyncUpgradedStream",
+    "AsyncWebSocketConnection",
     "Client",
     "Cookies",
     "Informational",
@@ -34,4 +36,5 @@ __all__ = [
     "Stream",
     "UnexpectedStatusError",
     "UpgradedStream",
+    "WebSocketConnection",
 ]

@@ -6,7 +6,7 @@ application is a `Driver`'s business.
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
@@ -35,6 +35,7 @@ from httpkit.testing.response import (
     UnexpectedStatusError,
     receive_or_raise,
 )
+from httpkit.testing.websocket import AsyncWebSocketConnection, handshake_fields
 from httpkit.testing.wire import WireDriver
 from httpkit.types import Application
 from httpkit.urls import URL
@@ -230,6 +231,49 @@ class AsyncClient:
             if reply.status != 101:
                 raise UnexpectedStatusError(f"{request.url} was answered {reply.status}, not 101")
             yield AsyncUpgradedStream(reply, request, strict=self._strict)
+        finally:
+            await reply.close()
+
+    @asynccontextmanager
+    async def websocket_connect(
+        self,
+        url: str,
+        *,
+        subprotocols: Iterable[str] = (),
+        headers: HeaderFields | None = None,
+        cookies: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[AsyncWebSocketConnection]:
+        """Open a WebSocket; leaving closes it with 1000.
+
+            async with client.websocket_connect("/chat/blue") as ws:
+                await ws.send("hello")
+                assert await ws.receive() == "hello"
+
+        Needs `wire`.
+
+        Args:
+            url: of the route, as for `request`.
+            subprotocols: to offer, the favorite first.
+            headers: as for `request`.
+            cookies: as for `request`.
+
+        Raises:
+            UnexpectedStatusError: the application has refused; `response` is its answer.
+            Exception: as `request`.
+        """
+        fields = [*encode_fields(headers), *handshake_fields(subprotocols)]
+        request, reply, history = await self._send(
+            "GET", url, {"headers": fields, "cookies": cookies}
+        )
+        if reply.status != 101:
+            response = await self._read(request, reply, history)
+            raise UnexpectedStatusError(
+                f"{request.url} was answered {reply.status}, not 101", response
+            )
+        try:
+            connection = AsyncWebSocketConnection(reply, request, strict=self._strict)
+            yield connection
+            await connection.leave()
         finally:
             await reply.close()
 

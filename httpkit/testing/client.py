@@ -4,7 +4,7 @@ The application runs in a thread of its own, in one task from start to stop, as 
 call here waits for a call of the `AsyncClient` there.
 """
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -14,6 +14,7 @@ from httpkit.testing.async_client import AsyncClient, ClientOptions, RequestOpti
 from httpkit.testing.cookies import Cookies
 from httpkit.testing.portal import Portal
 from httpkit.testing.response import AsyncStream, AsyncUpgradedStream, Head, Response
+from httpkit.testing.websocket import WebSocketConnection
 from httpkit.types import Application
 
 __all__ = ["Client", "Stream", "UpgradedStream"]
@@ -125,6 +126,22 @@ class Client:
         """Offer to upgrade to a protocol; see `AsyncClient.upgrade`."""
         with self._entered(self._client.upgrade(url, protocol, headers)) as stream:
             yield UpgradedStream(stream, self.portal)
+
+    @contextmanager
+    def websocket_connect(
+        self,
+        url: str,
+        *,
+        subprotocols: Iterable[str] = (),
+        headers: HeaderFields | None = None,
+        cookies: Mapping[str, str] | None = None,
+    ) -> Iterator[WebSocketConnection]:
+        """Open a WebSocket; see `AsyncClient.websocket_connect`."""
+        manager = self._client.websocket_connect(
+            url, subprotocols=subprotocols, headers=headers, cookies=cookies
+        )
+        with self._entered(manager) as connection:
+            yield WebSocketConnection(connection, self.portal)
 
     @contextmanager
     def _entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:

@@ -37,7 +37,7 @@ from httpkit.testing.driver import Informational
 from httpkit.testing.messages import Body, PreparedRequest
 from httpkit.testing.observe import BackgroundCall, ObservedApplication, Record
 from httpkit.tls import TLSInfo
-from httpkit.types import Address, Application
+from httpkit.types import Address, Application, Cancellable
 
 __all__ = ["DirectDriver"]
 
@@ -108,6 +108,7 @@ class Channel:
         self.request_id = f"test-{client.port:x}"
         self.informational: list[Informational] = []
         self.disconnected = False
+        self.attached: Cancellable | None = None
         #: Set while the handler may run; not for longer, a request knows its channel.
         self.request: Request | None = None
         self._body = _iterate(body)
@@ -139,6 +140,10 @@ class Channel:
     def push(self, target: bytes, headers: RawHeaders) -> bool:  # noqa: ARG002
         """A test client takes no pushes."""
         return False
+
+    def attach(self, task: Cancellable) -> None:
+        """Cancelled with the request."""
+        self.attached = task
 
     def is_disconnected(self) -> bool:
         """Whether the test has given up the answer."""
@@ -313,6 +318,8 @@ class DirectReply:
         """Cancel what runs."""
         self._channel.disconnected = True
         self._channel.request = None
+        if self._channel.attached is not None:
+            self._channel.attached.cancel("the client has gone")
         if self._task is not None and not self._task.done():
             self._task.cancel("the client has gone")
             await asyncio.wait([self._task])

@@ -28,7 +28,15 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class UnexpectedStatusError(AssertionError):
-    """`raise_for_status` has found a status of 4xx or 5xx."""
+    """`raise_for_status` has found a status of 4xx or 5xx, or an upgrade was refused.
+
+    Attributes:
+        response: the answer, where it was read; `None` otherwise.
+    """
+
+    def __init__(self, message: str, response: "Response | None" = None) -> None:
+        super().__init__(message)
+        self.response = response
 
 
 class Head:

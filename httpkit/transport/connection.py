@@ -33,7 +33,7 @@ from httpkit.request import RequestHead
 from httpkit.transport.deadlines import DeadlineWatch
 from httpkit.types import Address
 
-__all__ = ["Connection", "ConnectionOwner", "Stream", "address_of"]
+__all__ = ["Connection", "ConnectionOwner", "Stream", "WatchedSession", "address_of"]
 
 logger = logging.getLogger("httpkit")
 
@@ -64,6 +64,16 @@ class Stream(Protocol):
 
     def min_body_rate(self, default: int | None) -> int | None:
         """Bytes a second that its body must reach, `None` for any."""
+
+
+class WatchedSession(Protocol):
+    """What has taken over a stream and has deadlines of its own."""
+
+    def check_deadline(self, now: float) -> None:
+        """The reaper passes by."""
+
+    def begin_shutdown(self) -> None:
+        """The connection is to end."""
 
 
 class ConnectionOwner(Protocol):
@@ -101,6 +111,8 @@ class Connection(asyncio.Protocol):
     """
 
     transport: asyncio.Transport
+    #: Sessions on its streams; few connections have any.
+    _sessions: tuple[WatchedSession, ...] = ()
 
     def __init__(
         self, owner: ConnectionOwner, engine: Engine, name: str, scheme: str = "http"
@@ -260,7 +272,17 @@ class Connection(asyncio.Protocol):
     def begin_shutdown(self) -> None:
         """Close now if idle, else after what runs."""
         self.engine.begin_shutdown()
+        for session in self._sessions:
+            session.begin_shutdown()
         self.flush()
+
+    def watch(self, session: WatchedSession) -> None:
+        """Let a session look at its deadlines from now on."""
+        self._sessions += (session,)
+
+    def unwatch(self, session: WatchedSession) -> None:
+        """The session is over."""
+        self._sessions = tuple(other for other in self._sessions if other is not session)
 
     def abort(self) -> None:
         """Reset the connection at once; handlers are cancelled.
@@ -383,6 +405,8 @@ class Connection(asyncio.Protocol):
                 self._dispatch(engine.receive_timeout(stream_id))
             self.flush()
             return
+        for session in self._sessions:
+            session.check_deadline(now)
         if limits.request_timeout is not None:
             for stream in list(self.streams.values()):
                 stream.check_deadline(now, limits.request_timeout)

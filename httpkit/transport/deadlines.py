@@ -123,6 +123,7 @@ def reaper_interval(limits: Limits) -> float:
         limits.linger_timeout,
         limits.ping_interval or 60.0,
         limits.ping_timeout,
+        limits.websocket_close_timeout,
         limits.request_timeout or 60.0,
     )
     return min(1.0, min(times) / 4)

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from examples import hello
+from examples import hello, websocket_echo
 from examples.showcase import app as showcase
 from examples.showcase import notes
 from httpkit.testing import Client
 
 EXAMPLES = Path(hello.__file__).parent
 #: The paths of examples that are applications.
-APPLICATIONS = ["examples.hello:app", "examples.showcase.app:app"]
+APPLICATIONS = ["examples.hello:app", "examples.showcase.app:app", "examples.websocket_echo:app"]
 
 
 def test_every_example_is_tested_here() -> None:
     found = {path.name for path in EXAMPLES.iterdir()} - {"__pycache__"}
-    assert found == {"hello.py", "showcase"}
+    assert found == {"hello.py", "showcase", "websocket_echo.py"}
 
 
 @pytest.fixture(params=[True, False], ids=["wire", "direct"])
@@ -42,6 +42,12 @@ def test_hello(wire: bool) -> None:
         assert client.get("/").text == "Hello, world!"
         assert client.get("/users/7").json() == {"id": 7}
         assert client.get("/users/me").status_code == 404
+
+
+def test_websocket_echo() -> None:
+    with Client(websocket_echo.app) as client, client.websocket_connect("/echo") as ws:
+        ws.send("hello")
+        assert ws.receive() == "hello"
 
 
 def test_the_landing_page(client: Client) -> None:

@@ -82,7 +82,7 @@ class PlainHeads:
         framing = _KEEP_ALIVE if before or between or behind else _PLAIN
         if length is not None:
             framing = Framing(True, framing.said_keep_alive, int(length))
-        return PlainHead(method, target, authority, None, "", "1.1", raw), framing
+        return PlainHead(method, target, authority, None, "", "1.1", None, raw), framing
 
 
 #: One pattern for all connections of a server.

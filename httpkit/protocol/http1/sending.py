@@ -98,6 +98,8 @@ class SendingSide(ConnectionState):
             connection = CLOSE
         if connection is CLOSE:
             self._last_answer = True
+        if status == 426 and fields.upgrade is not None:
+            connection += b"connection: upgrade\r\nupgrade: %b\r\n" % fields.upgrade
         head = serialize_head(self._preamble, status, fields, connection)
         self._send = mode
         self._queue(b"%b%b\r\n" % (head, framing))

@@ -71,7 +71,7 @@ class Preamble:
         check_status(response.status)
         fields = OutgoingFields(response.raw_headers)
         head = b""
-        simple = not fields.close and fields.content_length is None
+        simple = not fields.close and fields.content_length is None and fields.upgrade is None
         if simple and response.status not in NO_CONTENT:
             connection = self.keep_alive if heads is self.asked_heads else PLAIN
             head = serialize_head(self, response.status, fields, connection)

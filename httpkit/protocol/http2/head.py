@@ -88,7 +88,8 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
         _read_expectation(received, special)
     if host is None:
         headers.insert(0, (b"host", authority))
-    received.head = RequestHead(method, path, authority, tuple(headers), "", "2")
+    protocol = None if received.upgrade is None else received.upgrade.decode("ascii")
+    received.head = RequestHead(method, path, authority, tuple(headers), "", "2", protocol)
     return received
 
 

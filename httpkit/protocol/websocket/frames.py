@@ -1,0 +1,100 @@
+"""Frames (RFC 6455 §5): writing them, and wsproto's reader with our limits in front of payloads."""
+
+from struct import Struct
+
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
+
+from httpkit.limits import WebSocketLimits
+
+__all__ = ["FrameReader", "HeaderGuard", "serialize_frame"]
+
+_NO_BITS = RsvBits(False, False, False)
+_HEAD_7 = Struct("!BB").pack
+_HEAD_16 = Struct("!BBH").pack
+_HEAD_64 = Struct("!BBQ").pack
+
+
+def serialize_frame(first: int, payload: bytes) -> bytes:
+    """An unmasked frame: `first` is FIN, the reserved bits and the opcode in one byte (§5.2)."""
+    size = len(payload)
+    if size < 126:
+        return _HEAD_7(first, size) + payload
+    if size < 65_536:
+        return _HEAD_16(first, 126, size) + payload
+    return _HEAD_64(first, 127, size) + payload
+
+
+class HeaderGuard(Extension):
+    """Sees every head of a frame before its payload: sizes and counts, before anything is kept.
+
+    Attributes:
+        control_budget: control frames that the peer may still send; time adds to it.
+    """
+
+    name = "limits"
+
+    def __init__(self, limits: WebSocketLimits) -> None:
+        self._limits = limits
+        self._size = 0
+        self._fragments = 0
+        self.control_budget: float = limits.control_rate
+
+    def refill(self, seconds: float) -> None:
+        """So much time has passed."""
+        rate = self._limits.control_rate
+        self.control_budget = min(self.control_budget + seconds * rate, rate)
+
+    def enabled(self) -> bool:
+        """Always."""
+        return True
+
+    def offer(self) -> bool | str:
+        """Nothing: this is no extension of the protocol."""
+        return False
+
+    def frame_inbound_header(
+        self,
+        proto: FrameDecoder | FrameProtocol,  # noqa: ARG002 - wsproto's signature
+        opcode: Opcode,
+        rsv: RsvBits,  # noqa: ARG002
+        payload_length: int,
+    ) -> CloseReason | RsvBits:
+        """Refuse what exceeds a limit."""
+        limits = self._limits
+        if opcode.iscontrol():
+            self.control_budget -= 1
+            return CloseReason.POLICY_VIOLATION if self.control_budget < 0 else _NO_BITS
+        if opcode is not Opcode.CONTINUATION:
+            self._size = self._fragments = 0
+        self._size += payload_length
+        self._fragments += 1
+        if limits.max_message is not None and self._size > limits.max_message:
+            return CloseReason.MESSAGE_TOO_BIG
+        if limits.max_frame is not None and payload_length > limits.max_frame:
+            return CloseReason.MESSAGE_TOO_BIG
+        return CloseReason.POLICY_VIOLATION if self._fragments > limits.max_fragments else _NO_BITS
+
+
+class FrameReader(FrameProtocol):
+    """wsproto's frame protocol of a server, which can be left between two messages."""
+
+    def __init__(self, extensions: list[Extension]) -> None:
+        super().__init__(client=False, extensions=extensions)
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether no frame has begun, as far as its head was complete, and no message."""
+        return self._frame_decoder.header is None and self._message_decoder.opcode is None
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether there are bytes that no frame has taken yet."""
+        return len(self._frame_decoder.buffer) > 0
+
+    def take_rest(self) -> bytes:
+        """The bytes that no frame has taken yet; they are gone from here."""
+        buffer = self._frame_decoder.buffer
+        rest = bytes(buffer.buffer)
+        buffer.buffer.clear()
+        return rest

@@ -1,0 +1,133 @@
+"""WebSocket routes: a handler of GET that checks the handshake and runs the user's handler.
+
+Owns what happens until the answer is known. The user's handler runs in a task of its own from its
+first line to its last, so that `asyncio.timeout` and task groups may stand around `accept`. The
+route answers with whatever it decides first: the `WebSocketUpgrade` of `accept`, a Response it
+returns, or an exception. That answer takes the ordinary way out, through the middleware.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from httpkit.error_handlers import observer
+from httpkit.errors import WebSocketClosed
+from httpkit.request import Request
+from httpkit.response import Response, Upgrade, to_response
+from httpkit.semantics.websocket import check_handshake, check_origin
+from httpkit.types import Handler, WebSocketChannel
+from httpkit.websocket import WebSocket
+
+__all__ = ["WebSocketHandler", "WebSocketSettings"]
+
+
+@dataclass(slots=True, frozen=True)
+class WebSocketSettings:
+    """What a WebSocket route says.
+
+    Attributes:
+        subprotocols: that it speaks, the favorite first.
+        origins: in lower case, that may open it besides its own host; `*` for all.
+        compression: whether permessage-deflate is taken.
+        overrides: of the server's limits.
+    """
+
+    subprotocols: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    compression: bool = True
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Opening:
+    """Takes the answer from the handler's task to the request's, and the channel back."""
+
+    __slots__ = ("_channel", "answer")
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Response] = loop.create_future()
+        self._channel: asyncio.Future[WebSocketChannel] = loop.create_future()
+
+    async def accept(self, response: Upgrade) -> WebSocketChannel:
+        """See `WebSocketOpening`."""
+        if self.answer.done():  # the request is over
+            raise WebSocketClosed(1006, "the request was answered otherwise")
+        self.answer.set_result(response)
+        return await self._channel
+
+    def open(self, channel: WebSocketChannel) -> None:
+        """See `WebSocketOpening`."""
+        if not self._channel.done():
+            self._channel.set_result(channel)
+
+
+class WebSocketHandler:
+    """What a route of GET calls; looks like the user's handler to whoever inspects it.
+
+    Args:
+        handler: called as `handler(ws, **parameters)`.
+        settings: of the route.
+    """
+
+    def __init__(self, handler: Handler, settings: WebSocketSettings) -> None:
+        self.__wrapped__: Callable[..., Any] = handler
+        self.settings = settings
+
+    async def __call__(self, request: Request, **parameters: Any) -> Response:
+        """Answer a request: check it, begin the handler, wait for its decision."""
+        settings = self.settings
+        key = check_handshake(
+            request.method, request.http_version, request.headers, request.protocol
+        )
+        check_origin(request.headers, request.authority, settings.origins)
+        opening = _Opening()
+        begin: asyncio.Future[WebSocket] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._run(begin, opening, parameters))
+        request._channel.attach(task)  # noqa: SLF001 - the request's side of the server
+        ws = WebSocket(
+            request,
+            key,
+            opening,
+            task,
+            subprotocols=settings.subprotocols,
+            compression=settings.compression,
+            overrides=settings.overrides,
+        )
+        begin.set_result(ws)
+        return await opening.answer
+
+    async def _run(
+        self, begin: "asyncio.Future[WebSocket]", opening: _Opening, parameters: Mapping[str, Any]
+    ) -> None:
+        """Run the handler; then close what it has accepted, or answer what it says."""
+        ws = await begin
+        error: BaseException | None = None
+        try:
+            value = await self.__wrapped__(ws, **parameters)
+            if not ws.accepted:
+                opening.answer.set_result(_refusal(value))
+                return
+        except WebSocketClosed:
+            pass
+        except Exception as raised:  # noqa: BLE001 - answered, or logged by `finish`
+            if not ws.accepted and not opening.answer.done():
+                opening.answer.set_exception(raised)
+                return
+            error = raised
+            observe = observer.get()
+            if observe is not None:
+                observe(raised)
+        if ws.open:
+            await ws.channel.finish(error)
+        elif error is not None:
+            raise error  # nobody is left to answer: asyncio logs it
+
+
+def _refusal(value: object) -> Response:
+    """What a handler returns that has not accepted."""
+    if value is None:
+        raise RuntimeError(
+            "the WebSocket handler has neither called ws.accept() nor returned a Response"
+        )
+    return to_response(value)

@@ -1,0 +1,445 @@
+"""One accepted WebSocket: messages between the engine and a handler, on any version of HTTP.
+
+Theory of operation:
+
+1. Bytes of the stream are parsed as they come; messages wait in a queue for the handler. While more
+   than `receive_buffer` waits, the bytes are not given back to the HTTP engine, so that reading
+   pauses (HTTP/1.1) or the window stays closed (HTTP/2).
+2. Frames that are sent in one turn of the loop go to the HTTP engine together. While it has no
+   capacity they wait here; beyond `send_buffer` the policy for slow clients says what happens.
+3. The Close that answers the client's, or its error, is held back until the handler has taken the
+   messages before it and asks for the next one: what it answers to them still reaches the client.
+4. The stream ends when both Closes are through, the client broke the protocol, or a deadline has
+   passed. The handler learns it from what it receives and sends. One that does neither is
+   cancelled after `close_timeout`.
+5. There is no timer: the reaper passes by (`check_deadline`). A deadline counts when it is passed
+   on two visits in a row, so that a client is not blamed for a loop that was late: what it had
+   sent meanwhile has been read between the two.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from httpkit.errors import ProtocolError, WebSocketClosed
+from httpkit.limits import WebSocketLimits
+from httpkit.protocol.websocket import (
+    CloseReceived,
+    Event,
+    PingReceived,
+    ProtocolFailed,
+    WebSocketEngine,
+)
+from httpkit.protocol.websocket.engine import check_close
+from httpkit.semantics.websocket import DeflateAgreement
+
+if TYPE_CHECKING:
+    from httpkit.server.exchange import Exchange
+
+__all__ = ["WebSocketSession"]
+
+logger = logging.getLogger("httpkit")
+
+#: What a message costs besides its bytes, so that many small ones count, too.
+_OVERHEAD = 64
+_NO_CODE = 1005
+_VANISHED = 1006
+
+
+class _Wait(Enum):
+    """What the client owes."""
+
+    NOTHING = auto()
+    SIGN_OF_LIFE = auto()
+    PONG = auto()
+    CLOSE = auto()
+
+
+class WebSocketSession:
+    """Implements `types.WebSocketChannel` for the handler, and `transport.Watched`.
+
+    Args:
+        exchange: that has accepted it; owns the stream.
+        limits: of its route.
+        deflate: what the handshake has agreed on.
+
+    Attributes:
+        close_code: of the client's Close, 1006 if it vanished, `None` before.
+        close_reason: of the client's Close.
+    """
+
+    def __init__(
+        self, exchange: "Exchange", limits: WebSocketLimits, deflate: DeflateAgreement | None
+    ) -> None:
+        self._exchange = exchange
+        self._connection = exchange.connection
+        self._http = exchange.connection.engine
+        self._stream_id = exchange.stream_id
+        self._counters = exchange.server_counters
+        self._loop = exchange.connection.owner.loop
+        self._limits = limits
+        self._engine = WebSocketEngine(limits, deflate)
+        self.close_code: int | None = None
+        self.close_reason = ""
+        # Receiving.
+        self._messages: deque[str | bytes] = deque()
+        self._queued = 0
+        self._held = 0
+        self._receiver: asyncio.Future[None] | None = None
+        #: The handler is at work on a message.
+        self._busy = False
+        #: The handler is through; nobody receives any more.
+        self._deaf = False
+        #: The Close that is held back.
+        self._reply: tuple[int | None, str] | None = None
+        # Sending.
+        self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
+        self._flush_booked = False
+        self._pong: bytes | None = None
+        self._room: asyncio.Future[None] | None = None
+        # The end.
+        self._over = False
+        self._done: asyncio.Future[None] | None = None
+        self._cancellation: asyncio.TimerHandle | None = None
+        # The reaper.
+        self._heard = 0
+        self._pinged = False
+        self._mark: tuple[_Wait, int] = (_Wait.NOTHING, -1)
+        self._since = 0.0
+        self._seen: float | None = None
+        self._suspected = False
+        self._counters.websockets_opened += 1
+        self._counters.websockets_open += 1
+
+    # --- bytes from the client ---------------------------------------------------------------
+
+    def feed(self, data: bytes, *, end: bool) -> None:
+        """Bytes of the stream, or its end."""
+        self._heard += 1
+        self._pinged = False
+        messages = self._messages
+        before = len(messages)
+        for event in self._engine.receive_data(data):
+            if type(event) is str or type(event) is bytes:
+                messages.append(event)
+                self._queued += len(event) + _OVERHEAD
+            else:
+                self._receive_control(event)
+        self._held += len(data)
+        if self._deaf:
+            messages.clear()
+            self._queued = 0
+            self._answer_close()
+        if self._queued < self._limits.receive_buffer:
+            self._give_back()
+        if len(messages) > before:
+            self._wake_receiver()
+        if self._outgoing:
+            self._flush()  # answers to control frames go with the batch
+        if end:
+            self.lose()
+
+    def _receive_control(self, event: Event) -> None:
+        if isinstance(event, PingReceived):
+            if self._outgoing_size > self._limits.send_buffer:
+                self._pong = event.payload  # RFC 6455 §5.5.3: only the latest needs an answer
+            else:
+                self._queue(self._engine.send_pong(event.payload))
+        elif isinstance(event, CloseReceived):
+            self.close_code, self.close_reason = event.code, event.reason
+            self._reply = (None if event.code == _NO_CODE else event.code), ""
+            self._answer_close()
+        elif isinstance(event, ProtocolFailed):
+            self.close_code, self.close_reason = event.code, event.reason
+            self._counters.websockets_failed += 1
+            logger.info("request %s: %s", self._exchange.request_id, event.reason)
+            self._reply = event.code, event.reason
+            self._answer_close()
+
+    def _give_back(self) -> None:
+        """Let the HTTP engine read on."""
+        size, self._held = self._held, 0
+        if size and not self._over:
+            self._connection.consume(self._stream_id, size)
+
+    def _answer_close(self) -> None:
+        """Send the Close that is held back, if the handler is through with what came before."""
+        if self._reply is None or self._over or self._messages or self._busy:
+            return
+        (code, reason), self._reply = self._reply, None
+        self._queue(self._engine.send_close(code, reason))
+        self._end()
+
+    def lose(self) -> None:
+        """The stream is at its end, or gone, whether it was expected or not."""
+        if self.close_code is None:
+            self.close_code = _VANISHED
+        self._reply = None
+        self._end()
+
+    # --- the handler receives ----------------------------------------------------------------
+
+    async def receive(self) -> str | bytes:
+        """The next message; see `WebSocketChannel`."""
+        if not self._messages:
+            await self._wait_for_message()
+        message = self.take()
+        assert message is not None
+        return message
+
+    def take(self) -> str | bytes | None:
+        """The next message if one is here; see `WebSocketChannel`."""
+        if not self._messages:
+            return None
+        message = self._messages.popleft()
+        self._busy = True
+        self._queued -= len(message) + _OVERHEAD
+        if self._held and self._queued < self._limits.receive_buffer // 2:
+            self._give_back()
+        return message
+
+    async def _wait_for_message(self) -> None:
+        if self._receiver is not None:
+            raise RuntimeError("this WebSocket is already being received from elsewhere")
+        self._busy = False
+        if self._outgoing:
+            self._flush()
+        self._answer_close()
+        while not self._messages:
+            if self._over or self.close_code is not None:
+                raise self._closed()
+            self._receiver = self._loop.create_future()
+            try:
+                await self._receiver
+            finally:
+                self._receiver = None
+
+    def _wake_receiver(self) -> None:
+        if self._receiver is not None and not self._receiver.done():
+            self._receiver.set_result(None)
+
+    def _closed(self) -> WebSocketClosed:
+        return WebSocketClosed(
+            _VANISHED if self.close_code is None else self.close_code, self.close_reason
+        )
+
+    # --- the handler sends -------------------------------------------------------------------
+
+    def send(
+        self,
+        message: str | bytes,
+        compress: bool | None,  # noqa: FBT001
+    ) -> Awaitable[None] | None:
+        """Queue a message; see `WebSocketChannel`."""
+        engine = self._engine
+        if self._over or engine.close_sent:
+            raise self._closed()
+        if self._outgoing_size > self._limits.send_buffer and not self._make_room():
+            return self._send_later(message, compress)
+        data = engine.send_message(message, compress=compress)
+        # `_queue`, on the path of every message.
+        self._outgoing.append(data)
+        self._outgoing_size += len(data)
+        if not self._flush_booked:
+            self._flush_booked = True
+            self._loop.call_soon(self._flush_as_booked)
+        return None
+
+    def _make_room(self) -> bool:
+        """The buffer is full: flush; whether the message may go."""
+        self._flush()
+        return self._outgoing_size <= self._limits.send_buffer
+
+    def _queue(self, data: bytes) -> None:
+        self._outgoing.append(data)
+        self._outgoing_size += len(data)
+        if not self._flush_booked:
+            self._flush_booked = True
+            self._loop.call_soon(self._flush_as_booked)
+
+    async def _send_later(
+        self,
+        message: str | bytes,
+        compress: bool | None,  # noqa: FBT001
+    ) -> None:
+        """Do what the policy for slow clients says."""
+        policy = self._limits.slow_client
+        counters = self._counters
+        if policy == "drop":
+            counters.websocket_messages_dropped += 1
+            return
+        if policy == "close":
+            counters.websockets_closed_as_slow += 1
+            self._start_close(1013, "the client is too slow")
+            raise self._closed()
+        counters.websocket_sends_blocked += 1
+        while self._outgoing_size > self._limits.send_buffer:
+            if self._room is None:
+                self._room = self._loop.create_future()
+            # Several tasks may wait; one that is cancelled must not take the future along.
+            await asyncio.shield(self._room)
+            if self._over or self._engine.close_sent:
+                raise self._closed()
+        self._queue(self._engine.send_message(message, compress=compress))
+
+    def _flush_as_booked(self) -> None:
+        self._flush_booked = False
+        if self._outgoing:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Give the HTTP engine what waits, if it has room."""
+        if self._over:
+            return
+        if self._http.capacity(self._stream_id) <= 0:
+            self._connection.blocked.add(self._exchange)
+            return
+        self._give_frames()
+        self._connection.flush()
+
+    def _give_frames(self) -> None:
+        outgoing = self._outgoing
+        if self._pong is not None:
+            outgoing.append(self._engine.send_pong(self._pong))
+            self._pong = None
+        data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
+        outgoing.clear()
+        self._outgoing_size = 0
+        if data:
+            self._exchange.body_sent += len(data)
+            self._http.send_data(self._stream_id, data)
+        if self._room is not None:
+            self._room.set_result(None)
+            self._room = None
+
+    def resume_writing(self) -> None:
+        """The HTTP engine has room again."""
+        if self._outgoing:
+            self._flush()
+
+    def ping(self, payload: bytes) -> None:
+        """Queue a Ping; see `WebSocketChannel`."""
+        if self._over or self._engine.close_sent:
+            raise self._closed()
+        self._queue(self._engine.send_ping(payload))
+
+    # --- the end -----------------------------------------------------------------------------
+
+    def close(self, code: int, reason: str) -> None:
+        """Send the Close; see `WebSocketChannel`."""
+        check_close(code)
+        self._start_close(code, reason)
+
+    def begin_shutdown(self) -> None:
+        """The server stops."""
+        self._start_close(1001, "the server is going away")
+
+    def _start_close(self, code: int, reason: str) -> None:
+        """Send a Close; the client's is awaited, or here already."""
+        if self._over or self._engine.close_sent:
+            return
+        self._queue(self._engine.send_close(code, reason))
+        self._reply = None
+        if self._engine.ended:
+            self._end()
+        else:
+            self._flush()
+
+    async def finish(self, error: BaseException | None) -> None:
+        """The handler is through; see `WebSocketChannel`."""
+        if error is not None:
+            self._exchange.log(error)
+        self._deaf = True
+        self._busy = False
+        self._messages.clear()
+        self._give_back()
+        self._answer_close()
+        if not self._over:
+            code = 1000
+            if error is not None:
+                code = error.close_code if isinstance(error, ProtocolError) else 1011
+            self._start_close(code, "")
+        if not self._over:
+            self._done = self._loop.create_future()
+            await self._done
+
+    def _end(self) -> None:
+        """The stream is over: write what is left, end it, tell everybody who waits."""
+        if self._over:
+            return
+        self._give_frames()
+        self._over = True
+        self._connection.blocked.discard(self._exchange)
+        self._connection.unwatch(self)
+        self._counters.websockets_open -= 1
+        if not self._exchange.gone:
+            self._http.send_end(self._stream_id)
+            self._connection.flush()
+        self._wake_receiver()
+        if self._done is not None:
+            if not self._done.done():
+                self._done.set_result(None)
+        elif not self._deaf:
+            self._cancellation = self._loop.call_later(
+                self._limits.close_timeout, self._exchange.cancel_handler
+            )
+
+    def forget(self) -> None:
+        """The exchange is over."""
+        if self._cancellation is not None:
+            self._cancellation.cancel()
+
+    # --- the reaper --------------------------------------------------------------------------
+
+    def check_deadline(self, now: float) -> None:
+        """See rule 5."""
+        if self._seen is not None:
+            self._engine.pass_time(now - self._seen)
+        self._seen = now
+        wait, allowed = self._waits_for()
+        mark = (wait, 0 if wait is _Wait.CLOSE else self._heard)
+        if mark != self._mark:
+            self._mark = mark
+            self._since = now
+            self._suspected = False
+            return
+        if allowed is None or now - self._since <= allowed:
+            return
+        if wait is _Wait.SIGN_OF_LIFE:
+            self._pinged = True
+            self._queue(self._engine.send_ping())
+            self._flush()
+        elif not self._suspected:
+            self._suspected = True
+        elif wait is _Wait.PONG:
+            logger.info("request %s: the client does not answer", self._exchange.request_id)
+            self._counters.websockets_closed_as_silent += 1
+            self._cut_off()
+        elif self._reply is not None:  # the handler takes too long for what came before
+            self._messages.clear()
+            self._busy = False
+            self._answer_close()
+        else:
+            self._cut_off()
+
+    def _waits_for(self) -> tuple[_Wait, float | None]:
+        """What the client owes, and how long that may take."""
+        limits = self._limits
+        if self._engine.close_sent or self._reply is not None:
+            return _Wait.CLOSE, limits.close_timeout
+        if self._held:  # reading is paused: whatever it has sent is not read
+            return _Wait.NOTHING, None
+        if self._pinged:
+            return _Wait.PONG, limits.ping_timeout
+        return _Wait.SIGN_OF_LIFE, limits.ping_interval
+
+    def _cut_off(self) -> None:
+        """The client does not do its part: end the stream without it."""
+        self._http.send_reset(self._stream_id)
+        self._exchange.gone = True
+        self.lose()
+        self._connection.flush()

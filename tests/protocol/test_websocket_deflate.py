@@ -1,0 +1,178 @@
+"""permessage-deflate (RFC 7692): what is inflated, how much of it, and what is compressed."""
+
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wsproto.frame_protocol import Opcode
+
+from httpkit.protocol.websocket import PingReceived, ProtocolFailed
+from httpkit.protocol.websocket.deflate import PermessageDeflate
+from tests.frames import BINARY, FIRST_TEXT, LAST, MORE, PING, TEXT, frame, read_frames
+
+from .test_websocket_engine import DEFLATE, failure_of, make_engine
+
+RSV1 = 0x40
+
+
+def deflated(data: bytes, bits: int = 15) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -bits)
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def inflated(data: bytes) -> bytes:
+    return zlib.decompressobj(-15).decompress(data + b"\x00\x00\xff\xff")
+
+
+@pytest.mark.parametrize("bits", [9, 12, 15])
+@pytest.mark.parametrize("step", [100_000, 1])
+def test_messages_are_inflated(bits, step) -> None:
+    engine = make_engine(deflate=DEFLATE)
+    text = "héllo " * 200
+    data = (
+        frame(TEXT | RSV1, deflated(text.encode(), bits))
+        + frame(TEXT, b"plain")
+        + frame(BINARY | RSV1, deflated(b"\xff" * 10_000, bits))
+    )
+    events = []
+    for start in range(0, len(data), step):
+        events += engine.receive_data(data[start : start + step])
+    assert events == [text, "plain", b"\xff" * 10_000]
+    assert engine._compressor._inflater is None, "an idle socket holds nothing of zlib"
+
+
+def test_rfc7692_7_2_1_fragments_with_a_ping_between_them() -> None:
+    payload = deflated(b"fragmented")
+    engine = make_engine(deflate=DEFLATE)
+    assert engine.receive_data(
+        frame(FIRST_TEXT | RSV1, payload[:3])
+        + frame(PING, b"?")
+        + frame(MORE)
+        + frame(LAST, payload[3:])
+    ) == [PingReceived(b"?"), "fragmented"]
+
+
+def test_rfc7692_7_2_3_examples() -> None:
+    """§7.2.3.1, .2 (no context), .3 (no compression), .4 (BFINAL) and .5 (two blocks)."""
+    engine = make_engine(deflate=DEFLATE)
+    for payload in (
+        "f248cdc9c90700",
+        "000500faff48656c6c6f00",
+        "f348cdc9c9070000",
+        "f248050000 00ffffcac9c90700",
+    ):
+        assert engine.receive_data(frame(TEXT | RSV1, bytes.fromhex(payload))) == ["Hello"]
+    assert engine.receive_data(frame(TEXT | RSV1, b"\x00")) == [""]
+
+
+@pytest.mark.parametrize("data", [frame(LAST | RSV1), frame(PING | RSV1)])
+def test_rfc7692_6_1_rsv1_stands_on_the_first_frame_only(data) -> None:
+    engine = make_engine(deflate=DEFLATE)
+    assert failure_of(engine, frame(FIRST_TEXT, b"a") + data) == 1002
+
+
+@pytest.mark.parametrize("step", [1_000_000, 1000])
+def test_a_bomb_is_cut_while_it_inflates(step) -> None:
+    """261 KB of wire are 256 MiB; no piece of it may be more than the limit."""
+    bomb = frame(BINARY | RSV1, deflated(bytes(256 << 20)))
+    engine = make_engine(deflate=DEFLATE, max_message=100_000)
+    pieces = []
+    inflate = PermessageDeflate._inflate
+
+    def watched(self, data):
+        piece = inflate(self, data)
+        pieces.append(piece)
+        return piece
+
+    PermessageDeflate._inflate = watched
+    try:
+        for start in range(0, len(bomb), step):
+            events = engine.receive_data(bomb[start : start + step])
+            if events:
+                break
+    finally:
+        PermessageDeflate._inflate = inflate
+    [failure] = events
+    assert failure == ProtocolFailed(1009, failure.reason)
+    assert sum(len(piece) for piece in pieces if isinstance(piece, bytes)) <= 100_000
+
+
+def test_exactly_the_limit() -> None:
+    engine = make_engine(deflate=DEFLATE, max_message=1000)
+    assert engine.receive_data(frame(BINARY | RSV1, deflated(bytes(1000)))) == [bytes(1000)]
+    assert failure_of(engine, frame(BINARY | RSV1, deflated(bytes(1001)))) == 1009
+
+
+def test_without_a_limit() -> None:
+    engine = make_engine(deflate=DEFLATE, max_message=None)
+    assert engine.receive_data(frame(BINARY | RSV1, deflated(bytes(70_000)))) == [bytes(70_000)]
+
+
+def test_what_is_no_deflate() -> None:
+    assert failure_of(make_engine(deflate=DEFLATE), frame(TEXT | RSV1, b"\xff\xff")) == 1007
+    # Only what the sender leaves out makes it wrong: a stored block of three bytes, cut.
+    cut = b"\x00\x03\x00\xfc\xff"
+    assert failure_of(make_engine(deflate=DEFLATE), frame(TEXT | RSV1, cut)) == 1007
+
+
+def test_a_message_of_endless_streams() -> None:
+    """Each `03 00` is a whole deflate stream of nothing, and a new inflater."""
+    engine = make_engine(deflate=DEFLATE)
+    assert engine.receive_data(frame(BINARY | RSV1, b"\x03\x00" * 50)) == [b""]
+    assert failure_of(engine, frame(BINARY | RSV1, b"\x03\x00" * 65)) == 1008
+
+
+def test_an_extension_is_no_offer() -> None:
+    extension = PermessageDeflate(12, None)
+    assert extension.enabled()
+    assert not extension.offer()
+    assert Opcode.TEXT == 1
+
+
+# --- sending ---------------------------------------------------------------------------------
+
+
+def test_large_messages_are_compressed() -> None:
+    engine = make_engine(deflate=DEFLATE, compress_from=100)
+    for message in ("a" * 100, b"a" * 100):
+        [(first, payload)] = read_frames(engine.send_message(message))
+        assert first & RSV1
+        assert inflated(payload) == b"a" * 100
+    [(first, payload)] = read_frames(engine.send_message("a" * 99))
+    assert (first, payload) == (TEXT, b"a" * 99)
+
+
+def test_each_message_may_choose() -> None:
+    engine = make_engine(deflate=DEFLATE, compress_from=100)
+    [(first, _)] = read_frames(engine.send_message("a" * 1000, compress=False))
+    assert first == TEXT
+    [(first, payload)] = read_frames(engine.send_message("a" * 50, compress=True))
+    assert first == TEXT | RSV1
+    assert inflated(payload) == b"a" * 50
+
+
+def test_what_would_grow_is_sent_as_it_is() -> None:
+    [(first, payload)] = read_frames(make_engine(deflate=DEFLATE).send_message("ab", compress=True))
+    assert (first, payload) == (TEXT, b"ab")
+
+
+def test_without_an_agreement_nothing_is_compressed() -> None:
+    [(first, _)] = read_frames(make_engine().send_message("a" * 5000, compress=True))
+    assert first == TEXT
+
+
+@pytest.mark.parametrize("bits", [9, 12])
+def test_the_window_is_the_one_that_was_agreed_on(bits) -> None:
+    engine = make_engine(deflate=DEFLATE._replace(window_bits=bits))
+    data = b"0123456789abcdef" * 640
+    [(_, payload)] = read_frames(engine.send_message(data))
+    assert zlib.decompressobj(-bits).decompress(payload + b"\x00\x00\xff\xff") == data
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=3000))
+def test_what_is_compressed_can_be_inflated(data) -> None:
+    engine = make_engine(deflate=DEFLATE, compress_from=0)
+    [(first, payload)] = read_frames(engine.send_message(data))
+    assert (inflated(payload) if first & RSV1 else payload) == data

@@ -1,0 +1,533 @@
+"""WebSockets through real sockets: the handshake, the session, its end."""
+
+import asyncio
+from base64 import b64encode
+
+import pytest
+
+from httpkit import App, HTTPError, Response, WebSocket, WebSocketClosed
+from httpkit.semantics.websocket import accept_key
+from tests.frames import (
+    BINARY,
+    CLOSE,
+    FIRST_TEXT,
+    LAST,
+    PING,
+    PONG,
+    TEXT,
+    close,
+    frame,
+    read_frames,
+)
+
+from .wire import make_request
+
+KEY = b64encode(b"0123456789abcdef").decode()
+
+
+def make_handshake(target: str = "/", *fields: str) -> bytes:
+    return make_request(
+        target,
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {KEY}",
+        *fields,
+    )
+
+
+class Socket:
+    """A WebSocket client that is nothing but bytes."""
+
+    def __init__(self, client, *fields: str, target: str = "/", early: bytes = b"") -> None:
+        self.client = client
+        client.send(make_handshake(target, *fields) + early)
+        head = client.receive_until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        self.head = head.decode("latin-1").lower()
+        assert f"sec-websocket-accept: {accept_key(KEY).lower()}\r\n" in self.head
+
+    def send(self, *frames: bytes) -> None:
+        self.client.send(b"".join(frames))
+
+    def receive(self) -> tuple[int, bytes]:
+        """The next frame."""
+        head = self.client.receive_exactly(2)
+        size = head[1]
+        if size >= 126:
+            size = int.from_bytes(self.client.receive_exactly(2 if size == 126 else 8), "big")
+        return head[0], self.client.receive_exactly(size)
+
+    def expect_close(self, code: int | None) -> str:
+        first, payload = self.receive()
+        assert first == CLOSE, payload
+        assert payload[:2] == (b"" if code is None else code.to_bytes(2, "big")), payload
+        return payload[2:].decode()
+
+
+def make_app(handler, **options) -> App:
+    app = App()
+    app.websocket("/", **options)(handler)
+    return app
+
+
+async def echo(ws: WebSocket) -> None:
+    await ws.accept()
+    async for message in ws:
+        await ws.send(message)
+
+
+def test_messages_both_ways(live) -> None:
+    server = live(make_app(echo))
+    socket = Socket(server.connect())
+    for size in (0, 5, 125, 126, 65_535, 65_536, 300_000):
+        socket.send(frame(BINARY, b"a" * size))
+        assert socket.receive() == (BINARY, b"a" * size)
+    socket.send(frame(FIRST_TEXT, b"he"), frame(PING, b"?"), frame(LAST, b"y"))
+    assert socket.receive() == (PONG, b"?")
+    assert socket.receive() == (TEXT, b"hey")
+    socket.send(close(1000, b"bye"))
+    socket.expect_close(1000)
+    socket.client.expect_end()
+    counters = server.server.counters
+    assert (counters.websockets_opened, counters.websockets_open) == (1, 0)
+
+
+def test_frames_that_come_with_the_handshake(live) -> None:
+    socket = Socket(live(make_app(echo)).connect(), early=frame(TEXT, b"early") + frame(TEXT)[:3])
+    assert socket.receive() == (TEXT, b"early")
+    socket.send(frame(TEXT)[3:])
+    assert socket.receive() == (TEXT, b"")
+
+
+def test_messages_before_an_error_are_answered_before_it(live) -> None:
+    server = live(make_app(echo))
+    socket = Socket(server.connect())
+    socket.send(frame(TEXT, b"1"), frame(TEXT, b"2"), frame(0x83), frame(TEXT, b"3"))
+    assert socket.receive() == (TEXT, b"1")
+    assert socket.receive() == (TEXT, b"2")
+    assert socket.expect_close(1002)
+    socket.client.expect_end()
+    assert server.server.counters.websockets_failed == 1
+
+
+def test_messages_before_a_close_are_answered_before_it(live) -> None:
+    socket = Socket(live(make_app(echo)).connect())
+    socket.send(frame(TEXT, b"1"), frame(TEXT, b"2"), close(3000))
+    assert socket.receive() == (TEXT, b"1")
+    assert socket.receive() == (TEXT, b"2")
+    socket.expect_close(3000)
+    socket.client.expect_end()
+
+
+def test_an_error_while_nobody_receives_is_answered_at_once(live) -> None:
+    """A handler that only sends."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            outcome.append("cancelled")
+
+    outcome: list[str] = []
+    server = live(make_app(handler, close_timeout=0.05))
+    socket = Socket(server.connect())
+    socket.send(frame(TEXT, b"\xff"))
+    socket.expect_close(1007)
+    socket.client.expect_end()
+    server.until(lambda: outcome)  # it neither receives nor sends, so it is cancelled
+
+
+# --- the answer ------------------------------------------------------------------------------
+
+
+def test_parameters_state_headers_cookies_and_subprotocol(live) -> None:
+    app = App()
+
+    @app.middleware
+    async def outer(request, next):
+        request.state.user = "ada"
+        response = await next(request)
+        response.headers["x-outer"] = "seen"
+        return response
+
+    @app.websocket("/rooms/{room:int}", subprotocols=("v2", "v1"))
+    async def chat(ws: WebSocket, room: int) -> None:
+        ws.response.set_cookie("seen", "yes")
+        await ws.accept(headers={"x-inner": "too"})
+        await ws.send_json([room, ws.path_params["room"], ws.state.user, ws.subprotocol])
+        await ws.send_json([ws.query["q"], ws.cookies["a"], ws.headers["host"], ws.offered])
+        assert (await ws.receive_json(dict[str, int]))["n"] == 3
+        await ws.ping(b"hello")
+
+    server = live(app)
+    socket = Socket(
+        server.connect(),
+        "Sec-WebSocket-Protocol: v1, v2",
+        "Cookie: a=b",
+        target="/rooms/7?q=1",
+    )
+    for line in ("x-outer: seen", "x-inner: too", "sec-websocket-protocol: v2", "set-cookie: seen"):
+        assert line in socket.head
+    assert socket.receive() == (TEXT, b'[7,7,"ada","v2"]')
+    assert socket.receive() == (TEXT, b'["1","b","example.com",["v1","v2"]]')
+    socket.send(frame(TEXT, b'{"n":3}'))
+    assert socket.receive() == (PING, b"hello")
+    socket.expect_close(1000)
+    socket.send(close())
+    socket.client.expect_end()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (lambda: Response("no", 401), 401),
+        (lambda: {"why": "not"}, 200),
+        (lambda: None, 500),
+    ],
+)
+def test_a_handler_may_answer_otherwise(live, answer, status, caplog) -> None:
+    async def handler(ws: WebSocket) -> object:
+        return answer()
+
+    server = live(make_app(handler))
+    client = server.connect()
+    for _ in range(2):  # the connection goes on
+        client.send(make_handshake())
+        assert client.receive().status == status
+    assert ("neither called ws.accept()" in caplog.text) == (status == 500)
+    assert server.server.counters.websockets_opened == 0
+
+
+def test_a_handler_may_raise(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await asyncio.sleep(0)
+        raise HTTPError(403, "not you")
+
+    client = live(make_app(handler)).connect()
+    client.send(make_handshake())
+    answer = client.receive()
+    assert (answer.status, answer.body) == (403, b"403 Forbidden: not you\n")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (("Origin: https://evil.com",), 403),
+        (("Sec-WebSocket-Key: AAAA",), 400),
+        (("Sec-WebSocket-Protocol: a, a",), 400),
+    ],
+)
+def test_bad_handshakes(live, fields, status) -> None:
+    client = live(make_app(echo)).connect()
+    client.send(make_handshake("/", *fields))
+    assert client.receive().status == status
+
+
+def test_rfc9110_15_5_22_an_ordinary_request(live) -> None:
+    client = live(make_app(echo)).connect()
+    for _ in range(2):
+        client.send(make_request())
+        answer = client.receive()
+        assert (answer.status, answer["upgrade"], answer["connection"]) == (
+            426,
+            "websocket",
+            "upgrade",
+        )
+    client.send(make_request("/", "Upgrade: websocket", "Connection: upgrade"))
+    answer = client.receive()
+    assert (answer.status, answer["sec-websocket-version"]) == (426, "13")
+    client.send(make_request(method="POST", body=b""))
+    assert client.receive().status == 405
+
+
+def test_origins_of_the_route(live) -> None:
+    app = make_app(echo, origins=["https://App.example.com"])
+    Socket(live(app).connect(), "Origin: https://app.example.com")
+
+
+def test_middleware_that_answers_otherwise(live) -> None:
+    """The handler that waits in `accept` is cancelled."""
+
+    async def refuse(request, next):
+        await next(request)
+        return Response("changed my mind", 403)
+
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await ws.accept()
+        finally:
+            outcome.append("ended")
+
+    outcome: list[str] = []
+    server = live(make_app(handler, middleware=[refuse]))
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 403
+    server.until(lambda: outcome)
+
+
+def test_a_client_that_leaves_before_the_answer(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        outcome.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            outcome.append("ended")
+
+    outcome: list[str] = []
+    server = live(make_app(handler))
+    client = server.connect()
+    client.send(make_handshake())
+    server.until(lambda: outcome)
+    client.reset()
+    server.until(lambda: len(outcome) == 2)
+
+
+def test_a_handler_that_is_slower_than_the_middleware_that_waits_for_it(live) -> None:
+    """It accepts when the request is answered already."""
+
+    async def impatient(request, next):
+        try:
+            async with asyncio.timeout(0):
+                return await next(request)
+        except TimeoutError:
+            return Response("too late", 503)
+
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await released.wait()
+        except asyncio.CancelledError:
+            with pytest.raises(WebSocketClosed, match="answered otherwise"):
+                await ws.accept()
+            outcome.append("closed")
+
+    outcome: list[str] = []
+    released = asyncio.Event()
+    server = live(make_app(handler, middleware=[impatient]))
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 503
+    server.until(lambda: outcome)
+
+
+def test_the_handler_is_one_task_around_accept(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        before = asyncio.current_task()
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            await ws.accept()
+            assert asyncio.current_task() is before
+            group.create_task(ws.send("from a group"))
+
+    socket = Socket(live(make_app(handler)).connect())
+    assert socket.receive() == (TEXT, b"from a group")
+    socket.expect_close(1000)
+
+
+def test_mistakes_of_a_handler(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        for call in (ws.receive, ws.close, lambda: ws.send("a"), ws.ping):
+            with pytest.raises(RuntimeError, match="accept the WebSocket first"):
+                await call()
+        assert ws.close_code is None
+        assert ws.close_reason == ""
+        with pytest.raises(ValueError, match="did not offer"):
+            await ws.accept("chat")
+        assert "not accepted" in repr(ws)
+        await ws.accept()
+        assert "not accepted" not in repr(ws)
+        with pytest.raises(RuntimeError, match="accepted before"):
+            await ws.accept()
+        with pytest.raises(TypeError, match="not int"):
+            await ws.send(1)  # type: ignore[arg-type]
+        await ws.send(bytearray(b"array"))
+        await ws.send(type("Text", (str,), {})("text"))
+        waiting = asyncio.ensure_future(ws.receive())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="received from elsewhere"):
+            await ws.receive()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert await ws.receive() == "still here"
+        await ws.send("right")
+
+    socket = Socket(live(make_app(handler)).connect())
+    assert socket.receive() == (BINARY, b"array")
+    assert socket.receive() == (TEXT, b"text")
+    socket.send(frame(TEXT, b"still here"))
+    assert socket.receive() == (TEXT, b"right")
+
+
+# --- the end ---------------------------------------------------------------------------------
+
+
+def test_close_with_a_code(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.close(4001, "go away")
+        await ws.close(4002)  # the second does nothing
+        with pytest.raises(WebSocketClosed):
+            await ws.send("too late")
+        with pytest.raises(WebSocketClosed):
+            await ws.ping()
+        outcome.append([message async for message in ws])
+        outcome.append((ws.close_code, ws.close_reason))
+        with pytest.raises(WebSocketClosed) as caught:
+            await ws.receive()
+        outcome.append((caught.value.code, caught.value.reason))
+
+    outcome: list[object] = []
+    server = live(make_app(handler))
+    socket = Socket(server.connect())
+    assert socket.expect_close(4001) == "go away"
+    socket.send(frame(TEXT, b"crossing"), close(4000, b"fine"))
+    socket.client.expect_end()
+    server.until(lambda: len(outcome) == 3)
+    assert outcome == [["crossing"], (4000, "fine"), (4000, "fine")]
+
+
+def test_a_handler_that_fails(live, caplog) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise ValueError("broken handler")
+
+    socket = Socket(live(make_app(handler)).connect())
+    assert socket.expect_close(1011) == ""
+    socket.send(close(1011))
+    socket.client.expect_end()
+    assert "broken handler" in caplog.text
+
+
+def test_a_handler_that_closes_with_a_wrong_code(live, caplog) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.close(1006)
+
+    socket = Socket(live(make_app(handler)).connect())
+    socket.expect_close(1011)
+    assert "1006 is no close code" in caplog.text
+
+
+@pytest.mark.parametrize("way", ["reset", "end"])
+def test_a_client_that_vanishes(live, way, caplog) -> None:
+    """What it had sent is still read; the cleanup of the handler is not interrupted."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.receive()
+        await gone.wait()
+        with pytest.raises(WebSocketClosed):
+            await ws.send("anybody?")
+        outcome.append([message async for message in ws])
+        await asyncio.sleep(0)
+        outcome.append(ws.close_code)
+        await ws.receive()  # raises what a handler need not catch
+
+    outcome: list[object] = []
+    gone = asyncio.Event()
+    server = live(make_app(handler))
+    socket = Socket(server.connect())
+    connection = server.the_connection()
+    socket.send(frame(TEXT, b"1"), frame(TEXT, b"2"))
+    server.until(lambda: connection.engine.deadline_kind.name == "NONE")
+    session = server.call(lambda: connection._sessions[0])
+    server.until(lambda: len(session._messages) == 1)
+    if way == "reset":
+        socket.client.reset()
+    else:
+        socket.client.half_close()
+    server.until(lambda: session.close_code)
+    server.call(gone.set)
+    server.until(lambda: len(outcome) == 2)
+    assert outcome == [["2"], 1006]
+    assert not caplog.records
+
+
+def test_a_handler_that_does_not_notice_the_end_is_cancelled(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            outcome.append("cancelled")
+
+    outcome: list[str] = []
+    server = live(make_app(handler, close_timeout=0.05))
+    socket = Socket(server.connect())
+    socket.client.reset()
+    server.until(lambda: outcome)
+
+
+def test_messages_for_a_handler_that_is_through_are_thrown_away(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+
+    server = live(make_app(handler))
+    socket = Socket(server.connect())
+    socket.expect_close(1000)
+    for _ in range(20):  # far more than may wait
+        socket.send(frame(BINARY, b"a" * 100_000))
+    socket.send(close())
+    socket.client.expect_end()
+
+
+def test_a_graceful_stop(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        outcome.append([message async for message in ws])
+        outcome.append(ws.close_code)
+
+    outcome: list[object] = []
+    server = live(make_app(handler))
+    socket = Socket(server.connect())
+    server.until(lambda: server.connection()._sessions)
+    stopped = server.begin_stop()
+    assert socket.expect_close(1001) == "the server is going away"
+    socket.send(frame(TEXT, b"last"), close(1001))
+    socket.client.expect_end()
+    socket.client.close()
+    stopped.result(10)
+    assert outcome == [["last"], 1001]
+
+
+def test_a_stop_does_not_wait_for_ever(live) -> None:
+    """Neither client nor handler do their part."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            outcome.append("cancelled")
+
+    outcome: list[str] = []
+    server = live(make_app(handler), shutdown_timeout=0.1)
+    socket = Socket(server.connect())
+    server.until(lambda: server.connection()._sessions)
+    server.begin_stop().result(10)
+    socket.expect_close(1001)
+    assert outcome == ["cancelled"]
+
+
+def test_a_websocket_that_is_accepted_during_a_stop(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await released.wait()
+        await ws.accept()
+        async for _ in ws:
+            pass
+
+    released = asyncio.Event()
+    server = live(make_app(handler))
+    client = server.connect()
+    client.send(make_handshake())
+    server.until(lambda: server.server.counters.requests_in_flight)
+    stopped = server.begin_stop()
+    server.call(released.set)
+    client.receive_until(b"\r\n\r\n")
+    [(first, payload)] = read_frames(client.receive_exactly(4 + 24))
+    assert (first, payload[:2]) == (CLOSE, (1001).to_bytes(2, "big"))
+    client.send(close(1001))
+    client.expect_end()
+    client.close()
+    stopped.result(10)
