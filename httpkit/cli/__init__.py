@@ -1,4 +1,4 @@
-"""The command line: `httpkit run`, `config`, `routes`; `python -m httpkit` is the same program.
+"""The command line: `httpkit run`, `config`, `routes`, `cert`; also as `python -m httpkit`.
 
 Owns what a person sees in a terminal. What a server does stands in `httpkit.server`.
 
@@ -10,6 +10,7 @@ if a second one ended the process.
 import click
 
 from httpkit import __version__
+from httpkit.cli.cert import cert_group
 from httpkit.cli.config import config_command
 from httpkit.cli.routes import routes_command
 from httpkit.cli.run import run_command
@@ -26,3 +27,4 @@ def main() -> None:
 main.add_command(run_command)
 main.add_command(config_command)
 main.add_command(routes_command)
+main.add_command(cert_group)
