@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, make, and a package index. Everything else is installed into .venv.
 #
-#   make demo       the showcase on http://127.0.0.1:8000
+#   make demo       the showcase on http://127.0.0.1:8000 and https://localhost:8443
 #   make test       every test that needs Python packages only
 #   make test-all   the slow tests too, and those that need programs of the system (wrk, nghttp, curl)
 #   make test-slow  the slow tests alone
@@ -19,11 +19,12 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 HOST ?= 127.0.0.1
 PORT ?= 8000
+TLS_PORT ?= 8443
 
 .PHONY: demo test test-all test-slow coverage lint format reference bench docs docs-serve package clean
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/httpkit run examples.showcase.app:app --host $(HOST) --port $(PORT)
+	$(BIN)/httpkit run examples.showcase.app:app --host $(HOST) --port $(PORT) --tls-port $(TLS_PORT)
 
 test: $(VENV)/test.stamp
 	$(PYTEST) -n auto -m "not slow and not system"

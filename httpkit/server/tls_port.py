@@ -14,7 +14,6 @@ Theory of operation:
 """
 
 import asyncio
-import importlib
 import logging
 import os
 import ssl
@@ -174,11 +173,12 @@ def with_certificate(config: Config) -> Config:
     """
     if config.tls_cert or not config.serves_tls:
         return config
-    try:
-        development = importlib.import_module("httpkit.certificates.development")
-    except ModuleNotFoundError:
-        raise ConfigurationError("tls: name a certificate with tls_cert and tls_key") from None
-    made = development.ensure_development_certificate()
+    # Imported here: it takes long, and servers with certificates of their own do without.
+    from httpkit.certificates.development import (  # noqa: PLC0415
+        ensure_development_certificate,
+    )
+
+    made = ensure_development_certificate()
     return msgspec.structs.replace(
         config, tls_cert=(os.fspath(made.chain),), tls_key=(os.fspath(made.key),)
     )

@@ -3,15 +3,13 @@
 import logging
 import os
 import ssl
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 from cryptography import x509
 
+from httpkit.certificates.development import ensure_development_certificate
 from httpkit.errors import ConfigurationError
-from httpkit.server.server import serve
 
 from .certificates import Authority
 from .conftest import Live
@@ -297,22 +295,8 @@ def test_keys_that_cannot_be_logged(authority: Authority, tmp_path: Path, monkey
 # --- the certificate of development ------------------------------------------------------------
 
 
-def test_tls_alone_takes_the_certificate_of_development(
-    live: Live, authority: Authority, monkeypatch
-) -> None:
-    """Made by `httpkit.certificates`; here by the test."""
-    chain, key = map(Path, authority.save(authority.server(HOST), "development"))
-    module = ModuleType("httpkit.certificates.development")
-    module.ensure_development_certificate = lambda: SimpleNamespace(  # type: ignore[attr-defined]
-        chain=chain, key=key, root=Path(authority.ca)
-    )
-    monkeypatch.setitem(sys.modules, "httpkit.certificates", ModuleType("httpkit.certificates"))
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+def test_tls_alone_takes_the_certificate_of_development(live: Live, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     server = live(tls=True)
-    assert connect(server, authority.client_context()).get().status == 200
-
-
-def test_where_none_can_be_made(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "httpkit.certificates.development", None)
-    assert refused(tls=True) == "tls: name a certificate with tls_cert and tls_key"
-    assert serve(Script(), tls=True).config.main_scheme == "https"
+    context = ssl.create_default_context(cafile=str(ensure_development_certificate().root))
+    assert connect(server, context, "localhost").get().status == 200
