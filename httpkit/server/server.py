@@ -28,14 +28,12 @@ from httpkit.errors import ConfigurationError, ProtocolError
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Deadline, Engine
 from httpkit.protocol.events import RequestReceived
-from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser
-from httpkit.protocol.http2 import AnswerFields, HTTP2Engine, choose_session
 from httpkit.request import Request
-from httpkit.semantics.dates import format_http_date
 from httpkit.server.access_log import AccessLog
 from httpkit.server.body_reader import BodyReader, WholeBody
 from httpkit.server.config import Config
 from httpkit.server.counters import Counters
+from httpkit.server.engines import Engines, http_date
 from httpkit.server.exchange import Exchange
 from httpkit.server.listening import Listening, open_listeners
 from httpkit.server.secure_call import secure_call
@@ -99,12 +97,7 @@ class Server:
         self.tap = tap
         #: Tells the request ids of this process from those of others.
         self.instance = secrets.token_hex(2)
-        self._parser = choose_parser(config.http1)
-        self._session = choose_session(config.http2)
-        date, server_header = _http_date(), (config.server_header or "").encode()
-        self._preamble = Preamble(date, server_header, config.limits.keep_alive_timeout)
-        self._answer_fields = AnswerFields(date, server_header)
-        self._warned_of: set[bytes] = set()
+        self._engines = Engines(config)
         self._second = 0
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
@@ -122,10 +115,7 @@ class Server:
     @property
     def engines(self) -> dict[str, str]:
         """The engines in use by protocol: `{"HTTP/1.1": "native", "HTTP/2": "reference"}`."""
-        engines = {"HTTP/1.1": self._parser.name}
-        if self._session is not None:
-            engines["HTTP/2"] = self._session.name
-        return engines
+        return self._engines.names
 
     # --- start and stop ----------------------------------------------------------------------
 
@@ -175,11 +165,11 @@ class Server:
             return
         self._tls = TLSPort(
             with_certificate(self.config),
-            ("h2", "http/1.1") if self._session is not None else ("http/1.1",),
+            self._engines.protocols,
             clock=self.clock,
             counters=self.counters,
             make_connection=self.make_connection,
-            date=_http_date,
+            date=http_date,
             left=self._made_room,
         )
         self._stack.push_async_callback(self._tls.close)
@@ -326,15 +316,7 @@ class Server:
 
     def make_engine(self, protocol: str) -> Engine:
         """An engine for a protocol as ALPN names it: `http/1.1`, `h2`, or empty if nobody knows."""
-        session = self._session
-        if protocol == "h2" and session is not None:
-            return HTTP2Engine(session, self.limits, self._answer_fields)
-        return HTTP1Engine(
-            self._parser(),
-            self.limits,
-            self._preamble,
-            knows_preface=session is not None and not protocol,
-        )
+        return self._engines.make(protocol)
 
     def make_stream(self, connection: Connection, event: RequestReceived) -> Exchange:
         """An exchange for a new request."""
@@ -434,25 +416,12 @@ class Server:
         """Called while stopping: there may be nothing left to wait for."""
         self._idle.set()
 
-    def _warn_of_dropped_fields(self) -> None:
-        """Once for each name: the same application may be right on HTTP/1.1."""
-        for name in self._answer_fields.dropped - self._warned_of:
-            self._warned_of.add(name)
-            logger.warning(
-                "the application sets %r, which is about one connection of HTTP/1.1 and is not "
-                "sent on HTTP/2",
-                name.decode(),
-            )
-
     def _tick(self) -> None:
         """Once in an interval of the reaper, at least once a second."""
         second = int(time.time())
         if second != self._second:
             self._second = second
-            date = _http_date()
-            self._preamble.refresh(date)
-            self._answer_fields.refresh(date)
-            self._warn_of_dropped_fields()
+            self._engines.tick()
         if self._tls is not None:
             self._tls.tick()
         if self.access_log is not None:
@@ -467,10 +436,6 @@ async def _run_calls(calls: Iterable[Callable[[], Awaitable[object] | object]]) 
                 await result
         except Exception:
             logger.exception("a background call failed")
-
-
-def _http_date() -> bytes:
-    return format_http_date(time.time()).encode()
 
 
 def embedded_config(**options: object) -> Config:
