@@ -293,8 +293,6 @@ class WebSocketSession:
 
     def _flush(self) -> None:
         """Give the HTTP engine what waits, if it has room."""
-        if self._over:
-            return
         if self._http.capacity(self._stream_id) <= 0:
             self._connection.blocked.add(self._exchange)
             return
@@ -389,7 +387,8 @@ class WebSocketSession:
             )
 
     def forget(self) -> None:
-        """The exchange is over."""
+        """The exchange is over; so is this, even if the handler was cancelled in the middle."""
+        self.lose()
         if self._cancellation is not None:
             self._cancellation.cancel()
 
