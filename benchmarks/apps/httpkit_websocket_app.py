@@ -8,5 +8,6 @@ app = App()
 @app.websocket("/ws")
 async def echo(websocket: WebSocket) -> None:
     """Send each message back."""
+    await websocket.accept()
     async for message in websocket:
         await websocket.send(message)

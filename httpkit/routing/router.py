@@ -6,13 +6,11 @@ answers no request itself. `httpkit.App` is the outermost router.
 """
 
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from httpkit.errors import ConfigurationError
-from httpkit.limits import WebSocketLimits
 from httpkit.routing.converters import BUILT_IN, Converter
 from httpkit.routing.definitions import (
     SERVERS_LIMITS,
@@ -32,15 +30,12 @@ from httpkit.routing.handlers import (
     is_stream,
 )
 from httpkit.routing.pattern import parse_pattern
-from httpkit.routing.websocket import WebSocketHandler, WebSocketSettings
-from httpkit.semantics.websocket import is_token
+from httpkit.routing.websocket import WebSocketHandler, WebSocketOptions, make_settings
 from httpkit.static import StaticFiles
 from httpkit.status import METHODS
 from httpkit.types import Handler, Middleware
 
-__all__ = ["RouteOptions", "Router", "WebSocketOptions"]
-
-_ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#\s]+")
+__all__ = ["RouteOptions", "Router"]
 
 H = TypeVar("H", bound=Handler)
 M = TypeVar("M", bound=Middleware)
@@ -55,22 +50,6 @@ class RouteOptions(TypedDict, total=False):
     max_body: BodyLimit
     min_body_rate: BodyLimit
     thread: bool
-
-
-class WebSocketOptions(TypedDict, total=False):
-    """The limits that a WebSocket route may set; see `httpkit.limits.WebSocketLimits`."""
-
-    max_message: int | None
-    max_frame: int | None
-    max_fragments: int
-    control_rate: int
-    receive_buffer: int
-    send_buffer: int
-    slow_client: Literal["block", "drop", "close"]
-    compress_from: int
-    close_timeout: float
-    ping_interval: float | None
-    ping_timeout: float
 
 
 class Router:
@@ -223,13 +202,7 @@ class Router:
         wrappers = tuple(middleware)
         for each in wrappers:
             check_middleware(each)
-        settings = WebSocketSettings(
-            _check_subprotocols(pattern, subprotocols),
-            _check_origins(pattern, origins),
-            compression,
-            dict(limits),
-        )
-        WebSocketLimits.check_overrides(settings.overrides)
+        settings = make_settings(pattern, subprotocols, origins, limits, compression=compression)
 
         def register(handler: H) -> H:
             self._check_open()
@@ -445,24 +418,6 @@ def _check_methods(methods: Iterable[str]) -> tuple[str, ...]:
             advice = f"write {name.upper()!r}" if known else "see httpkit.status.METHODS"
             raise ConfigurationError(f"{name!r} is not a method this server implements: {advice}")
     return names
-
-
-def _check_subprotocols(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
-    checked = (names,) if isinstance(names, str) else tuple(names)
-    for name in checked:
-        if not is_token(name):
-            raise ConfigurationError(f"subprotocol {name!r} of {pattern!r} is no token")
-    return checked
-
-
-def _check_origins(pattern: str, origins: Iterable[str]) -> tuple[str, ...]:
-    checked = (origins,) if isinstance(origins, str) else tuple(origins)
-    for origin in checked:
-        if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):
-            raise ConfigurationError(
-                f'origin {origin!r} of {pattern!r}: write it as in "https://example.com"'
-            )
-    return tuple(origin.lower() for origin in checked)
 
 
 def _check_handler(pattern: str, handler: object, *, thread: bool) -> None:

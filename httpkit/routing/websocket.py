@@ -7,19 +7,39 @@ returns, or an exception. That answer takes the ordinary way out, through the mi
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from httpkit.error_handlers import observer
-from httpkit.errors import WebSocketClosed
+from httpkit.errors import ConfigurationError, WebSocketClosed
+from httpkit.limits import WebSocketLimits
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade, to_response
-from httpkit.semantics.websocket import check_handshake, check_origin
+from httpkit.semantics.websocket import check_handshake, check_origin, is_token
 from httpkit.types import Handler, WebSocketChannel
 from httpkit.websocket import WebSocket
 
-__all__ = ["WebSocketHandler", "WebSocketSettings"]
+__all__ = ["WebSocketHandler", "WebSocketOptions", "WebSocketSettings", "make_settings"]
+
+_ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#\s]+")
+
+
+class WebSocketOptions(TypedDict, total=False):
+    """The limits that a WebSocket route may set; see `httpkit.limits.WebSocketLimits`."""
+
+    max_message: int | None
+    max_frame: int | None
+    max_fragments: int
+    control_rate: int
+    receive_buffer: int
+    send_buffer: int
+    slow_client: Literal["block", "drop", "close"]
+    compress_from: int
+    close_timeout: float
+    ping_interval: float | None
+    ping_timeout: float
 
 
 @dataclass(slots=True, frozen=True)
@@ -37,6 +57,46 @@ class WebSocketSettings:
     origins: tuple[str, ...] = ()
     compression: bool = True
     overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_settings(
+    pattern: str,
+    subprotocols: Iterable[str],
+    origins: Iterable[str],
+    limits: Mapping[str, Any],
+    *,
+    compression: bool,
+) -> WebSocketSettings:
+    """Check what a route says.
+
+    Raises:
+        ConfigurationError: says what to change.
+    """
+    WebSocketLimits.check_overrides(limits)
+    return WebSocketSettings(
+        _check_subprotocols(pattern, subprotocols),
+        _check_origins(pattern, origins),
+        compression,
+        dict(limits),
+    )
+
+
+def _check_subprotocols(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
+    checked = (names,) if isinstance(names, str) else tuple(names)
+    for name in checked:
+        if not is_token(name):
+            raise ConfigurationError(f"subprotocol {name!r} of {pattern!r} is no token")
+    return checked
+
+
+def _check_origins(pattern: str, origins: Iterable[str]) -> tuple[str, ...]:
+    checked = (origins,) if isinstance(origins, str) else tuple(origins)
+    for origin in checked:
+        if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):
+            raise ConfigurationError(
+                f'origin {origin!r} of {pattern!r}: write it as in "https://example.com"'
+            )
+    return tuple(origin.lower() for origin in checked)
 
 
 class _Opening:

@@ -278,14 +278,13 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         if self.body is not None:
             self.body.abandon()
             connection.engine.release(self.stream_id)
-        elif self.gone:
+        elif self.gone or self._session is not None:
             connection.engine.release(self.stream_id)
         if self._attached is not None:
             self._attached.cancel("the request was answered otherwise")
             self._attached = None
         if self._session is not None:
             self._session.forget()
-            connection.engine.release(self.stream_id)
         # A request knows its exchange, and either may be held by its answer or by its context:
         # without these they would live until the garbage collector finds the circle.
         self.response = None

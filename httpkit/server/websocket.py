@@ -12,16 +12,13 @@ Theory of operation:
 4. The stream ends when both Closes are through, the client broke the protocol, or a deadline has
    passed. The handler learns it from what it receives and sends. One that does neither is
    cancelled after `close_timeout`.
-5. There is no timer: the reaper passes by (`check_deadline`). A deadline counts when it is passed
-   on two visits in a row, so that a client is not blamed for a loop that was late: what it had
-   sent meanwhile has been read between the two.
+5. There is no timer: the reaper passes by (`check_deadline`, `ClientWatch`).
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from httpkit.errors import ProtocolError, WebSocketClosed
@@ -35,6 +32,7 @@ from httpkit.protocol.websocket import (
 )
 from httpkit.protocol.websocket.engine import check_close
 from httpkit.semantics.websocket import DeflateAgreement
+from httpkit.server.client_watch import ClientWatch, Wait
 
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
@@ -47,15 +45,6 @@ logger = logging.getLogger("httpkit")
 _OVERHEAD = 64
 _NO_CODE = 1005
 _VANISHED = 1006
-
-
-class _Wait(Enum):
-    """What the client owes."""
-
-    NOTHING = auto()
-    SIGN_OF_LIFE = auto()
-    PONG = auto()
-    CLOSE = auto()
 
 
 class WebSocketSession:
@@ -108,10 +97,7 @@ class WebSocketSession:
         # The reaper.
         self._heard = 0
         self._pinged = False
-        self._mark: tuple[_Wait, int] = (_Wait.NOTHING, -1)
-        self._since = 0.0
-        self._seen: float | None = None
-        self._suspected = False
+        self._watch = ClientWatch(limits)
         self._counters.websockets_opened += 1
         self._counters.websockets_open += 1
 
@@ -293,8 +279,6 @@ class WebSocketSession:
 
     def _flush(self) -> None:
         """Give the HTTP engine what waits, if it has room."""
-        if self._over:
-            return
         if self._http.capacity(self._stream_id) <= 0:
             self._connection.blocked.add(self._exchange)
             return
@@ -389,7 +373,8 @@ class WebSocketSession:
             )
 
     def forget(self) -> None:
-        """The exchange is over."""
+        """The exchange is over; so is this, even if the handler was cancelled in the middle."""
+        self.lose()
         if self._cancellation is not None:
             self._cancellation.cancel()
 
@@ -397,25 +382,16 @@ class WebSocketSession:
 
     def check_deadline(self, now: float) -> None:
         """See rule 5."""
-        if self._seen is not None:
-            self._engine.pass_time(now - self._seen)
-        self._seen = now
-        wait, allowed = self._waits_for()
-        mark = (wait, 0 if wait is _Wait.CLOSE else self._heard)
-        if mark != self._mark:
-            self._mark = mark
-            self._since = now
-            self._suspected = False
+        watch = self._watch
+        self._engine.pass_time(watch.elapsed(now))
+        wait = self._waits_for()
+        if not watch.is_late(wait, 0 if wait is Wait.CLOSE else self._heard, now):
             return
-        if allowed is None or now - self._since <= allowed:
-            return
-        if wait is _Wait.SIGN_OF_LIFE:
+        if wait is Wait.SIGN_OF_LIFE:
             self._pinged = True
             self._queue(self._engine.send_ping())
             self._flush()
-        elif not self._suspected:
-            self._suspected = True
-        elif wait is _Wait.PONG:
+        elif wait is Wait.PONG:
             logger.info("request %s: the client does not answer", self._exchange.request_id)
             self._counters.websockets_closed_as_silent += 1
             self._cut_off()
@@ -426,16 +402,13 @@ class WebSocketSession:
         else:
             self._cut_off()
 
-    def _waits_for(self) -> tuple[_Wait, float | None]:
-        """What the client owes, and how long that may take."""
-        limits = self._limits
+    def _waits_for(self) -> Wait:
+        """What the client owes, or the handler in its place."""
         if self._engine.close_sent or self._reply is not None:
-            return _Wait.CLOSE, limits.close_timeout
+            return Wait.CLOSE
         if self._held:  # reading is paused: whatever it has sent is not read
-            return _Wait.NOTHING, None
-        if self._pinged:
-            return _Wait.PONG, limits.ping_timeout
-        return _Wait.SIGN_OF_LIFE, limits.ping_interval
+            return Wait.NOTHING
+        return Wait.PONG if self._pinged else Wait.SIGN_OF_LIFE
 
     def _cut_off(self) -> None:
         """The client does not do its part: end the stream without it."""

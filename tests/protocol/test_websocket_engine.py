@@ -1,6 +1,8 @@
 """The WebSocket engine: whole, byte by byte, split anywhere; the fast lane against wsproto."""
 
+import importlib
 import itertools
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,9 @@ from httpkit.protocol.websocket import (
     ProtocolFailed,
     WebSocketEngine,
     choose_mask,
+    masking,
 )
+from httpkit.protocol.websocket.frames import HeaderGuard
 from httpkit.protocol.websocket.masking import mask_by_integers
 from httpkit.semantics.websocket import DeflateAgreement
 from tests.frames import (
@@ -194,6 +198,21 @@ def test_masks_agree(data, key) -> None:
     assert choose_mask("integers") is mask_by_integers
 
 
+def test_without_the_extra_masks_are_in_python(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
+    try:
+        plain = importlib.reload(masking)
+        assert not plain.HAS_FAST_MASK
+        assert plain.choose_mask() is plain.mask_by_integers
+    finally:
+        monkeypatch.undo()
+        importlib.reload(masking)
+
+
+def test_limits_are_no_extension_to_offer() -> None:
+    assert not HeaderGuard(WebSocketLimits.of(Limits(), {})).offer()
+
+
 # --- limits ----------------------------------------------------------------------------------
 
 
@@ -210,9 +229,19 @@ def test_a_message_too_big_is_refused_before_its_payload(lane) -> None:
     assert failure_of(engine, head) == 1009
 
 
+@pytest.mark.parametrize("limits", [{"max_message": 1000}, {"control_rate": 1}])
+def test_a_head_that_comes_byte_by_byte_counts_once(lane, limits) -> None:
+    engine = make_engine(fast=lane, **limits)
+    data = frame(PING, b"?") if "control_rate" in limits else frame(BINARY, b"a" * 600)
+    events = []
+    for i in range(len(data)):
+        events += engine.receive_data(data[i : i + 1])
+    assert events == [PingReceived(b"?") if "control_rate" in limits else b"a" * 600]
+
+
 def test_fragments_together_are_a_message(lane) -> None:
     engine = make_engine(fast=lane, max_message=10)
-    assert engine.receive_data(frame(FIRST_BINARY, b"a" * 6)) == []
+    assert engine.receive_data(frame(FIRST_BINARY, b"a" * 6) + frame(PING)) == [PingReceived(b"")]
     assert failure_of(engine, frame(LAST, b"a" * 5)[:6]) == 1009
 
 

@@ -1,6 +1,7 @@
 """WebSockets through real sockets: the handshake, the session, its end."""
 
 import asyncio
+import gc
 from base64 import b64encode
 
 import pytest
@@ -531,3 +532,54 @@ def test_a_websocket_that_is_accepted_during_a_stop(live) -> None:
     client.expect_end()
     client.close()
     stopped.result(10)
+
+
+def test_an_error_of_a_handler_that_nobody_waits_for(live, caplog) -> None:
+    """The request was answered otherwise before; asyncio logs what nobody takes."""
+
+    async def impatient(request, next):
+        try:
+            async with asyncio.timeout(0):
+                return await next(request)
+        except TimeoutError:
+            return Response("too late", 503)
+
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            outcome.append("cancelled")
+            raise ValueError("broken cleanup") from None
+
+    outcome: list[str] = []
+    server = live(make_app(handler, middleware=[impatient]))
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 503
+    server.until(lambda: outcome)
+    server.call(gc.collect)
+    server.until(lambda: server.unhandled)
+    [context] = server.unhandled
+    assert "broken cleanup" in str(context["exception"])
+    server.unhandled.clear()
+
+
+def test_a_route_may_decline_compression(live) -> None:
+    offer = "Sec-WebSocket-Extensions: permessage-deflate"
+    assert "permessage-deflate" in Socket(live(make_app(echo)).connect(), offer).head
+    plain = live(make_app(echo, compression=False)).connect()
+    assert "permessage-deflate" not in Socket(plain, offer).head
+
+
+def test_a_message_may_be_sent_uncompressed(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send("a" * 10_000)
+        await ws.send("a" * 10_000, compress=False)
+
+    offer = "Sec-WebSocket-Extensions: permessage-deflate"
+    socket = Socket(live(make_app(handler)).connect(), offer)
+    first, payload = socket.receive()
+    assert first == TEXT | 0x40
+    assert len(payload) < 100
+    assert socket.receive() == (TEXT, b"a" * 10_000)

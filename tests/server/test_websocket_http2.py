@@ -172,6 +172,24 @@ def test_a_stream_that_is_reset(live) -> None:
     connection.until(lambda: kept in connection.ended)
 
 
+def test_a_handler_that_is_cancelled_resets_its_stream(live, caplog) -> None:
+    """By whomever; nothing of it is left on the connection."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for _ in ws:
+            asyncio.current_task().cancel()
+
+    server = live(make_app(handler))
+    connection = Connection(server.connect())
+    stream_id = connection.open()
+    connection.send(stream_id, frame(TEXT, b"go"))
+    connection.until(lambda: stream_id in connection.ended)
+    server.until(lambda: not server.connection()._sessions)
+    assert server.server.counters.websockets_open == 0
+    assert "CancelledError" in caplog.text
+
+
 def test_a_silent_client_loses_its_stream_only(live) -> None:
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
@@ -209,9 +227,8 @@ def test_a_graceful_stop(live) -> None:
     received = b""
     while b"the server is going away" not in received:
         received += client.socket.recv(65_536)
-    assert (
-        frame(CLOSE, (1001).to_bytes(2, "big") + b"the server is going away", key=None) in received
-    )
+    reason = (1001).to_bytes(2, "big") + b"the server is going away"
+    assert frame(CLOSE, reason, key=None) in received
     client.send(serialize_frame(DATA, 0, stream_id, close(1001)))
     server.until(lambda: outcome)
     client.close()

@@ -38,6 +38,9 @@ class HeaderGuard(Extension):
         self._limits = limits
         self._size = 0
         self._fragments = 0
+        self._next_size = 0
+        self._next_fragments = 0
+        self._is_control = False
         self.control_budget: float = limits.control_rate
 
     def refill(self, seconds: float) -> None:
@@ -60,20 +63,36 @@ class HeaderGuard(Extension):
         rsv: RsvBits,  # noqa: ARG002
         payload_length: int,
     ) -> CloseReason | RsvBits:
-        """Refuse what exceeds a limit."""
+        """Refuse what exceeds a limit.
+
+        wsproto asks anew while the head is not complete, so nothing is counted here.
+        """
         limits = self._limits
-        if opcode.iscontrol():
-            self.control_budget -= 1
-            return CloseReason.POLICY_VIOLATION if self.control_budget < 0 else _NO_BITS
-        if opcode is not Opcode.CONTINUATION:
-            self._size = self._fragments = 0
-        self._size += payload_length
-        self._fragments += 1
-        if limits.max_message is not None and self._size > limits.max_message:
+        self._is_control = opcode.iscontrol()
+        if self._is_control:
+            return CloseReason.POLICY_VIOLATION if self.control_budget < 1 else _NO_BITS
+        begins = opcode is not Opcode.CONTINUATION
+        self._next_size = payload_length + (0 if begins else self._size)
+        self._next_fragments = 1 + (0 if begins else self._fragments)
+        if limits.max_message is not None and self._next_size > limits.max_message:
             return CloseReason.MESSAGE_TOO_BIG
         if limits.max_frame is not None and payload_length > limits.max_frame:
             return CloseReason.MESSAGE_TOO_BIG
-        return CloseReason.POLICY_VIOLATION if self._fragments > limits.max_fragments else _NO_BITS
+        if self._next_fragments > limits.max_fragments:
+            return CloseReason.POLICY_VIOLATION
+        return _NO_BITS
+
+    def frame_inbound_complete(
+        self,
+        proto: FrameDecoder | FrameProtocol,  # noqa: ARG002
+        fin: bool,  # noqa: ARG002, FBT001
+    ) -> bytes | CloseReason | None:
+        """Count a frame once it is here."""
+        if self._is_control:
+            self.control_budget -= 1
+        else:
+            self._size, self._fragments = self._next_size, self._next_fragments
+        return None
 
 
 class FrameReader(FrameProtocol):
