@@ -12,12 +12,13 @@ PUBLIC = """
     FormData FormLimits HTTPError HTTPKitError Handler Headers InvalidHeader Limits
     LocalProtocolError Middleware MutableHeaders Next Part ProtocolError Query RawStream
     RemoteProtocolError Request Response Router Server TLSInfo Tap URL Upgrade UploadedFile
-    __version__ serve
+    WebSocket WebSocketClosed __version__ serve
 """.split()
 
 TESTING = """
-    AsyncClient AsyncStream AsyncUpgradedStream Client Cookies Informational LiveServer Response
-    Stream UnexpectedStatusError UpgradedStream
+    AsyncClient AsyncStream AsyncUpgradedStream AsyncWebSocketConnection Client Cookies
+    Informational LiveServer Response Stream UnexpectedStatusError UpgradedStream
+    WebSocketConnection
 """.split()
 
 #: What importing the package must not load: programs, test tools, and what is not used yet.

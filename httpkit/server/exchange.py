@@ -34,7 +34,6 @@ from httpkit.server.blocking import run_blocking
 from httpkit.server.body_reader import BodyReader, WholeBody
 from httpkit.server.counters import Counters
 from httpkit.server.send import send_stream
-from httpkit.server.websocket import WebSocketSession
 from httpkit.tls import TLSInfo
 from httpkit.transport.connection import Connection
 from httpkit.types import Address, Cancellable
@@ -42,6 +41,7 @@ from httpkit.websocket import WebSocketUpgrade
 
 if TYPE_CHECKING:
     from httpkit.server.server import Server
+    from httpkit.server.websocket import WebSocketSession
 
 __all__ = ["Exchange"]
 
@@ -84,7 +84,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     _writers: tuple[asyncio.Future[None], ...] = ()
     _context: Context = _NO_CONTEXT
     _attached: Cancellable | None = None
-    _session: WebSocketSession | None = None
+    _session: "WebSocketSession | None" = None
 
     # --- the way of a request ----------------------------------------------------------------
 
@@ -182,6 +182,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def _open_websocket(self, response: WebSocketUpgrade) -> None:
         """Accept; the task of the handler is that of the exchange from here on."""
+        from httpkit.server.websocket import WebSocketSession  # noqa: PLC0415 - few need wsproto
+
         server, connection = self._server, self.connection
         try:
             connection.engine.accept_upgrade(self.stream_id, response, response.protocol)

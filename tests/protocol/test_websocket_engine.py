@@ -229,6 +229,13 @@ def test_a_message_too_big_is_refused_before_its_payload(lane) -> None:
     assert failure_of(engine, head) == 1009
 
 
+def test_a_continuation_of_nothing_is_no_part_of_the_message_before_it(lane) -> None:
+    """It breaks the protocol (§5.4), whatever its size."""
+    engine = make_engine(fast=lane, max_message=300)
+    data = frame(BINARY, b"a" * 200) + frame(LAST, b"a" * 200)
+    assert failure_of(engine, data) == 1002
+
+
 @pytest.mark.parametrize("limits", [{"max_message": 1000}, {"control_rate": 1}])
 def test_a_head_that_comes_byte_by_byte_counts_once(lane, limits) -> None:
     engine = make_engine(fast=lane, **limits)

@@ -85,13 +85,15 @@ class HeaderGuard(Extension):
     def frame_inbound_complete(
         self,
         proto: FrameDecoder | FrameProtocol,  # noqa: ARG002
-        fin: bool,  # noqa: ARG002, FBT001
+        fin: bool,  # noqa: FBT001
     ) -> bytes | CloseReason | None:
         """Count a frame once it is here."""
         if self._is_control:
             self.control_budget -= 1
         else:
-            self._size, self._fragments = self._next_size, self._next_fragments
+            # Nothing of a message is left at its end: a continuation may follow by mistake.
+            self._size = 0 if fin else self._next_size
+            self._fragments = 0 if fin else self._next_fragments
         return None
 
 
