@@ -144,7 +144,7 @@ def _end(case: Case) -> Iterator[Finding]:
     elif place == 0 and not (is_authority(last.certificate) and not case.sent):
         text = f"{title} is self-signed: nobody vouches for it but itself."
         yield Finding("self-signed", "error", text, place)
-    elif last.signature == "self":
+    else:
         text = f"The chain ends at {title}, which this machine does not trust."
         yield Finding("untrusted-root", "error", text, place)
 
@@ -159,7 +159,7 @@ def _signatures(case: Case) -> Iterator[Finding]:
             yield Finding("bad-signature", "error", text, place)
         elif link.signature == "unverifiable" and _hash_name(link.certificate) not in _WEAK_HASHES:
             text = f"The signature of {case.title(place)} is of a kind that cannot be checked here."
-            yield Finding("unverifiable", "warning", text, place)
+            yield Finding("unverifiable", "error", text, place)
 
 
 def _authorities(case: Case) -> Iterator[Finding]:

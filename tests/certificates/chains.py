@@ -121,6 +121,18 @@ def make(
     return Made(builder.sign(signing_key, SHA256()), key)
 
 
+#: Object identifiers in DER: ECDSA with SHA-256, and keys on elliptic curves.
+ECDSA_SHA256 = bytes.fromhex("06082a8648ce3d040302")
+EC_KEY = bytes.fromhex("06072a8648ce3d0201")
+
+
+def alter(certificate: x509.Certificate, identifier: bytes) -> x509.Certificate:
+    """The same certificate with an algorithm that nobody knows; the signature does not fit."""
+    unknown = identifier[:-1] + b"\x7f"
+    der = certificate.public_bytes(Encoding.DER).replace(identifier, unknown)
+    return x509.load_der_x509_certificate(der)
+
+
 class Chain(NamedTuple):
     """A root, an intermediate and a certificate for www.example.test."""
 

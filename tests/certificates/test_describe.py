@@ -8,7 +8,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from httpkit.certificates.describe import describe, describe_key, find_extension, short_name
 from httpkit.certificates.reading import read_contents
 
-from .chains import DAY, NOW, SHA1_CHAIN, make, make_chain
+from .chains import DAY, EC_KEY, ECDSA_SHA256, NOW, SHA1_CHAIN, alter, make, make_chain
 
 
 def test_a_leaf_in_words() -> None:
@@ -48,6 +48,13 @@ def test_usages_that_have_no_name_are_numbers() -> None:
 def test_old_signatures_have_names() -> None:
     leaf = read_contents(SHA1_CHAIN).certificates[0]
     assert describe(leaf, NOW).signature_algorithm == "ECDSA with SHA-1"
+
+
+def test_algorithms_that_nobody_knows() -> None:
+    made = make("x").certificate
+    shown = describe(alter(made, ECDSA_SHA256), NOW)
+    assert shown.signature_algorithm == "unknown (1.2.840.10045.4.3.127)"
+    assert describe(alter(made, EC_KEY), NOW).key == "of an unknown kind"
 
 
 def test_escape_sequences_do_not_come_through() -> None:

@@ -14,7 +14,18 @@ from httpkit.certificates.findings import Case, Finding, find
 from httpkit.certificates.reading import ReadKey, read_contents
 from httpkit.certificates.roots import Roots
 
-from .chains import DAY, NOW, SHA1_CHAIN, Chain, Made, make, make_chain
+from .chains import (
+    DAY,
+    EC_KEY,
+    ECDSA_SHA256,
+    NOW,
+    SHA1_CHAIN,
+    Chain,
+    Made,
+    alter,
+    make,
+    make_chain,
+)
 
 HOST = "www.example.test"
 GOOD = make_chain()
@@ -224,6 +235,19 @@ def test_a_weak_signature() -> None:
     assert codes(found)[0] == "error weak-signature"
     assert "signed with SHA-1" in found[0].text
     assert "unverifiable" not in {finding.code for finding in found}
+
+
+def test_a_signature_that_nobody_knows() -> None:
+    """What cannot be checked is not accepted."""
+    leaf = alter(GOOD.leaf.certificate, ECDSA_SHA256)
+    found = look([leaf, GOOD.intermediate.certificate])
+    assert codes(found) == ["error unverifiable"]
+
+
+def test_a_key_that_nobody_knows() -> None:
+    middle = alter(GOOD.intermediate.certificate, EC_KEY)
+    found = look([GOOD.leaf.certificate, middle])
+    assert codes(found) == ["error unverifiable", "error bad-signature"]
 
 
 def test_not_for_servers() -> None:
