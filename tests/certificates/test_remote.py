@@ -6,9 +6,12 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from httpkit.certificates import remote
 from httpkit.certificates.remote import Peer, connect
@@ -186,3 +189,17 @@ def test_a_server_that_cannot_be_reached(
     monkeypatch.setattr(remote.socket, "create_connection", fail)
     with pytest.raises(ConnectionError, match=message):
         connect("::1", 443, "localhost", 3)
+
+
+def test_a_server_that_is_gone_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the connection and the first look at it: the socket is not connected any more."""
+    monkeypatch.setattr(remote.socket, "create_connection", lambda *_: socket.socket())
+    with pytest.raises(ConnectionError, match=r"^a\.test:443 hangs up at once: "):
+        connect("a.test", 443, "a.test", 3)
+
+
+def test_the_chain_as_later_versions_of_python_give_it() -> None:
+    """A public method since 3.13, which returns DER."""
+    encoded = [certificate.public_bytes(Encoding.DER) for certificate in CHAIN.sent]
+    session: Any = SimpleNamespace(get_unverified_chain=lambda: encoded)
+    assert remote._sent_chain(session) == CHAIN.sent
