@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 
+import httpkit.certificates
 import httpkit.testing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,8 +124,8 @@ def problems(site: Path) -> Iterator[str]:
 
 
 def public_names() -> list[str]:
-    """What `httpkit` and `httpkit.testing` export."""
-    modules = (httpkit, httpkit.testing)
+    """What `httpkit`, `httpkit.certificates` and `httpkit.testing` export."""
+    modules = (httpkit, httpkit.certificates, httpkit.testing)
     return [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
 
 

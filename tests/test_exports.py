@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import httpkit
+import httpkit.certificates
 import httpkit.testing
 
 PUBLIC = """
@@ -37,6 +38,13 @@ def test_the_clients() -> None:
         assert hasattr(httpkit.testing, name)
 
 
+def test_certificates() -> None:
+    assert sorted(httpkit.certificates.__all__) == [
+        "DevelopmentCertificate",
+        "ensure_development_certificate",
+    ]
+
+
 def test_the_public_names_are_documented() -> None:
     for name in PUBLIC:
         value = getattr(httpkit, name)
@@ -44,12 +52,23 @@ def test_the_public_names_are_documented() -> None:
             assert value.__doc__, f"{name} has no docstring"
 
 
-def test_importing_loads_what_serving_needs_only() -> None:
-    code = "import sys, httpkit; print(*sys.modules)"
-    loaded = subprocess.run(
+def loaded_by(module: str) -> list[str]:
+    code = f"import sys, {module}; print(*sys.modules)"
+    return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
+
+
+def test_importing_loads_what_serving_needs_only() -> None:
+    loaded = loaded_by("httpkit")
     assert [name for name in NOT_LOADED if name in loaded] == []
+
+
+def test_the_command_line_loads_no_x509_unasked() -> None:
+    loaded = loaded_by("httpkit.cli")
+    assert "click" in loaded
+    assert [name for name in loaded if name.startswith("httpkit.certificates")] == []
+    assert "cryptography" not in loaded
 
 
 def test_types_are_shipped() -> None:

@@ -22,3 +22,10 @@ revocation, no certificate requests. Cryptography, parsing and path validation a
 
 Called by `httpkit.cli.cert`, and by a server that speaks TLS without a certificate of its own.
 """
+
+from httpkit.certificates.development import (
+    DevelopmentCertificate,
+    ensure_development_certificate,
+)
+
+__all__ = ["DevelopmentCertificate", "ensure_development_certificate"]

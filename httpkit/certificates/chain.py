@@ -17,14 +17,16 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from httpkit.certificates.describe import is_authority
 from httpkit.certificates.roots import Roots, Trust
 
 __all__ = ["Link", "Path", "build_path", "is_signed_by"]
 
-#: `valid` and `invalid` are about the key of the next link; `self` is by its own.
-Signature = Literal["valid", "invalid", "self", "missing signer"]
+#: The first three are about the key of the next link, where `unverifiable` is an algorithm that the
+#: library does not check, or not any more (SHA-1); `self` is by its own.
+Signature = Literal["valid", "invalid", "unverifiable", "self", "missing signer"]
 
 
 class Link(NamedTuple):
@@ -50,11 +52,6 @@ class Path(NamedTuple):
         """Who trusts the end of it."""
         return self.links[-1].trust
 
-    @property
-    def is_signed(self) -> bool:
-        """Whether every signature in it is what it claims."""
-        return all(link.signature in {"valid", "self"} for link in self.links)
-
 
 def build_path(certificates: Sequence[x509.Certificate], roots: Roots) -> Path:
     """The path from the server's own certificate to a root, as far as it goes.
@@ -72,11 +69,10 @@ def build_path(certificates: Sequence[x509.Certificate], roots: Roots) -> Path:
         trust = roots.trust(current)
         signature: Signature
         following: tuple[int | None, x509.Certificate | None] = (None, None)
-        if is_signed_by(current, current):
+        if _check(current, current) in {"valid", "unverifiable"}:
             signature = "self"
         elif signer := _find_signer(current, left, roots):
-            signature = "valid" if is_signed_by(current, signer[1]) else "invalid"
-            following = signer
+            signature, following = _check(current, signer[1]), signer
         else:
             signature = "missing signer"
         if trust is not None and signature != "self":
@@ -91,11 +87,21 @@ def build_path(certificates: Sequence[x509.Certificate], roots: Roots) -> Path:
 
 def is_signed_by(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
     """Whether a certificate names another as its issuer, whose key has made its signature."""
+    return _check(certificate, signer) == "valid"
+
+
+def _check(
+    certificate: x509.Certificate, signer: x509.Certificate
+) -> Literal["valid", "invalid", "unverifiable"]:
+    if certificate.issuer != signer.subject:
+        return "invalid"
     try:
         certificate.verify_directly_issued_by(signer)
-    except Exception:  # noqa: BLE001 - wrong names, signatures, keys and unknown algorithms alike
-        return False
-    return True
+    except InvalidSignature:
+        return "invalid"
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "unverifiable"
+    return "valid"
 
 
 def _find_signer(

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -143,7 +144,7 @@ def _end(case: Case) -> Iterator[Finding]:
     elif place == 0 and not (is_authority(last.certificate) and not case.sent):
         text = f"{title} is self-signed: nobody vouches for it but itself."
         yield Finding("self-signed", "error", text, place)
-    elif last.signature == "self":
+    else:
         text = f"The chain ends at {title}, which this machine does not trust."
         yield Finding("untrusted-root", "error", text, place)
 
@@ -156,6 +157,9 @@ def _signatures(case: Case) -> Iterator[Finding]:
                 f"{case.title(place + 1)}, though it says so."
             )
             yield Finding("bad-signature", "error", text, place)
+        elif link.signature == "unverifiable" and _hash_name(link.certificate) not in _WEAK_HASHES:
+            text = f"The signature of {case.title(place)} is of a kind that cannot be checked here."
+            yield Finding("unverifiable", "error", text, place)
 
 
 def _authorities(case: Case) -> Iterator[Finding]:
@@ -321,7 +325,7 @@ def _issuer_url(certificate: x509.Certificate) -> str | None:
 def _hash_name(certificate: x509.Certificate) -> str | None:
     try:
         algorithm = certificate.signature_hash_algorithm
-    except Exception:  # noqa: BLE001 - an algorithm that the library does not know
+    except UnsupportedAlgorithm:
         return None
     return algorithm.name if algorithm else None
 

@@ -30,8 +30,9 @@ def parse_name(text: str) -> str:
     Raises:
         ConfigurationError: it is neither.
     """
+    bracketed = text.startswith("[") and text.endswith("]")
     try:
-        return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+        return str(ipaddress.ip_address(text[1:-1] if bracketed else text))
     except ValueError:
         pass
     host = text.removesuffix(".")
@@ -101,10 +102,14 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
 def matches(host: str, names: Iterable[str]) -> bool:
     """Whether a host is one of a certificate's names (RFC 9525 §6.3): a `*` stands for one label.
 
+    There have to be two more, as clients demand: nobody may have a certificate for all of `.test`.
+
     Args:
         host: as `parse_name` gives it.
         names: as `names_of` gives them.
     """
-    _, dot, parent = host.partition(".")
-    wanted = {host} if isinstance(general_name(host), x509.IPAddress) else {host, f"*{dot}{parent}"}
+    parent = host.partition(".")[2]
+    wanted = {host}
+    if "." in parent and isinstance(general_name(host), x509.DNSName):
+        wanted.add(f"*.{parent}")
     return not wanted.isdisjoint(name.removesuffix(".") for name in names)

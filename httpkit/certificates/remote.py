@@ -57,10 +57,13 @@ def connect(host: str, port: int, server_name: str, timeout: float) -> Peer:
     except OSError as error:
         raise ConnectionError(f"{where}: {error.strerror or error}") from error
     with connection:
-        address = str(connection.getpeername()[0])
-        session = _context().wrap_socket(
-            connection, server_hostname=server_name, do_handshake_on_connect=False
-        )
+        try:
+            address = str(connection.getpeername()[0])
+            session = _context().wrap_socket(
+                connection, server_hostname=server_name, do_handshake_on_connect=False
+            )
+        except OSError as error:
+            raise ConnectionError(f"{where} hangs up at once: {error.strerror}") from error
         with session:
             return _shake_hands(session, address, where, timeout)
 

@@ -7,10 +7,11 @@ Exit codes: 0 after a graceful stop; 1 for a mistake in the options, the module 
 if a second one ended the process.
 """
 
+import importlib
+
 import click
 
 from httpkit import __version__
-from httpkit.cli.cert import cert_group
 from httpkit.cli.config import config_command
 from httpkit.cli.routes import routes_command
 from httpkit.cli.run import run_command
@@ -18,7 +19,22 @@ from httpkit.cli.run import run_command
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Main(click.Group):
+    """Loads `cert` when it is asked for: every worker imports this module, and none needs X.509."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "cert"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "cert":
+            group: click.Command = importlib.import_module("httpkit.cli.cert").cert_group
+            return group
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(
+    cls=_Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, message="httpkit %(version)s")
 def main() -> None:
     """An asyncio HTTP server and web framework."""
@@ -27,4 +43,3 @@ def main() -> None:
 main.add_command(run_command)
 main.add_command(config_command)
 main.add_command(routes_command)
-main.add_command(cert_group)

@@ -88,8 +88,8 @@ def parse_endpoint(text: str) -> Endpoint:
         return Endpoint(_host_name(text), _HTTPS)
     except ConfigurationError:
         pass
-    parts = urlsplit(text if "://" in text else f"https://{text}")
     try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
         port = _HTTPS if parts.port is None else parts.port
         if parts.hostname and port:
             return Endpoint(_host_name(parts.hostname), port)

@@ -168,9 +168,14 @@ def _joint(path: list[ShownCertificate], place: int, width: int, signs: _Signs) 
         text = f"signed with {algorithm} by a certificate that is not here"
         yield from _marked(signs.bad, text, width, "red", bar)
     elif place < len(path) - 1:
-        good = shown.signature == "valid"
-        text = f"signed by the next one, {algorithm}" if good else "not signed by the next one"
-        mark, color = (signs.good, "green") if good else (signs.bad, "red")
+        mark, text, color = {
+            "valid": (signs.good, f"signed by the next one, {algorithm}", "green"),
+            "unverifiable": (
+                signs.warning,
+                f"signed by the next one, it says ({algorithm})",
+                "yellow",
+            ),
+        }.get(shown.signature, (signs.bad, "not signed by the next one", "red"))
         yield from _marked(mark, text, width, color, bar)
     else:
         text, color = {

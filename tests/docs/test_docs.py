@@ -8,15 +8,22 @@ import asyncio
 import inspect
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 
 from httpkit import Config, FormLimits, Limits
+from httpkit.certificates.development import DevelopmentCA
+from httpkit.certificates.report import Handshake, make_report
+from httpkit.certificates.roots import Roots
 from httpkit.cli import main
+from httpkit.cli.chain_picture import draw
 from httpkit.cli.config import config_command
 from httpkit.cli.reference import insert_reference
 from httpkit.cli.run import run_command
@@ -33,6 +40,8 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+HOW_TO_CERTIFICATES = ROOT / "docs" / "how-to" / "certificates.md"
+CHAINS = ROOT / "docs" / "explanation" / "certificate-chains.md"
 #: Text that is not Markdown prose: fenced blocks.
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -133,6 +142,51 @@ def test_options_of_the_command_line_exist() -> None:
             ):
                 unknown = set(_OPTION.findall(line)) - known - {"--help"}
                 assert not unknown, f"{page}: {line}"
+
+
+def test_commands_for_certificates_exist() -> None:
+    group: Any = main.get_command(click.Context(main), "cert")
+    for page in (HOW_TO_CERTIFICATES, CHAINS):
+        found = re.findall(r"httpkit cert (\w+)([^`\n|]*)", page.read_text())
+        assert found
+        for name, rest in found:
+            known = {opt for param in group.commands[name].params for opt in param.opts}
+            assert set(_OPTION.findall(rest)) <= known, f"{page}: {name}{rest}"
+
+
+def test_the_chain_that_is_shown_looks_like_that(tmp_path: Path) -> None:
+    """The block of the page is drawn anew, with keys that are others, and so are their names."""
+    now = datetime(2026, 11, 2, 9, tzinfo=UTC)
+    authority = DevelopmentCA(tmp_path, lambda: now)
+    made = authority.ensure(["localhost", "127.0.0.1", "::1", "laptop", "laptop.local"])
+    root = x509.load_pem_x509_certificates(made.root.read_bytes())
+    sent = x509.load_pem_x509_certificates(made.chain.read_bytes())
+    agreed = "127.0.0.1", "localhost", "TLSv1.3", "TLS_AES_256_GCM_SHA384", "h2", None
+    report = make_report(
+        "localhost:8443",
+        sent,
+        roots=Roots([], root),
+        now=now,
+        host="localhost",
+        handshake=Handshake(*agreed),
+    )
+    drawn = "".join(f"{click.unstyle(line)}\n" for line in draw(report, 76))
+    [block] = [block.text for block in blocks(CHAINS) if "┌─" in block.text]
+    shown = block.partition("\n")[2]
+    assert without_identifiers(shown) == without_identifiers(drawn)
+
+
+def without_identifiers(text: str) -> str:
+    return re.sub(r"\b[0-9a-f]{8}\b", "xxxxxxxx", text)
+
+
+def test_every_finding_is_explained() -> None:
+    source = (ROOT / "httpkit" / "certificates" / "findings.py").read_text()
+    codes = set(re.findall(r'Finding\(\s*"([a-z-]+)"', source))
+    table = CHAINS.read_text().partition("## What goes wrong")[2].partition("\n## ")[0]
+    explained = set(re.findall(r"`([a-z]+(?:-[a-z]+)*)`", table))
+    assert len(codes) > 20
+    assert codes <= explained
 
 
 def test_the_table_of_form_limits() -> None:
