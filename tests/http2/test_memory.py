@@ -1,5 +1,6 @@
 """What attacks cost a server process in memory, with peers that never read (RFC 9113 §10.5)."""
 
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,15 @@ async def index(request):
 async def large(request):
     return "a" * 1_000_000
 
+@app.post("/count")
+async def count(request):
+    return str(sum([len(chunk) async for chunk in request.stream()]))
+
+@app.get("/endless/{size:int}")
+async def endless(request, size: int):
+    for _ in range(size // 65_536):
+        yield b"a" * 65_536
+
 @app.route("/wait", methods=["GET", "POST"])
 async def wait(request):
     await asyncio.Event().wait()
@@ -51,7 +61,7 @@ def served(request, start_httpkit, tmp_path):
     (tmp_path / "attacked.py").write_text(APPLICATION)
     process = start_httpkit(
         *("run", "attacked:app", "--app-dir", str(tmp_path), "--port", "0"),
-        *("--no-access-log", "--http2", request.param),
+        *("--no-access-log", "--http2", request.param, "--max-body", "off"),
     )
     host, _, port = process.wait_for_url().removeprefix("http://").rpartition(":")
     address = Address(host, int(port))
@@ -112,3 +122,26 @@ def test_answers_that_nobody_takes(served) -> None:
             assert HTTP2Client(bystander).get().status == 200
         grown = resident(process) - before
         assert grown < LIMIT, f"{grown / 1e6:.0f} MB"
+
+
+GIBIBYTE = 1 << 30
+
+
+@pytest.mark.system
+def test_a_gibibyte_in_both_directions(served) -> None:
+    """Windows hold back what nobody takes: neither an upload nor a download is kept anywhere."""
+    process, address = served
+    before = resident(process)
+    curl = "curl --silent --show-error --fail --http2-prior-knowledge"
+    url = f"http://{address}"
+    upload = f"head --bytes {GIBIBYTE} /dev/zero | {curl} --upload-file - -X POST {url}/count"
+    assert run(upload) == str(GIBIBYTE)
+    assert run(f"{curl} {url}/endless/{GIBIBYTE} | wc --bytes").strip() == str(GIBIBYTE)
+    grown = resident(process) - before
+    assert grown < 16_000_000, f"{grown / 1e6:.0f} MB"
+
+
+def run(command: str) -> str:
+    """The output of a pipeline of the shell."""
+    done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
+    return done.stdout
