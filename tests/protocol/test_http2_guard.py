@@ -328,6 +328,9 @@ def test_priority_frames(session) -> None:
     peer.feed(frame(f.PRIORITY, 3, number(3) + b"\x10"))
     assert peer.answers[3].reset == PROTOCOL
     assert peer.failure is None
+    peer.answer(peer.request())
+    peer.feed(frame(f.PRIORITY, 5, bytes(4)))  # it is closed already
+    assert peer.failure is None
     # §6.4: an idle stream must not be reset.
     assert peer.feed(frame(f.PRIORITY, 99, number(99) + b"\x10")).failure == PROTOCOL
 

@@ -353,3 +353,14 @@ def test_nothing_is_lost_or_sent_twice(script) -> None:
     assert {key: value for key, value in taken.items() if value} == {
         key: value for key, value in pushed.items() if value
     }
+
+
+def test_a_priority_that_changes_while_the_window_is_closed() -> None:
+    scheduler = Scheduler()
+    scheduler.push(1, b"a")
+    scheduler.push(3, b"b")
+    scheduler.park(3)
+    scheduler.prioritize(3, 0, incremental=False)
+    assert scheduler.next_stream() == 1
+    scheduler.unpark(3)
+    assert [stream_id for stream_id, _, _ in drain(scheduler)] == [3, 1]
