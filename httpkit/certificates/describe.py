@@ -174,7 +174,12 @@ def find_extension(certificate: x509.Certificate, kind: type[Extension]) -> Exte
     """The value of an extension, or None if it is missing or cannot be parsed."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ):
         return None
 
 

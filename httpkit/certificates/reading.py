@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.utils import CryptographyDeprecationWarning
 
-__all__ = ["Contents", "ReadKey", "oddities_allowed", "read_contents"]
+__all__ = ["Contents", "ReadKey", "load_certificate", "oddities_allowed", "read_contents"]
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 #: What people take for certificates, by the label of its PEM block.
@@ -35,6 +35,10 @@ _OTHERS = {
     b"EC PARAMETERS": "parameters of a curve",
     b"TRUSTED CERTIFICATE": "a TRUSTED CERTIFICATE (openssl x509 makes a plain one of it)",
 }
+
+
+#: How the library says that it cannot parse something.
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
 
 
 class ReadKey(NamedTuple):
@@ -64,9 +68,28 @@ def read_contents(data: bytes) -> Contents:
         return _read_pem(data) if b"-----BEGIN " in data else _read_der(data)
 
 
+def load_certificate(der: bytes) -> x509.Certificate:
+    """A certificate of somebody else, in DER.
+
+    Raises:
+        ValueError: it cannot be parsed.
+    """
+    with oddities_allowed():
+        try:
+            return _checked(x509.load_der_x509_certificate(der))
+        except x509.InvalidVersion as error:
+            raise ValueError(str(error)) from error
+
+
+def _checked(certificate: x509.Certificate) -> x509.Certificate:
+    """Parse now what the library would parse later, when nobody expects an error any more."""
+    _ = certificate.subject, certificate.issuer, certificate.not_valid_after_utc
+    return certificate
+
+
 @contextlib.contextmanager
 def oddities_allowed() -> Iterator[None]:
-    """Parse what the library warns of: certificates of others, which are only looked at."""
+    """Look at what the library warns of, such as a serial number of zero, without the warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         yield
@@ -79,14 +102,15 @@ def _read_pem(data: bytes) -> Contents:
         label, block = found[1], found[0] + b"\n"
         try:
             if label == b"CERTIFICATE":
-                contents.certificates.append(x509.load_pem_x509_certificate(block))
+                contents.certificates.append(_checked(x509.load_pem_x509_certificate(block)))
             elif label == b"PKCS7":
-                contents.certificates.extend(pkcs7.load_pem_pkcs7_certificates(block))
+                found_inside = pkcs7.load_pem_pkcs7_certificates(block)
+                contents.certificates.extend(map(_checked, found_inside))
             elif label.endswith(b"PRIVATE KEY"):
                 contents.keys.append(_load_key(block, load_pem_private_key))
             else:
                 others.append(_OTHERS.get(label, f"a block {label.decode()}"))
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except _UNREADABLE as error:
             raise ValueError(
                 f"has a damaged PEM block, number {number}: {label.decode()}"
             ) from error
@@ -98,16 +122,16 @@ def _read_pem(data: bytes) -> Contents:
 
 def _read_der(data: bytes) -> Contents:
     try:
-        return Contents([x509.load_der_x509_certificate(data)], [])
+        return Contents([load_certificate(data)], [])
     except ValueError:
         pass
     try:
         return Contents([], [_load_key(data, load_der_private_key)])
-    except (ValueError, UnsupportedAlgorithm):
+    except _UNREADABLE:
         pass
     try:
-        return Contents(pkcs7.load_der_pkcs7_certificates(data), [])
-    except (ValueError, UnsupportedAlgorithm):
+        return Contents([*map(_checked, pkcs7.load_der_pkcs7_certificates(data))], [])
+    except _UNREADABLE:
         raise ValueError("is neither a certificate nor a key, in PEM or in DER") from None
 
 

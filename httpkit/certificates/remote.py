@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from cryptography import x509
 
-from httpkit.certificates.reading import oddities_allowed
+from httpkit.certificates.reading import load_certificate
 
 __all__ = ["Peer", "connect"]
 
@@ -81,7 +81,10 @@ def _shake_hands(session: ssl.SSLSocket, address: str, where: str, timeout: floa
         failure = _explain(error)
     except OSError as error:
         failure = f"it closes the connection ({error.strerror or error})"
-    certificates = _sent_chain(session)
+    try:
+        certificates = _sent_chain(session)
+    except ValueError as error:
+        raise ConnectionError(f"{where} sends a certificate that cannot be parsed") from error
     if not certificates:
         raise ConnectionError(f"{where} shows no certificate: {failure or 'it has none'}")
     cipher = session.cipher()
@@ -110,13 +113,10 @@ def _sent_chain(session: ssl.SSLSocket) -> list[x509.Certificate]:
     # Public in 3.13, where it gives bytes; before, objects that are converted by this number.
     holder: Any = session if hasattr(session, "get_unverified_chain") else session._sslobj  # type: ignore[attr-defined]  # noqa: SLF001
     chain = holder.get_unverified_chain() or ()
-    with oddities_allowed():
-        return [
-            x509.load_der_x509_certificate(
-                each if isinstance(each, bytes) else each.public_bytes(_DER)
-            )
-            for each in chain
-        ]
+    return [
+        load_certificate(each if isinstance(each, bytes) else each.public_bytes(_DER))
+        for each in chain
+    ]
 
 
 #: `_ssl.ENCODING_DER`.

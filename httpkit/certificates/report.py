@@ -13,7 +13,7 @@ from cryptography import x509
 from httpkit.certificates.chain import Signature, build_path
 from httpkit.certificates.describe import Description, describe, describe_key
 from httpkit.certificates.findings import Case, Finding, find
-from httpkit.certificates.reading import ReadKey
+from httpkit.certificates.reading import ReadKey, oddities_allowed
 from httpkit.certificates.roots import Roots, Trust
 
 __all__ = ["Handshake", "Report", "ShownCertificate", "ShownKey", "make_report"]
@@ -94,18 +94,18 @@ def make_report(
     shown = [ShownKey(key.public is None, _key_text(key)) for key in keys]
     if not certificates:
         return Report(source, host, handshake, [], shown, [], None, accepted=True)
-    path = build_path(certificates, roots)
-    case = Case(certificates, path, host, now, sent=handshake is not None, keys=keys)
-    findings = find(case)
+    with oddities_allowed():
+        path = build_path(certificates, roots)
+        case = Case(certificates, path, host, now, sent=handshake is not None, keys=keys)
+        findings = find(case)
+        described = [describe(link.certificate, now) for link in path.links]
     return Report(
         source=source,
         host=host,
         handshake=handshake,
         path=[
-            ShownCertificate(
-                link.position, link.trust, link.signature, describe(link.certificate, now)
-            )
-            for link in path.links
+            ShownCertificate(link.position, link.trust, link.signature, description)
+            for link, description in zip(path.links, described, strict=True)
         ],
         keys=shown,
         findings=findings,

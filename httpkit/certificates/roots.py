@@ -7,14 +7,13 @@ SSL_CERT_FILE and SSL_CERT_DIR; browsers may have stores of their own. Called by
 
 import os
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from cryptography import x509
-from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 
-from httpkit.certificates.reading import oddities_allowed
+from httpkit.certificates.reading import read_contents
 
 __all__ = ["Roots", "Trust", "system_roots"]
 
@@ -59,18 +58,15 @@ def system_roots() -> list[x509.Certificate]:
     """What this machine trusts, as far as it can be parsed."""
     context = ssl.create_default_context()
     encoded = context.get_ca_certs(binary_form=True)
-    found = [_parse(load_der_x509_certificate, certificate) for certificate in encoded]
     # OpenSSL looks into a directory only when it needs a name, so a context shows none of it.
     if not encoded and (directory := ssl.get_default_verify_paths().capath):
-        files = [Path(entry) for entry in os.scandir(directory) if entry.is_file()]
-        found = [_parse(load_pem_x509_certificate, file.read_bytes()) for file in files]
-    return [certificate for certificate in found if certificate is not None]
+        encoded = [Path(entry).read_bytes() for entry in os.scandir(directory) if entry.is_file()]
+    return [certificate for data in encoded for certificate in _parse(data)]
 
 
-def _parse(load: Callable[[bytes], x509.Certificate], data: bytes) -> x509.Certificate | None:
+def _parse(data: bytes) -> list[x509.Certificate]:
     # Stores hold certificates that a strict parser refuses; they cannot be the end of a path here.
     try:
-        with oddities_allowed():
-            return load(data)
+        return read_contents(data).certificates
     except ValueError:
-        return None
+        return []

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpkit.certificates.reading import Contents, read_contents
+from httpkit.certificates.reading import Contents, load_certificate, read_contents
 
 from .chains import SHA1_CHAIN, make_chain, to_pem
 
@@ -103,6 +103,20 @@ def test_a_public_key_is_said_to_be_one() -> None:
 
 def test_old_certificates_can_be_looked_at() -> None:
     assert len(read_contents(SHA1_CHAIN).certificates) == 2
+
+
+def test_a_version_that_does_not_exist() -> None:
+    """RFC 5280 §4.1.2.1: the library has an exception of its own for it."""
+    der = CHAIN.leaf.certificate.public_bytes(Encoding.DER)
+    version = bytes.fromhex("a003020102")
+    assert der.count(version) == 1
+    strange = der.replace(version, bytes.fromhex("a00302011b"))
+    with pytest.raises(ValueError, match="27 is not a valid"):
+        load_certificate(strange)
+    with pytest.raises(ValueError, match="is neither a certificate nor a key"):
+        read_contents(strange)
+    with pytest.raises(ValueError, match="has a damaged PEM block, number 1"):
+        read_contents(block("CERTIFICATE", strange))
 
 
 @given(st.binary())

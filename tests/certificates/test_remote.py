@@ -203,3 +203,16 @@ def test_the_chain_as_later_versions_of_python_give_it() -> None:
     encoded = [certificate.public_bytes(Encoding.DER) for certificate in CHAIN.sent]
     session: Any = SimpleNamespace(get_unverified_chain=lambda: encoded)
     assert remote._sent_chain(session) == CHAIN.sent
+
+
+def test_a_certificate_that_cannot_be_parsed(
+    context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL is more lenient than the library that explains."""
+
+    def refuse(_: bytes) -> None:
+        raise ValueError("error parsing asn1 value")
+
+    monkeypatch.setattr(remote, "load_certificate", refuse)
+    with pytest.raises(ConnectionError, match="sends a certificate that cannot be parsed"):
+        ask(speak(context))

@@ -169,3 +169,10 @@ def test_the_help_names_every_command_in_a_line(cert: Cert) -> None:
     commands = lines[lines.index("Commands:") + 1 :]
     assert [line.split()[0] for line in commands] == "create list path renew show trust".split()
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
+
+
+def test_the_program_names_it_beside_the_others() -> None:
+    lines = CliRunner().invoke(main, ["--help"]).output.splitlines()
+    commands = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
+    assert commands == sorted(commands)
+    assert {"cert", "config", "routes", "run"} <= set(commands)

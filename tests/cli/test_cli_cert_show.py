@@ -1,8 +1,10 @@
 """`httpkit cert show`: files and servers, for people and for programs, and every mistake."""
 
 import json
+import os
 import ssl
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +16,7 @@ from httpkit.cli.cert_show import Endpoint, parse_endpoint
 from httpkit.errors import ConfigurationError
 from tests.certificates.chains import make_chain, to_pem
 from tests.certificates.test_remote import say, serving, speak
+from tests.conftest import Start
 
 CHAIN = make_chain()
 
@@ -109,6 +112,23 @@ def test_a_server_by_another_name(home: Path) -> None:
     shown = json.loads(result.stdout)
     assert (shown["handshake"]["server_name"], shown["host"]) == ("other.test", "other.test")
     assert [each["code"] for each in shown["findings"]] == ["wrong-name", "development-root"]
+
+
+def test_a_server_that_runs_on_the_development_ca(home: Path, start_httpkit: Start) -> None:
+    """From one end to the other: `httpkit run --tls`, and a client that knows the root."""
+    arguments = ("run", "examples.hello:app", "--tls", "--host", "127.0.0.1", "--port", "0")
+    process = start_httpkit(*arguments, env=os.environ | {"HTTPKIT_CONFIG": "off"})
+    url = process.wait_for_url()
+    result = show(url, "--servername", "localhost")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("sent: no. ") == 2
+    assert "ALPN h2" in result.output
+    made = ensure_development_certificate()
+    context = ssl.create_default_context(cafile=made.root)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    with urlopen(f"{url}/users/7", context=context, timeout=10) as answer:
+        assert answer.read() == b'{"id":7}'
+    assert process.stop() == 0
 
 
 def error_of(result: Result) -> str:
