@@ -364,3 +364,11 @@ def test_a_priority_that_changes_while_the_window_is_closed() -> None:
     assert scheduler.next_stream() == 1
     scheduler.unpark(3)
     assert [stream_id for stream_id, _, _ in drain(scheduler)] == [3, 1]
+
+
+def test_a_stream_that_takes_turns_from_now_on() -> None:
+    scheduler = Scheduler()
+    for stream_id in (1, 3):
+        scheduler.push(stream_id, b"x" * 20)
+        scheduler.prioritize(stream_id, 3, incremental=True)
+    assert [stream_id for stream_id, _, _ in drain(scheduler)] == [1, 3, 1, 3]
