@@ -13,12 +13,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
+from httpkit.asgi import LifespanChoice
 from httpkit.cli.values import Kind, kind_of, quote
 from httpkit.errors import ConfigurationError
+from httpkit.hosting import Interface
 from httpkit.limits import Limits
 from httpkit.server.config import Config, Path
 
@@ -66,6 +69,23 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     debug: bool = False
     """Show tracebacks to clients: for development only."""
+
+    interface: Interface = "auto"
+    """What the application speaks: `httpkit`, `asgi` (version 3), `wsgi`, or whatever it looks
+    like."""
+
+    factory: bool = False
+    """The name is that of a function without arguments that makes the application."""
+
+    lifespan: LifespanChoice = "auto"
+    """Lifespan of an ASGI application: `on` if it must have one, `off` if it is not to be asked,
+    `auto` to go on without where it has none."""
+
+    root_path: str = ""
+    """Path below which a proxy has mounted an ASGI or WSGI application, which it has cut off."""
+
+    threads: Annotated[int, Meta(ge=1, le=10_000)] = 40
+    """Requests that a WSGI application has at a time, each in a thread (anyio: 40)."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from contextvars import Context
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from httpkit.errors import ConfigurationError, ProtocolError
 from httpkit.limits import Limits
@@ -82,7 +82,9 @@ class Server:
 
     def __init__(self, application: Application, config: Config, *, tap: Tap | None = None) -> None:
         self.application = application
-        self.call = secure_call(application.__call__, config, lambda: self._tls_port_number)
+        self.call = secure_call(application.handle, config, lambda: self._tls_port_number)
+        #: Whether handlers are cancelled when their client goes away.
+        self.cancel_on_disconnect: bool = getattr(application, "cancel_on_disconnect", True)
         self.config = config
         self.limits: Limits = config.limits
         self.max_body = config.limits.max_body
@@ -101,7 +103,7 @@ class Server:
         self._second = 0
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
         self._acceptor: Acceptor | None = None
         self._listening: Listening | None = None
@@ -404,11 +406,14 @@ class Server:
         self, calls: Iterable[Callable[[], Awaitable[object] | object]], context: Context
     ) -> None:
         """Run an answer's background calls; a stop waits for them."""
-        task = self.loop.create_task(_run_calls(calls), context=context)
+        self.keep(self.loop.create_task(_run_calls(calls), context=context))
+
+    def keep(self, task: "asyncio.Task[Any]") -> None:
+        """Hold a task that no connection knows any more; a stop waits for it, then cancels it."""
         self._background.add(task)
         task.add_done_callback(self._background_done)
 
-    def _background_done(self, task: asyncio.Task[None]) -> None:
+    def _background_done(self, task: "asyncio.Task[Any]") -> None:
         self._background.discard(task)
         self._idle.set()
 
