@@ -18,7 +18,6 @@ from httpkit.response import Response
 from httpkit.server.exchange import Exchange
 from httpkit.server.handoff import ApartTasks, Handoff
 from httpkit.stepping import Rest
-from httpkit.types import RequestChannel
 from httpkit.urls import quote_path, unquote
 
 __all__ = ["ASGIApplication"]
@@ -43,8 +42,8 @@ class ASGIApplication:
         self.app = app
         self._call = app if _gives_coroutine(app) else _as_coroutine(app)
         self._lifespan = lifespan
-        self._root_path = root_path.rstrip("/")
-        self._raw_root = quote_path(self._root_path).encode()
+        root_path = root_path.rstrip("/")
+        self._root = (root_path, quote_path(root_path).encode())
         self._state: dict[str, Any] = {}
         self._apart = ApartTasks()
 
@@ -63,15 +62,19 @@ class ASGIApplication:
 
     def handle(self, request: Request, /) -> Response | Awaitable[Response]:
         """Answer a request."""
-        exchange = _channel_of(request)
+        exchange = request._channel  # noqa: SLF001 - a border may look behind the request
         if type(exchange) is not Exchange:
-            return self.handle_below(request, self._raw_root)
+            return self.handle_below(request, self._root[1])
         cycle = Cycle(request, exchange, exchange)
-        scope = make_scope(request, self._root_path, self._raw_root, self._state)
+        connection = exchange.connection
+        scope = make_scope(request, connection.peer, connection.local, self._root, self._state)
         coroutine: Any = self._call(scope, cycle.receive, cycle.send)
         try:
             waits_for = coroutine.send(None)
         except StopIteration:
+            if cycle.state == COMPLETE:
+                assert cycle.response is not None
+                return cycle.response
             return _answer_of(cycle)
         except BaseException:
             _conclude(cycle, exchange)
@@ -89,8 +92,10 @@ class ASGIApplication:
         """
         root_path = unquote(raw_root).decode("utf-8", "replace")
         handoff = Handoff()
-        cycle = Cycle(request, _channel_of(request), handoff, eager=True)
-        scope = make_scope(request, root_path, raw_root, self._state)
+        channel = request._channel  # noqa: SLF001 - a border may look behind the request
+        cycle = Cycle(request, channel, handoff, eager=True)
+        root = (root_path, raw_root)
+        scope = make_scope(request, request.client, request.server, root, self._state)
         call = self._call(scope, cycle.receive, cycle.send)
         return await self._apart.answer(call, handoff, request.id)
 
@@ -119,10 +124,6 @@ def _conclude(cycle: Cycle, exchange: Exchange) -> None:
     if cycle.state == COMPLETE and not exchange.concluded:
         assert cycle.response is not None
         exchange.conclude(cycle.response)
-
-
-def _channel_of(request: Request) -> RequestChannel:
-    return request._channel  # noqa: SLF001 - a border may look behind the request
 
 
 def _gives_coroutine(app: ASGIApp) -> bool:

@@ -152,35 +152,37 @@ class Cycle(msgspec.Struct, eq=False):
                 self.response.trailers = ()
             self.state = STARTED
         elif kind == "http.response.body":
-            if self.state == STARTED and not message.get("more_body"):
-                await self._answer_whole(check_bytes(message, "body"))
-            else:
+            data = message.get("body", b"")
+            if type(data) is not bytes:
+                data = check_bytes(message, "body")
+            if message.get("more_body") or self.state != STARTED:
                 self._expect_body(kind)
-                more = bool(message.get("more_body"))
-                await self._send_piece(check_bytes(message, "body"), more=more)
+                await self._send_piece(data, more=bool(message.get("more_body")))
+                return
+            response = self.response
+            if response.trailers is not None:  # type: ignore[union-attr]  # there is one
+                self._send_head(self._length)
+                await self._send_piece(data, more=False)
+                return
+            if self._length is not None and self._length != len(data):
+                self._check_length(data)
+            response.body = data  # type: ignore[union-attr]
+            self.state = COMPLETE
+            if self.eager:
+                self.outlet.conclude(response)  # type: ignore[arg-type]
         else:
             await self._send_extension(kind, message)
 
-    async def _answer_whole(self, body: bytes) -> None:
-        """The first piece of the body is the last one."""
-        response = self.response
+    def _check_length(self, data: bytes) -> None:
+        """The whole body is not as long as was announced, which some answers may say."""
+        response, length = self.response, self._length
         assert response is not None
-        length = self._length
-        if response.trailers is not None:
-            self._send_head(length)
-            await self._send_piece(body, more=False)
-            return
-        if length is not None:
-            if has_no_body(self.request.method, response.status):
-                response.raw_headers = [*response.raw_headers, _content_length(length)]
-            elif length != len(body):
-                raise LocalProtocolError(
-                    f"Content-Length says {length} bytes but the body has {len(body)}"
-                )
-        response.body = body
-        self.state = COMPLETE
-        if self.eager:
-            self.outlet.conclude(response)
+        assert length is not None
+        if not has_no_body(self.request.method, response.status):
+            raise LocalProtocolError(
+                f"Content-Length says {length} bytes but the body has {len(data)}"
+            )
+        response.raw_headers = [*response.raw_headers, _content_length(length)]
 
     def _expect_body(self, kind: str) -> None:
         """Send the head, unless it is out."""

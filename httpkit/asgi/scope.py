@@ -4,7 +4,7 @@ from typing import Any
 
 from httpkit.request import Request
 from httpkit.types import Address
-from httpkit.urls import split_target, unquote
+from httpkit.urls import QUESTION_MARK, SLASH, split_target, unquote
 
 __all__ = ["make_scope"]
 
@@ -20,45 +20,43 @@ _PERCENT = 0x25
 
 
 def make_scope(
-    request: Request, root_path: str, raw_root: bytes, state: dict[str, Any]
+    request: Request,
+    client: Address | None,
+    server: Address | None,
+    root: tuple[str, bytes],
+    state: dict[str, Any],
 ) -> dict[str, Any]:
     """The scope of a request.
 
     Args:
         request: as the server got it.
-        root_path: where the application is mounted, without a last slash. The target does not
-            have it; `path` and `raw_path` of the scope do.
-        raw_root: the same, percent-encoded.
+        client: the peer.
+        server: the local address.
+        root: where the application is mounted, decoded and percent-encoded, without a last slash.
+            The target does not have it; `path` and `raw_path` of the scope do.
         state: of the lifespan; the scope gets a shallow copy.
     """
-    path, query = split_target(request.target)
-    if _PERCENT in path:
-        text = unquote(path).decode("utf-8", "replace")
-    else:
-        text = path.decode("utf-8", "replace")
-    version = request.http_version
+    # Not through the properties of a request: this is the hot path.
+    head = request._head  # noqa: SLF001 - a border may look behind the request
+    path, query = request.target, b""
+    if path[0] != SLASH or QUESTION_MARK in path:
+        path, query = split_target(path)
+    plain = unquote(path) if _PERCENT in path else path
+    version = head.version
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
         "http_version": version,
         "method": request.method,
         "scheme": request.scheme,
-        "path": root_path + text,
-        "raw_path": raw_root + path,
+        "path": root[0] + plain.decode("utf-8", "replace"),
+        "raw_path": root[1] + path,
         "query_string": query,
-        "root_path": root_path,
-        "headers": list(request.raw_headers),
-        "client": _client(request.client),
-        "server": _server(request.server),
+        "root_path": root[0],
+        "headers": list(head.headers),
+        # A peer on a Unix socket has no address that would mean anything.
+        "client": tuple(client) if client is not None and client[1] else None,
+        "server": None if server is None else (server[0], server[1] or None),
         "state": state.copy(),
         "extensions": (_WITH_PUSH if version == "2" else _EXTENSIONS).copy(),
     }
-
-
-def _client(address: Address | None) -> tuple[str, int] | None:
-    """A peer on a Unix socket has no address that would mean anything."""
-    return (address[0], address[1]) if address is not None and address[1] else None
-
-
-def _server(address: Address | None) -> tuple[str, int | None] | None:
-    return None if address is None else (address[0], address[1] or None)
