@@ -67,7 +67,8 @@ class ASGIApplication:
             return self.handle_below(request, self._root[1])
         cycle = Cycle(request, exchange, exchange)
         connection = exchange.connection
-        scope = make_scope(request, connection.peer, connection.local, self._root, self._state)
+        client = exchange.origin or connection.peer
+        scope = make_scope(request, client, connection.local, self._root, self._state)
         coroutine: Any = self._call(scope, cycle.receive, cycle.send)
         try:
             waits_for = coroutine.send(None)

@@ -44,6 +44,7 @@ SECTIONS = {
     "host": "Listening",
     "tls": "TLS",
     "workers": "Processes",
+    "proxy_headers": "Proxies",
     "http1": "Engines",
     "access_log": "Logging",
     "server_header": "Server",

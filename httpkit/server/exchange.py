@@ -70,6 +70,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         head_sent: the head of a streamed answer is out; it can no longer be replaced.
         concluded: the handler has written its whole answer by itself.
         gone: the peer cannot be answered.
+        origin: the client, where a proxy has said who that is.
         started: when the head was complete, on the server's clock in seconds.
         body: where its body arrives, or the raw bytes after an upgrade; `None` without one.
     """
@@ -85,6 +86,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     head_sent: bool = False
     gone: bool = False
     concluded: bool = False
+    origin: Address | None = None
     _task: asyncio.Task[Any] | None = None
     _timed_out: bool = False
     _trailers: Iterable[tuple[bytes, bytes]] = ()
@@ -510,8 +512,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def client(self) -> Address | None:
-        """The peer's address."""
-        return self.connection.peer
+        """The peer's address, or what a trusted proxy says."""
+        return self.origin or self.connection.peer
 
     @property
     def server(self) -> Address | None:

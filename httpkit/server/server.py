@@ -36,6 +36,7 @@ from httpkit.server.counters import Counters
 from httpkit.server.engines import Engines, http_date
 from httpkit.server.exchange import Exchange
 from httpkit.server.listening import Listening, open_listeners
+from httpkit.server.proxies import Proxies
 from httpkit.server.secure_call import secure_call
 from httpkit.server.tls_port import TLSPort, with_certificate
 from httpkit.transport.acceptor import Acceptor
@@ -100,6 +101,9 @@ class Server:
         #: Tells the request ids of this process from those of others.
         self.instance = secrets.token_hex(2)
         self._engines = Engines(config)
+        self._proxies: Proxies | None = None
+        if config.proxy_headers:
+            self._proxies = Proxies(config.forwarded_allow_ips, config.forwarded_field)
         self._second = 0
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
@@ -324,6 +328,8 @@ class Server:
         """An exchange for a new request."""
         head = event.head
         exchange = Exchange(self, connection, event.stream_id, self.clock())
+        if self._proxies is not None:
+            head, exchange.origin = self._proxies.resolve(head, connection.peer, connection.scheme)
         exchange.request = Request(
             exchange,
             head,
