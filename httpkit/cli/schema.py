@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta
@@ -55,6 +55,16 @@ SECTIONS = {
     "max_concurrent_streams": "Limits: HTTP/2",
     "websocket_max_message": "Limits: WebSocket",
     "shutdown_timeout": "Limits: shutdown",
+}
+
+
+#: What options are called on uvicorn's command line, so that scripts go on working. The command
+#: line alone knows these names.
+ALIASES = {
+    "unix": ("--uds",),
+    "keep_alive_timeout": ("--timeout-keep-alive",),
+    "max_requests_in_flight": ("--limit-concurrency",),
+    "shutdown_timeout": ("--timeout-graceful-shutdown",),
 }
 
 
@@ -111,6 +121,16 @@ class Setting:
     def flag(self) -> str:
         """How the command line calls it."""
         return "MODULE:APP" if self.is_argument else f"--{self.name.replace('_', '-')}"
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """How the command line calls it, too."""
+        return ALIASES.get(self.name, ())
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it has any number of values, which may also come one by one."""
+        return get_args(self.type)[-1:] == (...,)
 
     @property
     def variable(self) -> str:
