@@ -129,7 +129,13 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         """The same request for another target, as an application sees it that is mounted."""
         head = self._head
         moved = RequestHead(
-            head.method, target, head.authority, head.headers, head.scheme, head.version
+            head.method,
+            target,
+            head.authority,
+            head.headers,
+            head.scheme,
+            head.version,
+            head.protocol,
         )
         return Request.of(self._channel, moved, self.scheme, self.max_body)
 

@@ -13,7 +13,8 @@ from httpkit.asgi.cycle import COMPLETE, Cycle
 from httpkit.asgi.lifespan import Lifespan, LifespanChoice
 from httpkit.asgi.messages import ASGIApp, ASGIProtocolError, ClientGone
 from httpkit.asgi.scope import make_scope
-from httpkit.request import Request
+from httpkit.asgi.websocket import asks_for_websocket, serve_websocket
+from httpkit.request import Request, RequestHead
 from httpkit.response import Response
 from httpkit.server.exchange import Exchange
 from httpkit.server.handoff import ApartTasks, Handoff
@@ -65,10 +66,14 @@ class ASGIApplication:
         exchange = request._channel  # noqa: SLF001 - a border may look behind the request
         if type(exchange) is not Exchange:
             return self.handle_below(request, self._root[1])
-        cycle = Cycle(request, exchange, exchange)
         connection = exchange.connection
         client = exchange.origin or connection.peer
         scope = make_scope(request, client, connection.local, self._root, self._state)
+        head = request._head  # noqa: SLF001 - as above
+        # Heads of another type are plain: they have no Upgrade.
+        if type(head) is RequestHead and asks_for_websocket(head):
+            return serve_websocket(self._call, request, scope)
+        cycle = Cycle(request, exchange, exchange)
         coroutine: Any = self._call(scope, cycle.receive, cycle.send)
         try:
             waits_for = coroutine.send(None)
@@ -92,11 +97,15 @@ class ASGIApplication:
             raw_root: where the application is mounted, percent-encoded.
         """
         root_path = unquote(raw_root).decode("utf-8", "replace")
+        scope = make_scope(
+            request, request.client, request.server, (root_path, raw_root), self._state
+        )
+        head = request._head  # noqa: SLF001 - a border may look behind the request
+        if asks_for_websocket(head):
+            return await serve_websocket(self._call, request, scope)
         handoff = Handoff()
         channel = request._channel  # noqa: SLF001 - a border may look behind the request
         cycle = Cycle(request, channel, handoff, eager=True)
-        root = (root_path, raw_root)
-        scope = make_scope(request, request.client, request.server, root, self._state)
         call = self._call(scope, cycle.receive, cycle.send)
         return await self._apart.answer(call, handoff, request.id)
 

@@ -23,7 +23,8 @@ from httpkit.response import Response, Upgrade, open_file
 from httpkit.server.blocking import run_blocking
 from httpkit.server.send import send_file
 from httpkit.status import BODILESS
-from httpkit.types import Address, Application
+from httpkit.tls import TLSInfo
+from httpkit.types import Address, Application, Cancellable
 from httpkit.urls import quote_path
 
 __all__ = ["ASGICallable"]
@@ -140,6 +141,8 @@ class _Channel:
     """
 
     shutting_down = False
+    #: What ASGI tells of it is less than a `TLSInfo` has.
+    tls: TLSInfo | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.extensions = scope.get("extensions") or {}
@@ -197,6 +200,10 @@ class _Channel:
     def is_disconnected(self) -> bool:
         """Whether the client is known to be gone."""
         return self.disconnected
+
+    def attach(self, task: Cancellable) -> None:
+        """Nothing is accepted here that could take a task over."""
+        task.cancel("WebSockets are not served here")
 
     run_blocking = staticmethod(run_blocking)
 

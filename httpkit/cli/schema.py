@@ -62,6 +62,12 @@ SECTIONS = {
 #: line alone knows these names.
 ALIASES = {
     "unix": ("--uds",),
+    "tls_key": ("--ssl-keyfile",),
+    "tls_cert": ("--ssl-certfile",),
+    "tls_client_ca": ("--ssl-ca-certs",),
+    "websocket_max_message": ("--ws-max-size",),
+    "ping_interval": ("--ws-ping-interval",),
+    "ping_timeout": ("--ws-ping-timeout",),
     "keep_alive_timeout": ("--timeout-keep-alive",),
     "max_requests_in_flight": ("--limit-concurrency",),
     "shutdown_timeout": ("--timeout-graceful-shutdown",),

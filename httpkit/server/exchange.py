@@ -243,7 +243,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         are no `App`.
         """
         if self.concluded:
-            self._log(error)
+            self.log(error)
             self.finish()
             return
         if self.gone:

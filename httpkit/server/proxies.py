@@ -54,5 +54,7 @@ class Proxies:
                 others = [each for each in headers if each[0] != b"host"]
                 headers = ((b"host", given), *others)
         scheme = origin.scheme or head.scheme or scheme
-        changed = RequestHead(head.method, head.target, authority, headers, scheme, head.version)
+        changed = RequestHead(
+            head.method, head.target, authority, headers, scheme, head.version, head.protocol
+        )
         return changed, client

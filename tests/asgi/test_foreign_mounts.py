@@ -171,6 +171,8 @@ def test_a_client_that_goes_away(live, first) -> None:
     client = server.connect()
     client.send(make_request("/x/"))
     server.until(lambda: seen)
+    if first:
+        client.receive_until(b"1\r\na\r\n")
     client.reset()
     server.until(lambda: seen[-1] == "end")
     assert seen == ["http.request", "http.disconnect", "end"]

@@ -59,6 +59,15 @@ def test_only_what_is_not_the_default_is_passed_on() -> None:
         (["--timeout-keep-alive", "5"], {"keep_alive_timeout": 5.0}),
         (["--timeout-graceful-shutdown", "9"], {"shutdown_timeout": 9.0}),
         (["--limit-concurrency", "10"], {"max_requests_in_flight": 10}),
+        (
+            ["--ssl-certfile", "a", "--ssl-keyfile", "b", "--ssl-ca-certs", "c"],
+            {"tls_cert": ("a",), "tls_key": ("b",), "tls_client_ca": "c"},
+        ),
+        (["--ws-max-size", "9"], {"websocket_max_message": 9}),
+        (
+            ["--ws-ping-interval", "9", "--ws-ping-timeout", "8"],
+            {"ping_interval": 9.0, "ping_timeout": 8.0},
+        ),
         (["--reload-dir", "a,b", "--reload-dir", "c"], {"reload_dir": ("a", "b", "c")}),
         (
             ["--proxy-headers", "--forwarded-allow-ips", "10.0.0.0/8,::1"],
