@@ -150,14 +150,14 @@ def find_origin(
     """
     hops = _forwarded(headers) if field == "forwarded" else _x_forwarded(headers)
     origin: Origin | None = None
-    for hop in hops:
-        if hop is None:
-            _, scheme, host = origin or Origin(None, None, None)
-            return Origin(Node("unknown", 0, hidden=True), scheme, host)
-        client, scheme, host = hop
-        origin = Origin(client, scheme, host)
-        if client is None or client.hidden or not networks.trusts(client.host):
-            break
+    try:
+        for origin in hops:
+            client = origin.client
+            if client is None or client.hidden or not networks.trusts(client.host):
+                break
+    except ValueError:
+        _, scheme, host = origin or Origin(None, None, None)
+        return Origin(Node("unknown", 0, hidden=True), scheme, host)
     return origin
 
 
@@ -175,24 +175,25 @@ def _scheme(text: str | None) -> str | None:
     return lower if lower in _SCHEMES else None
 
 
-def _forwarded(headers: Sequence[tuple[bytes, bytes]]) -> Iterable[Origin | None]:
-    """The elements of `Forwarded` (RFC 7239 §4) from the right; `None` for a malformed one."""
+def _read_client(text: str) -> Node:
+    node = parse_node(text)
+    if node is None:
+        raise ValueError(text)
+    return node
+
+
+def _forwarded(headers: Sequence[tuple[bytes, bytes]]) -> Iterable[Origin]:
+    """The elements of `Forwarded` (RFC 7239 §4) from the right; ValueError for a malformed one."""
     for element in _last(_values(headers, b"forwarded")):
         parsed = parse_parameters(";" + element)
         if parsed is None:
-            yield None
-            return
+            raise ValueError(element)
         pairs = parsed[1]
-        client = None
-        if "for" in pairs:
-            client = parse_node(pairs["for"])
-            if client is None:
-                yield None
-                return
+        client = _read_client(pairs["for"]) if "for" in pairs else None
         yield Origin(client, _scheme(pairs.get("proto")), pairs.get("host"))
 
 
-def _x_forwarded(headers: Sequence[tuple[bytes, bytes]]) -> Iterable[Origin | None]:
+def _x_forwarded(headers: Sequence[tuple[bytes, bytes]]) -> Iterable[Origin]:
     """The hops of `X-Forwarded-For` from the right, with scheme and host where these are said.
 
     Proxies that add to the list of addresses mostly replace the others, which then have one member:
@@ -202,15 +203,9 @@ def _x_forwarded(headers: Sequence[tuple[bytes, bytes]]) -> Iterable[Origin | No
     schemes = _last(_values(headers, b"x-forwarded-proto"))
     hosts = _last(_values(headers, b"x-forwarded-host"))
     ports = _last(_values(headers, b"x-forwarded-port"))
-    for index in range(max(len(clients), 1)):
-        client = None
-        if clients:
-            client = parse_node(clients[index])
-            if client is None:
-                yield None
-                return
-        elif not (schemes or hosts):
-            return
+    count = len(clients) or int(bool(schemes or hosts))
+    for index in range(count):
+        client = _read_client(clients[index]) if clients else None
         host = _member(hosts, index)
         port = _member(ports, index)
         scheme = _scheme(_member(schemes, index))

@@ -6,8 +6,9 @@ import os
 import h11
 import pytest
 
-from httpkit.asgi import ASGIProtocolError
+from httpkit.asgi import ASGIApplication, ASGIProtocolError
 from httpkit.errors import LocalProtocolError
+from tests.http2.client import HTTP2Client
 from tests.server.wire import make_request
 
 from .conftest import body, sending, start
@@ -443,3 +444,82 @@ def test_zerocopysend_needs_a_file_of_a_disk(host) -> None:
     server, script = host(app)
     assert server.connect().get().status == 500
     assert isinstance(script.errors[0], ASGIProtocolError)
+
+
+def test_a_client_that_goes_away_within_a_file(host, tmp_path, caplog) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+    server, app = host(sending(start(), {"type": "http.response.pathsend", "path": str(path)}))
+    client = server.connect(receive_buffer=4096)
+    client.send(make_request())
+    connection = server.the_connection()
+    server.until(lambda: connection._writing_paused)
+    client.reset()
+    server.until(lambda: app.errors)
+    assert isinstance(app.errors[0], OSError)
+    assert "failed" not in caplog.text
+
+
+def test_push_over_http_2(live) -> None:
+    """RFC 9113 §8.4; the pushed request runs through the application, too."""
+    seen = []
+
+    async def app(scope, receive, send) -> None:
+        seen.append(scope["path"])
+        if scope["path"] == "/":
+            assert "http.response.push" in scope["extensions"]
+            await send({"type": "http.response.push", "path": "/pushed", "headers": []})
+        await send(start())
+        await send(body(scope["path"].encode()))
+
+    server = live(ASGIApplication(app, lifespan="off"))
+    client = HTTP2Client(server.connect())
+    client.request()
+    server.until(lambda: seen == ["/", "/pushed"])
+
+
+def test_other_awaitables_than_coroutines(live) -> None:
+    """What compiled applications may give."""
+
+    class Answer:
+        def __init__(self, send) -> None:
+            self.send = send
+
+        def __await__(self):
+            yield from self.send(start()).__await__()
+            yield from self.send(body(b"ok")).__await__()
+
+    server = live(ASGIApplication(lambda scope, receive, send: Answer(send), lifespan="off"))
+    assert server.connect().get().body == b"ok"
+
+
+def test_a_read_that_waits_while_the_answer_goes_out(host) -> None:
+    seen = []
+
+    async def app(scope, receive, send) -> None:
+        waiting = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await send(start())
+        await send(body(b"early"))
+        seen.append(await waiting)
+
+    server, script = host(app)
+    client = server.connect()
+    client.send(make_request("/", "Content-Length: 10", method="POST"))
+    assert client.receive().body == b"early"
+    server.until(lambda: seen == [{"type": "http.disconnect"}])
+    assert script.errors == []
+
+
+def test_more_sets_of_fields_than_are_remembered(host) -> None:
+    async def app(scope, receive, send) -> None:
+        await send(start(200, (b"x-number", scope["path"].encode())))
+        await send(body(b"ok"))
+
+    server, _ = host(app)
+    client = server.connect()
+    for number in range(600):
+        client.send(make_request(f"/{number}"))
+    for number in range(600):
+        assert client.receive()["x-number"] == f"/{number}"

@@ -60,8 +60,16 @@ def test_only_what_is_not_the_default_is_passed_on() -> None:
         (["--timeout-graceful-shutdown", "9"], {"shutdown_timeout": 9.0}),
         (["--limit-concurrency", "10"], {"max_requests_in_flight": 10}),
         (
-            ["--ssl-certfile", "a", "--ssl-keyfile", "b", "--ssl-ca-certs", "c"],
-            {"tls_cert": ("a",), "tls_key": ("b",), "tls_client_ca": "c"},
+            [
+                *"--ssl-certfile a --ssl-keyfile b --ssl-ca-certs c".split(),
+                "--tls-client-auth=required",
+            ],
+            {
+                "tls_cert": ("a",),
+                "tls_key": ("b",),
+                "tls_client_ca": "c",
+                "tls_client_auth": "required",
+            },
         ),
         (["--ws-max-size", "9"], {"websocket_max_message": 9}),
         (
