@@ -4,8 +4,6 @@ import base64
 import textwrap
 from typing import Any
 
-from cryptography.x509 import load_der_x509_certificate
-
 from httpkit.request import Request
 from httpkit.tls import TLSInfo
 from httpkit.types import Address
@@ -94,4 +92,6 @@ def _to_pem(der: bytes) -> str:
 
 def _subject(der: bytes) -> str:
     """The name of a certificate's subject (RFC 4514)."""
+    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415 - few clients have one
+
     return load_der_x509_certificate(der).subject.rfc4514_string()
