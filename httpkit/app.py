@@ -2,7 +2,7 @@
 
 Owns the contract with the server (`httpkit.types.Application`): freezing, the lifespan, and the
 first step of each request. Registration is `Router`'s, composition `httpkit.routing`'s. Imports
-no server; `App.run` is the one door to it.
+no server; `App.run` and `App.__call__` are the doors to it.
 
     app = App()
 
@@ -11,7 +11,7 @@ no server; `App.run` is the one door to it.
         return {"id": id}
 """
 
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -70,6 +70,7 @@ class App(Router):
         self._redirect_slashes = redirect_slashes
         self._compiled: Compiled | None = None
         self._watchdog: Watchdog | None = None
+        self._asgi: Callable[[Any, Any, Any], Awaitable[None]] | None = None
         # Both are replaced by `on_freeze`: nothing is found here before.
         self._static: dict[str, dict[bytes, Route]] = {}
         self._dispatch = self._freeze_and_dispatch
@@ -97,7 +98,7 @@ class App(Router):
 
     # --- what a server needs -----------------------------------------------------------------
 
-    def __call__(self, request: Request, /) -> Response | Awaitable[Response]:
+    def handle(self, request: Request, /) -> Response | Awaitable[Response]:
         """Answer a request: a Response, or an awaitable of one where something has to wait.
 
         Never raises for anything that a client or a handler does.
@@ -109,6 +110,18 @@ class App(Router):
                 request.route = route
                 return route.endpoint(request)
         return self._dispatch(request)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Be an ASGI application (version 3): other servers serve this app, and others mount it.
+
+        Raises:
+            RuntimeError: a kind of scope that is unknown here.
+        """
+        if self._asgi is None:
+            from httpkit.asgi import ASGICallable  # noqa: PLC0415 - a door to layer 4
+
+            self._asgi = ASGICallable(self)
+        await self._asgi(scope, receive, send)
 
     def on_freeze(self) -> None:
         """Check and compose everything that was registered; again does nothing.
@@ -147,7 +160,7 @@ class App(Router):
 
     def _freeze_and_dispatch(self, request: Request) -> Response | Awaitable[Response]:
         self._freeze()
-        return self(request)
+        return self.handle(request)
 
     # --- what an application asks ------------------------------------------------------------
 

@@ -125,6 +125,20 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         """A request with this head."""
         return cls(channel, head, head.method, head.target, scheme, max_body)
 
+    def with_target(self, target: bytes) -> "Request":
+        """The same request for another target, as an application sees it that is mounted."""
+        head = self._head
+        moved = RequestHead(
+            head.method,
+            target,
+            head.authority,
+            head.headers,
+            head.scheme,
+            head.version,
+            head.protocol,
+        )
+        return Request.of(self._channel, moved, self.scheme, self.max_body)
+
     # --- the target --------------------------------------------------------------------------
 
     @property

@@ -59,9 +59,13 @@ Middleware = Callable[["Request", Next], Awaitable["Response"]]
 
 @runtime_checkable
 class Application(Protocol):
-    """What a server serves. `httpkit.App` is one; an ASGI or WSGI application is wrapped."""
+    """What a server serves. `httpkit.App` is one; an ASGI or WSGI application is wrapped.
 
-    def __call__(self, request: "Request", /) -> "Response | Awaitable[Response]":
+    One that has a false attribute `cancel_on_disconnect` is not cancelled when its client goes
+    away; by default handlers are.
+    """
+
+    def handle(self, request: "Request", /) -> "Response | Awaitable[Response]":
         """Answer a request; must not raise for anything a client can cause."""
         ...
 

@@ -9,13 +9,14 @@ import os
 import sys
 import traceback
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from httpkit.cli.schema import Target
 from httpkit.cli.settings import Settings
 from httpkit.cli.terminal import exit_with_error
+from httpkit.hosting import adapt, find_interface
 from httpkit.types import Application
 
 __all__ = ["importing", "load_application", "load_target", "named_target"]
@@ -44,18 +45,31 @@ def load_target(settings: Settings) -> Application:
 def load_application(target: Target) -> Application:
     """Load the application of a target that names one, or exit with code 1."""
     assert target.app is not None
-    application = _load(target.app, target.app_dir)
-    if target.debug and hasattr(application, "debug"):
-        application.debug = True
-    return application
+    forced = target.interface != "auto"
+    found = _load(target.app, target.app_dir, factory=target.factory, forced=forced)
+    if target.debug and hasattr(found, "debug"):
+        found.debug = True
+    interface = find_interface(found) if target.interface == "auto" else target.interface
+    assert interface is not None, "checked by _load"
+    if interface == "httpkit" and not isinstance(found, Application):
+        exit_with_error(f"--interface httpkit: {_problem(target.app, found)}")
+    return adapt(
+        found,
+        interface,
+        lifespan=target.lifespan,
+        root_path=target.root_path,
+        threads=target.threads,
+    )
 
 
-def _load(target: str, directory: str) -> Application:
+def _load(target: str, directory: str, *, factory: bool, forced: bool) -> Any:
     """Import a module and take an application from it, or exit with code 1.
 
     Args:
         target: `module:attribute`; both may have dots.
         directory: put in front of the import path.
+        factory: what is found makes the application.
+        forced: somebody has said what it speaks.
     """
     name, colon, attribute = target.partition(":")
     if name.endswith(".py") or os.sep in name:
@@ -69,10 +83,20 @@ def _load(target: str, directory: str) -> Application:
         if not hasattr(found, part):
             exit_with_error(f"{name} has no {attribute!r}{_suggest(name)}")
         found = getattr(found, part)
-    if problem := _problem(target, found):
+    if factory:
+        found = _make(target, found)
+    if not (forced and callable(found)) and (problem := _problem(target, found)):
         exit_with_error(problem)
-    assert isinstance(found, Application)
     return found
+
+
+def _make(target: str, factory: object) -> object:
+    if not callable(factory):
+        exit_with_error(f"--factory: {target} is of type {type(factory).__name__}, not a function")
+    try:
+        return factory()
+    except Exception as error:  # noqa: BLE001 - whatever the user's function does
+        _fail_with_traceback(f"the application of {target}", error, "made")
 
 
 def _import(name: str, directory: str) -> object:
@@ -92,10 +116,10 @@ def _import(name: str, directory: str) -> object:
         importing.pop()
 
 
-def _fail_with_traceback(name: str, error: Exception) -> NoReturn:
+def _fail_with_traceback(name: str, error: Exception, what: str = "imported") -> NoReturn:
     lines = traceback.format_exception(type(error), error, _skip_own(error.__traceback__))
     click.echo("".join(lines), err=True, nl=False)
-    exit_with_error(f"{name} cannot be imported, see above")
+    exit_with_error(f"{name} cannot be {what}, see above")
 
 
 def _skip_own(entry: TracebackType | None) -> TracebackType | None:
@@ -110,7 +134,7 @@ def _skip_own(entry: TracebackType | None) -> TracebackType | None:
 
 def _suggest(name: str) -> str:
     module = vars(sys.modules[name])
-    names = [key for key, value in module.items() if _problem(key, value) is None]
+    names = [key for key, value in module.items() if find_interface(value) is not None]
     return f"; it has the application {', '.join(names)}" if names else " and no other application"
 
 
@@ -118,12 +142,15 @@ def _problem(target: str, found: object) -> str | None:
     """Why this cannot be served."""
     if isinstance(found, type):
         return f"{target} is a class: make an instance of it and name that"
-    if isinstance(found, Application):
+    if find_interface(found) is not None:
         return None
-    problem = f"{target} is no httpkit App but of type {type(found).__name__}"
+    problem = (
+        f"{target} is no httpkit App, and no ASGI or WSGI application, but of type "
+        f"{type(found).__name__}"
+    )
     if callable(found):
         problem += (
-            "; functions become handlers of an App, and applications of other frameworks cannot "
-            "be served"
+            "; functions become handlers of an App, those that make an application need --factory, "
+            "and --interface says what an application speaks that does not look like it"
         )
     return problem

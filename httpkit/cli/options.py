@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, TypeVar
 
 import click
@@ -108,7 +109,10 @@ def setting_options(names: Iterable[str] = SETTINGS) -> Callable[[F], F]:
 def effective_settings(ctx: click.Context) -> Settings:
     """The settings from all sources, or exit with code 1."""
     given = {
-        name: Found(value, "command line" if SETTINGS[name].is_argument else SETTINGS[name].flag)
+        name: Found(
+            tuple(chain.from_iterable(value)) if SETTINGS[name].repeats else value,
+            "command line" if SETTINGS[name].is_argument else SETTINGS[name].flag,
+        )
         for name, value in ctx.params.items()
         if name in SETTINGS and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
@@ -131,7 +135,14 @@ def _option(setting: Setting) -> Callable[[Any], Any]:
         name = f"{setting.flag}/--no-{setting.flag[2:]}"
         return click.option(name, default=None, help=help_text)
     return click.option(
-        setting.flag, metavar=setting.kind.metavar, type=kind, default=None, help=help_text
+        setting.flag,
+        *setting.aliases,
+        setting.name,
+        metavar=setting.kind.metavar,
+        type=kind,
+        default=None,
+        multiple=setting.repeats,
+        help=help_text,
     )
 
 

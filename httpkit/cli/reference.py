@@ -43,6 +43,7 @@ def _names(setting: Setting) -> str:
         flags.append(f"--no-{setting.flag[2:]}")
     elif not setting.is_argument:
         flags[0] += f" {setting.kind.metavar}"
+        flags += setting.aliases
     table = "[limits] " if setting.is_limit else ""
     names = [
         *flags,

@@ -9,6 +9,7 @@ from httpkit.cli.load import load_target
 from httpkit.cli.options import effective_settings, setting_options
 from httpkit.cli.terminal import exit_with_error
 from httpkit.errors import ConfigurationError
+from httpkit.hosting import ANY_METHOD
 from httpkit.routing import RouteInfo
 
 __all__ = ["routes_command"]
@@ -45,7 +46,7 @@ def _row(info: RouteInfo) -> tuple[str, ...]:
     # A path that climbs out of the project is longer than it is helpful.
     where = info.source if where.startswith(os.pardir) else where
     return (
-        ",".join(info.methods),
+        "*" if info.methods == ANY_METHOD else ",".join(info.methods),
         info.host or "*",
         info.pattern,
         info.name or "-",

@@ -13,12 +13,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, get_args
 
 import msgspec
+from msgspec import Meta
 
+from httpkit.asgi import LifespanChoice
 from httpkit.cli.values import Kind, kind_of, quote
 from httpkit.errors import ConfigurationError
+from httpkit.hosting import Interface
 from httpkit.limits import Limits
 from httpkit.server.config import Config, Path
 
@@ -41,6 +44,7 @@ SECTIONS = {
     "host": "Listening",
     "tls": "TLS",
     "workers": "Processes",
+    "proxy_headers": "Proxies",
     "http1": "Engines",
     "access_log": "Logging",
     "server_header": "Server",
@@ -51,6 +55,22 @@ SECTIONS = {
     "max_concurrent_streams": "Limits: HTTP/2",
     "websocket_max_message": "Limits: WebSocket",
     "shutdown_timeout": "Limits: shutdown",
+}
+
+
+#: What options are called on uvicorn's command line, so that scripts go on working. The command
+#: line alone knows these names.
+ALIASES = {
+    "unix": ("--uds",),
+    "tls_key": ("--ssl-keyfile",),
+    "tls_cert": ("--ssl-certfile",),
+    "tls_client_ca": ("--ssl-ca-certs",),
+    "websocket_max_message": ("--ws-max-size",),
+    "ping_interval": ("--ws-ping-interval",),
+    "ping_timeout": ("--ws-ping-timeout",),
+    "keep_alive_timeout": ("--timeout-keep-alive",),
+    "max_requests_in_flight": ("--limit-concurrency",),
+    "shutdown_timeout": ("--timeout-graceful-shutdown",),
 }
 
 
@@ -66,6 +86,23 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     debug: bool = False
     """Show tracebacks to clients: for development only."""
+
+    interface: Interface = "auto"
+    """What the application speaks: `httpkit`, `asgi` (version 3), `wsgi`, or whatever it looks
+    like."""
+
+    factory: bool = False
+    """The name is that of a function without arguments that makes the application."""
+
+    lifespan: LifespanChoice = "auto"
+    """Lifespan of an ASGI application: `on` if it must have one, `off` if it is not to be asked,
+    `auto` to go on without where it has none."""
+
+    root_path: str = ""
+    """Path below which a proxy has mounted an ASGI or WSGI application, which it has cut off."""
+
+    threads: Annotated[int, Meta(ge=1, le=10_000)] = 40
+    """Requests that a WSGI application has at a time, each in a thread (anyio: 40)."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +127,16 @@ class Setting:
     def flag(self) -> str:
         """How the command line calls it."""
         return "MODULE:APP" if self.is_argument else f"--{self.name.replace('_', '-')}"
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """How the command line calls it, too."""
+        return ALIASES.get(self.name, ())
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it has any number of values, which may also come one by one."""
+        return get_args(self.type)[-1:] == (...,)
 
     @property
     def variable(self) -> str:

@@ -3,7 +3,7 @@
 Owns what a client gets for a path that is not routed: 404, 405 with `Allow`, the automatic
 OPTIONS, the redirect to the path with or without its last slash. These answers run through the
 middleware and exception handlers of whoever owns the path. Made by `compile.py`, called by
-`App.__call__` for everything that is not a hit in the dictionary of static routes.
+`App.handle` for everything that is not a hit in the dictionary of static routes.
 """
 
 from collections.abc import Awaitable
@@ -58,7 +58,7 @@ class Dispatcher:
         if self._hosts is not None:
             table, host_params = self._hosts.select(request)
         if self._hosts is not None or QUESTION_MARK in target:
-            # What `App.__call__` could not look up by itself.
+            # What `App.handle` could not look up by itself.
             static = table.static.get(request.method)
             if static is not None:
                 route = static.get(target.partition(b"?")[0])

@@ -241,25 +241,33 @@ class Router:
         """
         self._add(Inclusion(_check_prefix(prefix), _check_router(router), name, mounted=False))
 
-    def mount(self, prefix: str, router: "Router", *, name: str | None = None) -> None:
-        """Hand everything below `prefix` to another router or app.
+    def mount(self, prefix: str, router: Any, *, name: str | None = None) -> None:
+        """Hand everything below `prefix` to another router or app, or to an ASGI or WSGI app.
 
         As `include`, but the prefix belongs to the mounted router: what is not found below it is
         answered 404 or 405 through its middleware and exception handlers, and no parameter of a
         route outside reaches into it. The longest prefix wins; `/` takes all that is left.
 
+        An application of another framework gets every request below the prefix, whatever its
+        method, inside the middleware here; its lifespan is entered with those of routers. It finds
+        the prefix as `root_path` of its scope, or as `SCRIPT_NAME`.
+
         Args:
             prefix: where it begins, e.g. `/admin`, or `/`.
-            router: a Router or App.
+            router: a Router or App, or an ASGI (version 3) or WSGI application.
             name: puts its route names into a namespace: `url_for("name:user")`.
 
         Raises:
-            ConfigurationError: a malformed prefix, or not a Router.
+            ConfigurationError: a malformed prefix, or nothing that answers requests.
         """
         if not prefix:
             raise ConfigurationError('mount needs a prefix: write "/" to mount at the root')
         checked = _check_prefix("" if prefix == "/" else prefix)
-        self._add(Inclusion(checked, _check_router(router), name, mounted=True))
+        if not isinstance(router, Router):
+            from httpkit.hosting import make_router  # noqa: PLC0415 - a door to layer 4
+
+            router = make_router(router)
+        self._add(Inclusion(checked, router, name, mounted=True))
 
     def static(
         self,

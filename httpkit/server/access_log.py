@@ -195,7 +195,7 @@ class AccessLog:
 
     def record(self, exchange: "Exchange") -> None:
         """Note that a request has ended."""
-        response, client = exchange.response, exchange.connection.peer
+        response, client = exchange.response, exchange.origin or exchange.connection.peer
         status = CLIENT_CLOSED_REQUEST if response is None else response.status
         no_content = status in NO_CONTENT or exchange.request.method == "HEAD"
         end = self._clock()

@@ -11,6 +11,7 @@ from httpkit.errors import ConfigurationError
 from httpkit.limits import Limits
 from httpkit.protocol.http1 import HTTP1Choice
 from httpkit.protocol.http2 import HTTP2Choice
+from httpkit.semantics.forwarded import ForwardedField, Networks
 from httpkit.transport.loop import LoopChoice
 
 __all__ = ["AccessLogFormat", "ClientAuth", "Config", "Path"]
@@ -133,6 +134,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reload_exclude: tuple[str, ...] = (".*", "__pycache__", "node_modules", "venv")
     """Patterns of the names of files and directories that are left out."""
 
+    proxy_headers: bool = False
+    """Believe proxies what they say about the client, in the fields that forwarded_field names:
+    address, scheme and host of a request are then those."""
+
+    forwarded_field: ForwardedField = "x-forwarded"
+    """Fields that the proxies write: `x-forwarded` (X-Forwarded-For, -Proto, -Host, -Port) or
+    `forwarded` (RFC 7239). Those of the other kind are the client's and not believed."""
+
+    forwarded_allow_ips: tuple[str, ...] = ("127.0.0.0/8", "::1", "unix")
+    """Proxies that are believed: networks in CIDR notation, addresses, `unix` for a Unix socket,
+    `*` for everybody who can connect."""
+
     http1: HTTP1Choice = "auto"
     """Engine for HTTP/1.1: `native` (httptools), `reference` (h11), or whichever is fastest."""
 
@@ -211,6 +224,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         if self.fd is not None and self.unix is not None:
             raise ConfigurationError("fd and unix: give one or the other")
+        try:
+            Networks(self.forwarded_allow_ips)
+        except ValueError as error:
+            raise ConfigurationError(f"forwarded_allow_ips: {error}") from None
         if self.reload and self.workers > 1:
             raise ConfigurationError("reload works with one worker: leave out one of the two")
         config = Config(**checked)

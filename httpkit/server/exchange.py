@@ -6,7 +6,12 @@ It never sees the kind of connection; it asks for a flush.
 
     begin ──▶ application ──▶ respond ─────────────▶ finish    the whole answer at once
                    │             └──▶ send_stream ──▶ finish    a body in pieces
+                   ├─▶ send_head, send, send_end ───▶ finish    written by the handler itself
                    └─▶ fail                                     maps an exception to the wire
+
+A handler may write its answer by itself instead of returning it, as ASGI wants it: `send_head`,
+`send` and `send_end`, or `conclude` for a whole one. The exchange then ends with the answer; the
+handler may go on, and a graceful stop waits for it.
 """
 
 import asyncio
@@ -63,7 +68,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         response: what it answered, once it has.
         body_sent: bytes of the answer's body given to the engine.
         head_sent: the head of a streamed answer is out; it can no longer be replaced.
+        concluded: the handler has written its whole answer by itself.
         gone: the peer cannot be answered.
+        origin: the client, where a proxy has said who that is.
         started: when the head was complete, on the server's clock in seconds.
         body: where its body arrives, or the raw bytes after an upgrade; `None` without one.
     """
@@ -78,6 +85,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     body_sent: int = 0
     head_sent: bool = False
     gone: bool = False
+    concluded: bool = False
+    origin: Address | None = None
     _task: asyncio.Task[Any] | None = None
     _timed_out: bool = False
     _trailers: Iterable[tuple[bytes, bytes]] = ()
@@ -85,6 +94,7 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
     _context: Context = _NO_CONTEXT
     _attached: Cancellable | None = None
     _session: "WebSocketSession | None" = None
+    _end: asyncio.Future[None] | None = None
 
     # --- the way of a request ----------------------------------------------------------------
 
@@ -122,6 +132,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             # Not a coroutine, or it would be a task already.
             result = self._server.loop.create_task(_await(result), context=self._context)
         if isinstance(result, asyncio.Task):
+            if self.concluded:
+                self._let_go(result)
+                return
             self._task = result
             result.add_done_callback(self._answered)
         else:
@@ -142,8 +155,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     def respond(self, response: Response) -> None:
         """Write an answer: at once, or as a stream."""
-        if self.gone:
-            self.finish()
+        if self.gone or self.head_sent:
+            self._respond_late(response)
             return
         self.response = response
         body = response.body
@@ -161,6 +174,15 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
             return
         self.body_sent = len(body)
         self.finish()
+
+    def _respond_late(self, response: Response) -> None:
+        """The answer comes too late, or the handler has written it by itself."""
+        if self.gone or self.concluded:
+            self.finish()
+        elif response is self.response:
+            self.fail(RuntimeError("the handler has returned before the end of its answer"))
+        else:
+            self.fail(RuntimeError("the handler has returned an answer after the head of another"))
 
     def _stream(self, response: Response) -> None:
         """Write an answer that is not one piece of bytes, as a task if it has to wait."""
@@ -220,6 +242,10 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         (a forbidden header, a wrong Content-Length), streams that break, and applications that
         are no `App`.
         """
+        if self.concluded:
+            self.log(error)
+            self.finish()
+            return
         if self.gone:
             # Its end was expected, unless the handler failed while it was being cancelled.
             if not isinstance(error, asyncio.CancelledError | ClientDisconnected | HTTPError):
@@ -291,6 +317,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         # without these they would live until the garbage collector finds the circle.
         self.response = None
         self._context = _NO_CONTEXT
+        if self._end is not None:
+            self._end.set_result(None)
+            self._end = None
         del self.request
         if server.stopping:
             server.exchange_finished()
@@ -320,13 +349,19 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         self._wake_writers()
         if self.body is not None:
             self.body.fail()
+        if self._end is not None:
+            self._end.set_result(None)
+            self._end = None
         if self._attached is not None:
             self._attached.cancel("the client has gone")
         if self._session is not None:
             self._session.lose()
             if not self._server.stopping:
                 return  # its handler learns that from the session
-        self.cancel_handler()
+        if self._server.cancel_on_disconnect:
+            self.cancel_handler()
+        elif self._task is not None:
+            self._server.keep(self._task)
 
     def cancel_handler(self) -> None:
         """The client is gone, and whatever works for it is to end."""
@@ -359,6 +394,74 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         """What the route says, else the server."""
         rate = self.request.min_body_rate
         return default if isinstance(rate, EllipsisType) else rate
+
+    # --- called by handlers that write their answer themselves ----------------------------------
+
+    def send_head(self, response: Response) -> None:
+        """Queue the head of an answer; `send` and `send_end` follow. Its body is left alone.
+
+        Raises:
+            ClientDisconnected: the peer is gone.
+            LocalProtocolError: something that must not reach the wire.
+        """
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
+        self.connection.engine.send_headers(self.stream_id, response, None)
+        self.response = response
+        self.head_sent = True
+
+    def send_end(self, data: bytes = b"", trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """The last piece of the body and the trailer fields: the exchange ends here.
+
+        Raises:
+            ClientDisconnected: the peer is gone.
+            LocalProtocolError: less or more than was announced, or a field that is no trailer.
+        """
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
+        engine = self.connection.engine
+        if data:
+            engine.send_data(self.stream_id, data)
+            self.body_sent += len(data)
+        engine.send_end(self.stream_id, trailers)
+        self._end_without_handler()
+
+    def conclude(self, response: Response) -> None:
+        """Write a whole answer whose body is bytes, as `send_head` and `send_end` would.
+
+        Raises:
+            ClientDisconnected: the peer is gone.
+            LocalProtocolError: something that must not reach the wire.
+        """
+        if self.gone:
+            raise ClientDisconnected("the client has gone")
+        assert isinstance(response.body, bytes)
+        self.connection.engine.send_response(self.stream_id, response)
+        self.response = response
+        self.body_sent = len(response.body)
+        self.head_sent = True
+        self._end_without_handler()
+
+    def _end_without_handler(self) -> None:
+        self.concluded = True
+        task = self._task
+        if task is not None:  # else it is in its first step, and `begin` goes on when that ends
+            task.remove_done_callback(self._answered)
+            self._let_go(task)
+
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
+        """The answer is out; the handler goes on without its exchange."""
+        self._task = None
+        task.add_done_callback(partial(_outlived, self.request_id))
+        self._server.keep(task)
+        self.finish()
+
+    async def wait_ended(self) -> None:
+        """Return when the peer is gone, or the answer is out."""
+        if not self.gone and not self.concluded:
+            if self._end is None:
+                self._end = self._server.loop.create_future()
+            await asyncio.shield(self._end)  # there may be others that wait
 
     # --- called by send_stream ---------------------------------------------------------------
 
@@ -409,8 +512,8 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def client(self) -> Address | None:
-        """The peer's address."""
-        return self.connection.peer
+        """The peer's address, or what a trusted proxy says."""
+        return self.origin or self.connection.peer
 
     @property
     def server(self) -> Address | None:
@@ -502,6 +605,12 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
 async def _await(awaitable: Awaitable[Any]) -> Any:
     """A coroutine around another kind of awaitable."""
     return await awaitable
+
+
+def _outlived(request_id: str, task: asyncio.Task[Any]) -> None:
+    """A handler has ended after its exchange: nobody else hears of what it raised."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("request %s: the handler failed after its answer", request_id, exc_info=error)
 
 
 def _not_a_response(result: object) -> TypeError:

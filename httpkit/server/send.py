@@ -1,7 +1,7 @@
 """Sending answers that are not one piece of bytes: streams, files, trailers, upgrades."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from httpkit.body import FileBody, UnopenedFile
 from httpkit.errors import ClientDisconnected, LocalProtocolError
@@ -15,10 +15,17 @@ from httpkit.stepping import Rest
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
 
-__all__ = ["UpgradedStream", "send_stream"]
+__all__ = ["Outlet", "UpgradedStream", "send_file", "send_stream"]
 
 #: Bytes of a file that one trip to a thread reads.
 _FILE_CHUNK = 262_144
+
+
+class Outlet(Protocol):
+    """Where the pieces of a body go: an exchange, for one."""
+
+    async def send(self, data: bytes) -> None:
+        """Take a piece; waits while there is no room for more."""
 
 
 async def send_stream(exchange: "Exchange", response: Response) -> None:
@@ -46,7 +53,7 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
             if isinstance(body, bytes):
                 await exchange.send(body)
             else:
-                await _send_file(exchange, body)
+                await send_file(exchange, body)
         else:
             await _send_chunks(exchange, response, body)
     finally:
@@ -114,14 +121,15 @@ def _encode_chunk(chunk: bytes | str) -> bytes:
     return bytes(memoryview(chunk))
 
 
-async def _send_file(exchange: "Exchange", body: FileBody) -> None:
+async def send_file(outlet: Outlet, body: FileBody) -> None:
+    """Read a file off the loop and send it piece by piece; it stays open."""
     while body.length > 0:
         data = body.read_cached(_FILE_CHUNK)
         if not data:  # not in memory, or the end that only a real read can tell
             data = await run_blocking(body.read, _FILE_CHUNK)
         if not data:
             break  # the file shrank: send_end finds the answer too short and says so
-        await exchange.send(data)
+        await outlet.send(data)
 
 
 class UpgradedStream:

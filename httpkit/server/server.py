@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from contextvars import Context
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from httpkit.errors import ConfigurationError, ProtocolError
 from httpkit.limits import Limits
@@ -36,6 +36,7 @@ from httpkit.server.counters import Counters
 from httpkit.server.engines import Engines, http_date
 from httpkit.server.exchange import Exchange
 from httpkit.server.listening import Listening, open_listeners
+from httpkit.server.proxies import Proxies
 from httpkit.server.secure_call import secure_call
 from httpkit.server.tls_port import TLSPort, with_certificate
 from httpkit.transport.acceptor import Acceptor
@@ -82,7 +83,9 @@ class Server:
 
     def __init__(self, application: Application, config: Config, *, tap: Tap | None = None) -> None:
         self.application = application
-        self.call = secure_call(application.__call__, config, lambda: self._tls_port_number)
+        self.call = secure_call(application.handle, config, lambda: self._tls_port_number)
+        #: Whether handlers are cancelled when their client goes away.
+        self.cancel_on_disconnect: bool = getattr(application, "cancel_on_disconnect", True)
         self.config = config
         self.limits: Limits = config.limits
         self.max_body = config.limits.max_body
@@ -98,10 +101,13 @@ class Server:
         #: Tells the request ids of this process from those of others.
         self.instance = secrets.token_hex(2)
         self._engines = Engines(config)
+        self._proxies: Proxies | None = None
+        if config.proxy_headers:
+            self._proxies = Proxies(config.forwarded_allow_ips, config.forwarded_field)
         self._second = 0
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
         self._acceptor: Acceptor | None = None
         self._listening: Listening | None = None
@@ -322,6 +328,8 @@ class Server:
         """An exchange for a new request."""
         head = event.head
         exchange = Exchange(self, connection, event.stream_id, self.clock())
+        if self._proxies is not None:
+            head, exchange.origin = self._proxies.resolve(head, connection.peer, connection.scheme)
         exchange.request = Request(
             exchange,
             head,
@@ -404,11 +412,14 @@ class Server:
         self, calls: Iterable[Callable[[], Awaitable[object] | object]], context: Context
     ) -> None:
         """Run an answer's background calls; a stop waits for them."""
-        task = self.loop.create_task(_run_calls(calls), context=context)
+        self.keep(self.loop.create_task(_run_calls(calls), context=context))
+
+    def keep(self, task: "asyncio.Task[Any]") -> None:
+        """Hold a task that no connection knows any more; a stop waits for it, then cancels it."""
         self._background.add(task)
         task.add_done_callback(self._background_done)
 
-    def _background_done(self, task: asyncio.Task[None]) -> None:
+    def _background_done(self, task: "asyncio.Task[Any]") -> None:
         self._background.discard(task)
         self._idle.set()
 

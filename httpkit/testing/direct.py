@@ -217,7 +217,7 @@ class DirectReply:
         return task
 
     async def _answer(self, request: Request) -> Response:
-        answer = self._application(request)
+        answer = self._application.handle(request)
         response = answer if isinstance(answer, Response) else await answer
         if isinstance(response.body, UnopenedFile):
             try:

@@ -73,13 +73,13 @@ class ObservedApplication:
         """That of the application."""
         self._application.on_freeze()
 
-    def __call__(self, request: Request, /) -> Response | Awaitable[Response]:
+    def handle(self, request: Request, /) -> Response | Awaitable[Response]:
         """Answer a request and note what goes wrong."""
         record = self._records.pop(request.client, None) or self._make_record()
         # Every request runs in a context of its own.
         observer.set(record.note)
         try:
-            answer = self._application(request)
+            answer = self._application.handle(request)
         except Exception as error:
             record.note(error)
             raise

@@ -84,7 +84,7 @@ def ask(app: App, method: str = "GET", target: str | bytes = "/", *headers: Any,
 
 def ask_with(app: App, request: Request) -> Response:
     async def serve() -> Response:
-        answer = app(request)
+        answer = app.handle(request)
         return answer if isinstance(answer, Response) else await answer
 
     response = asyncio.run(serve())

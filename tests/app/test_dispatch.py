@@ -124,7 +124,7 @@ def test_a_converter_that_fails_is_a_500_and_not_an_exception_in_the_server(meth
 
 def test_the_app_freezes_itself_for_the_first_request():
     app = app_of("/")
-    answer = app(make_request())
+    answer = app.handle(make_request())
     assert isinstance(answer, Response)
     assert answer.status == 200
 

@@ -118,9 +118,9 @@ def test_a_def_handler_needs_no_await():
     app.get("/d/{x}")(lambda request, x: x)
     app.get("/e")(lambda request: 1 / 0)
     for target in ("/s", "/s?q", "/d/1", "/e", "/nope", "/s/"):
-        assert isinstance(app(make_request("GET", target)), Response)
+        assert isinstance(app.handle(make_request("GET", target)), Response)
     for method in ("PUT", "OPTIONS"):
-        assert isinstance(app(make_request(method, "/s")), Response)
+        assert isinstance(app.handle(make_request(method, "/s")), Response)
 
 
 def test_an_async_handler_that_never_waits_needs_no_coroutine():
@@ -130,7 +130,7 @@ def test_an_async_handler_that_never_waits_needs_no_coroutine():
     async def handler(request):
         return "x"
 
-    answer = app(make_request())
+    answer = app.handle(make_request())
     assert isinstance(answer, Response)
     assert answer.body == b"x"
 
@@ -143,7 +143,7 @@ def test_an_async_handler_goes_on_in_one_coroutine():
         await asyncio.sleep(0)
         return "x"
 
-    answer = app(make_request())
+    answer = app.handle(make_request())
     assert inspect.iscoroutine(answer)
     assert answer.send(None) is None
     with pytest.raises(StopIteration) as finished:
@@ -172,7 +172,7 @@ def test_what_an_async_handler_waits_for_comes_in():
             events.append("end")
 
     async def main():
-        task = asyncio.ensure_future(app(make_request()))
+        task = asyncio.ensure_future(app.handle(make_request()))
         await failed.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -193,7 +193,7 @@ def test_an_async_handler_that_is_left_alone_is_closed():
         finally:
             events.append("end")
 
-    answer = app(make_request())
+    answer = app.handle(make_request())
     answer.send(None)
     answer.close()
     assert events == ["end"]
@@ -204,7 +204,7 @@ def test_a_static_hit_decodes_nothing():
     app.get("/a b")(lambda request: "x")
     app.on_freeze()
     request = make_request(target="/a%20b")
-    assert isinstance(app(request), Response)
+    assert isinstance(app.handle(request), Response)
     assert request._segments is ...
     assert request.route.pattern == "/a b"
 
@@ -304,7 +304,7 @@ def test_no_more_threads_than_asked_for():
 
     async def serve():
         async with app.lifespan():
-            answers = await asyncio.gather(*(app(make_request()) for _ in range(6)))
+            answers = await asyncio.gather(*(app.handle(make_request()) for _ in range(6)))
             assert all(worker.is_alive() for worker in workers)
         return answers
 
@@ -320,7 +320,7 @@ def test_the_pool_starts_again_after_the_lifespan():
     async def serve():
         for _ in range(2):
             async with app.lifespan():
-                assert (await app(make_request())).body == b"x"
+                assert (await app.handle(make_request())).body == b"x"
 
     asyncio.run(serve())
 
@@ -355,7 +355,7 @@ def test_cancellation_passes_through_everything(debug, caplog):
         global started  # noqa: PLW0603 - the handler above is older than the loop
         started = asyncio.Event()
         async with app.lifespan():
-            task = asyncio.ensure_future(app(make_request()))
+            task = asyncio.ensure_future(app.handle(make_request()))
             await started.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -379,4 +379,4 @@ def test_what_is_no_exception_is_never_swallowed(error, asynchronous):
 
     app.get("/")(coroutine if asynchronous else plain)
     with pytest.raises(error):
-        app(make_request()).send(None)
+        app.handle(make_request()).send(None)

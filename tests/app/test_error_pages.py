@@ -221,4 +221,4 @@ def test_the_page_survives_locals_and_sources_that_cannot_be_shown():
 
 def test_a_request_with_nothing_to_await_is_answered_at_once():
     app = raising(ValueError(), debug=True)
-    assert isinstance(app(make_request("GET", "/def")), Response)
+    assert isinstance(app.handle(make_request("GET", "/def")), Response)

@@ -97,7 +97,7 @@ def test_threads_end_before_what_they_may_need():
     app.mount("/m", mounted)
 
     async def inside():
-        await app(make_request("GET", "/m/x"))
+        await app.handle(make_request("GET", "/m/x"))
         assert workers[0].name.startswith("httpkit-handler")
 
     enter(app, inside)

@@ -350,7 +350,7 @@ def test_whatever_is_served_lies_in_the_root(tree, runner, pieces, slashes):
     path = ("/" if slashes else "").join(pieces)
 
     async def serve():
-        answer = app(make_request("GET", f"/static/{path}".encode()))
+        answer = app.handle(make_request("GET", f"/static/{path}".encode()))
         return answer if not asyncio.iscoroutine(answer) else await answer
 
     answer = runner.run(serve())

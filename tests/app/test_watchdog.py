@@ -179,7 +179,7 @@ def test_the_thread_samples_by_itself(caplog):
 
     async def serve():
         async with app.lifespan():
-            return await app(make_request("GET", "/items/7"))
+            return await app.handle(make_request("GET", "/items/7"))
 
     try:
         assert text(asyncio.run(serve())) == "done"

@@ -28,10 +28,13 @@ def test_module_and_attribute_may_have_dots(invoke: Invoke, write_module: Write)
         ("user_wrong:app.nothing", "user_wrong has no 'app.nothing'; it has the application app"),
         (
             "user_wrong:index",
-            "user_wrong:index is no httpkit App but of type function; functions",
+            "user_wrong:index is no httpkit App, and no ASGI or WSGI application, but of type",
         ),
         ("user_wrong:App", "user_wrong:App is a class: make an instance of it and name that"),
-        ("user_wrong:number", "user_wrong:number is no httpkit App but of type int"),
+        (
+            "user_wrong:number",
+            "user_wrong:number is no httpkit App, and no ASGI or WSGI application",
+        ),
         ("user_nowhere:app", "there is no module 'user_nowhere' in "),
         ("user_nowhere.web:app", "there is no module 'user_nowhere' in "),
     ],

@@ -23,6 +23,11 @@ def parse(*arguments: str) -> dict[str, object]:
     return options.effective_settings(context).options
 
 
+def test_the_help_shows_the_names_of_uvicorn() -> None:
+    context = run_command.make_context("run", [], resilient_parsing=True)
+    assert "--unix, --uds PATH|off" in run_command.get_help(context)
+
+
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 def test_every_field_is_an_option_with_help(field: msgspec.structs.FieldInfo) -> None:
     found = [param for param in run_command.params if param.name == field.name]
@@ -50,6 +55,32 @@ def test_only_what_is_not_the_default_is_passed_on() -> None:
             {"unix": "/run/x.sock", "unix_mode": 0o600},
         ),
         (["--unix-owner", "www:www"], {"unix_owner": "www:www"}),
+        (["--uds", "/run/x.sock"], {"unix": "/run/x.sock"}),
+        (["--timeout-keep-alive", "5"], {"keep_alive_timeout": 5.0}),
+        (["--timeout-graceful-shutdown", "9"], {"shutdown_timeout": 9.0}),
+        (["--limit-concurrency", "10"], {"max_requests_in_flight": 10}),
+        (
+            [
+                *"--ssl-certfile a --ssl-keyfile b --ssl-ca-certs c".split(),
+                "--tls-client-auth=required",
+            ],
+            {
+                "tls_cert": ("a",),
+                "tls_key": ("b",),
+                "tls_client_ca": "c",
+                "tls_client_auth": "required",
+            },
+        ),
+        (["--ws-max-size", "9"], {"websocket_max_message": 9}),
+        (
+            ["--ws-ping-interval", "9", "--ws-ping-timeout", "8"],
+            {"ping_interval": 9.0, "ping_timeout": 8.0},
+        ),
+        (["--reload-dir", "a,b", "--reload-dir", "c"], {"reload_dir": ("a", "b", "c")}),
+        (
+            ["--proxy-headers", "--forwarded-allow-ips", "10.0.0.0/8,::1"],
+            {"proxy_headers": True, "forwarded_allow_ips": ("10.0.0.0/8", "::1")},
+        ),
         (["--tcp-keep-alive", "30,5,3"], {"tcp_keep_alive": (30, 5, 3)}),
         (["--tcp-keep-alive", "off"], {"tcp_keep_alive": None}),
         (["--http1", "reference", "--loop", "asyncio"], {"http1": "reference", "loop": "asyncio"}),

@@ -73,7 +73,7 @@ def test_an_application_that_is_no_app(invoke: Invoke, write_module: Write) -> N
     write_module(
         "user_other",
         "class Other:\n"
-        "    def __call__(self, request): ...\n"
+        "    def handle(self, request): ...\n"
         "    def lifespan(self): ...\n"
         "    def on_freeze(self): ...\n"
         "other = Other()\n",

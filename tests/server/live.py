@@ -48,7 +48,7 @@ class Script:
         self.requests: list[str] = []
         self.events: list[str] = []
 
-    def __call__(self, request: Request) -> Any:
+    def handle(self, request: Request) -> Any:
         self.requests.append(f"{request.method} {request.target.decode()}")
         return self.handler(request)
 

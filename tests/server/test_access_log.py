@@ -43,6 +43,7 @@ def exchange(target=b"/a?b", **headers):
         response=Response("Hello"),
         body_sent=5,
         started=0.0,
+        origin=None,
         connection=SimpleNamespace(peer=None),
     )
 

@@ -8,6 +8,7 @@ import pytest
 from httpkit.response import Response, Upgrade
 from httpkit.server.server import Server
 
+from .live import Script
 from .wire import make_request
 
 HELLO = b"\r\n\r\nHello"
@@ -197,5 +198,5 @@ def test_without_a_tap_a_connection_is_a_plain_one() -> None:
     from httpkit.server.config import Config
     from httpkit.transport.connection import Connection
 
-    server = Server(lambda request: None, Config())
+    server = Server(Script(), Config())
     assert type(server.make_connection()) is Connection

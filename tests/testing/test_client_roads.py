@@ -168,7 +168,7 @@ def test_a_protocol_that_fails_fails_the_test() -> None:
 class Plain:
     """The least that can be served."""
 
-    def __call__(self, request: Request) -> Response | Awaitable[Response]:
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
         if request.path == "/sync":
             return Response("at once")
         if request.path == "/sync/fail":

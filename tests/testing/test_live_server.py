@@ -312,7 +312,7 @@ def test_what_a_peer_causes_is_no_failure(app: App) -> None:
 class Bare:
     """An application that is no `App`: what it raises, the server answers."""
 
-    def __call__(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response:
         raise HTTPError(503)
 
     def lifespan(self) -> Any:

@@ -1,0 +1,165 @@
+"""WebSockets of a hosted application (ASGI WebSocket, specification 2.5).
+
+The application runs as the handler of a WebSocket route does, in a task of its own; here its
+messages become calls of `WebSocket`. What it answers before it accepts is a Response, with the
+extension `websocket.http.response` any, without it 403.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from httpkit.asgi.messages import (
+    ASGIProtocolError,
+    ClientGone,
+    Message,
+    check_bytes,
+    check_fields,
+    make_answer,
+)
+from httpkit.errors import WebSocketClosed
+from httpkit.request import Request, RequestHead
+from httpkit.response import Response
+from httpkit.routing.websocket import WebSocketHandler, WebSocketSettings
+from httpkit.websocket import WebSocket
+
+__all__ = ["asks_for_websocket", "serve_websocket"]
+
+#: Whose pages may connect is for the application to say.
+_SETTINGS = WebSocketSettings(origins=("*",))
+
+_Serve = Callable[[dict[str, Any], Any, Any], Awaitable[object]]
+
+
+def asks_for_websocket(head: RequestHead) -> bool:
+    """Whether a request is for a WebSocket (RFC 6455 §4.1, RFC 8441 §4)."""
+    if head.protocol is not None:
+        return head.protocol == "websocket"
+    if head.version != "1.1":
+        return False
+    offers = [value for name, value in head.headers if name == b"upgrade"]
+    return any(b"websocket" in value.lower() for value in offers)
+
+
+def serve_websocket(serve: _Serve, request: Request, scope: dict[str, Any]) -> Awaitable[Response]:
+    """Let an application answer a request for a WebSocket.
+
+    Args:
+        serve: the application.
+        request: that asks for it.
+        scope: of the request, as for HTTP; made one of a WebSocket.
+
+    Raises:
+        HTTPError: the handshake is malformed, so that no application sees it.
+    """
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if request.scheme == "https" else "ws"
+    del scope["method"]
+    scope["extensions"] = {
+        name: value for name, value in scope["extensions"].items() if name == "tls"
+    } | {"websocket.http.response": {}}
+
+    async def handler(ws: WebSocket) -> Response | None:
+        scope["subprotocols"] = ws.offered
+        cycle = _Cycle(ws)
+        await serve(scope, cycle.receive, cycle.send)
+        return cycle.answer
+
+    return WebSocketHandler(handler, _SETTINGS)(request)
+
+
+class _Cycle:
+    """One WebSocket, as an ASGI application sees it.
+
+    Attributes:
+        answer: what refuses it.
+    """
+
+    def __init__(self, ws: WebSocket) -> None:
+        self.answer: Response | None = None
+        self._ws = ws
+        self._connected = False
+        self._closed = False
+        #: The body of an answer that is not complete.
+        self._body: list[bytes] | None = None
+        self._response: Response
+
+    async def receive(self) -> Message:
+        """`websocket.connect`, the messages of the client, `websocket.disconnect`."""
+        if not self._connected:
+            self._connected = True
+            return {"type": "websocket.connect"}
+        if self.answer is not None:
+            return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+        if not self._ws.accepted:
+            # The client has nothing to say yet; if it goes away, this task is cancelled.
+            await asyncio.get_running_loop().create_future()
+        try:
+            message = await self._ws.receive()
+        except WebSocketClosed as closed:
+            self._closed = True
+            return {
+                "type": "websocket.disconnect",
+                "code": closed.code,
+                "reason": self._ws.close_reason,
+            }
+        if isinstance(message, str):
+            return {"type": "websocket.receive", "text": message}
+        return {"type": "websocket.receive", "bytes": message}
+
+    async def send(self, message: Message) -> None:
+        """Take a message.
+
+        Raises:
+            ASGIProtocolError: it is not allowed, or not here.
+            ClientGone: the WebSocket is closed.
+        """
+        kind = message["type"]
+        if self._closed:
+            raise ClientGone("the WebSocket is closed")
+        if self._ws.accepted:
+            await self._send_accepted(kind, message)
+        elif kind == "websocket.accept" and self._body is None:
+            await self._accept(message)
+        else:
+            self._refuse(kind, message)
+
+    async def _accept(self, message: Message) -> None:
+        fields = check_fields(message.get("headers", ()))
+        try:
+            await self._ws.accept(message.get("subprotocol"), fields)
+        except WebSocketClosed as error:
+            raise ClientGone(str(error)) from None
+
+    async def _send_accepted(self, kind: str, message: Message) -> None:
+        if kind == "websocket.close":
+            code = message.get("code", 1000)
+            self._closed = True
+            await self._ws.close(1000 if code is None else code, message.get("reason") or "")
+            return
+        if kind != "websocket.send":
+            raise ASGIProtocolError(f"{kind} was sent where messages or websocket.close may be")
+        text, data = message.get("text"), message.get("bytes")
+        if not isinstance(text, str) and not isinstance(data, bytes | bytearray | memoryview):
+            raise ASGIProtocolError("websocket.send needs a text or bytes")
+        try:
+            await self._ws.send(text if isinstance(text, str) else check_bytes(message, "bytes"))
+        except WebSocketClosed as error:
+            raise ClientGone(str(error)) from None
+
+    def _refuse(self, kind: str, message: Message) -> None:
+        """An answer that is no WebSocket; it goes out when the application returns."""
+        if kind == "websocket.close" and self.answer is None and self._body is None:
+            self.answer = Response(b"", 403)
+            self._closed = True
+        elif kind == "websocket.http.response.start" and self._body is None:
+            self._response, _ = make_answer(message)
+            self._body = []
+        elif kind == "websocket.http.response.body" and self._body is not None:
+            self._body.append(check_bytes(message, "body"))
+            if not message.get("more_body"):
+                self._response.body = b"".join(self._body)
+                self.answer = self._response
+                self._closed = True
+        else:
+            raise ASGIProtocolError(f"{kind} was sent where the WebSocket is not accepted yet")

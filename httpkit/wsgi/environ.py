@@ -1,0 +1,90 @@
+"""From a request to the `environ` of WSGI (PEP 3333, RFC 3875)."""
+
+import io
+import sys
+from typing import Any
+
+from httpkit.request import Request
+from httpkit.urls import split_target, unquote
+
+__all__ = ["FileWrapper", "make_environ"]
+
+#: Fields that have variables of their own.
+_PLAIN = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+#: HTTP_PROXY configures clients (CVE-2016-5385), so no client may set it.
+_REFUSED = frozenset({b"proxy"})
+
+
+class FileWrapper:
+    """`wsgi.file_wrapper`: a file whose rest is the body, sent as such where it is one of a disk.
+
+    Args:
+        file: has `read(size)`, and perhaps `close()` and `fileno()`.
+        block_size: bytes of one read.
+    """
+
+    def __init__(self, file: Any, block_size: int = 262_144) -> None:
+        self.file = file
+        self._block_size = block_size
+
+    def __iter__(self) -> "FileWrapper":
+        return self
+
+    def __next__(self) -> bytes:
+        data: bytes = self.file.read(self._block_size)
+        if not data:
+            raise StopIteration
+        return data
+
+    def close(self) -> None:
+        """Close the file, if it can be closed."""
+        if hasattr(self.file, "close"):
+            self.file.close()
+
+
+def make_environ(request: Request, root: bytes, body: io.IOBase) -> dict[str, Any]:
+    """The environ of a request.
+
+    Strings are "native": bytes as ISO-8859-1, as PEP 3333 has it. A field whose name has an
+    underscore is left out, since its variable would be that of another field; repeated fields are
+    joined (RFC 9110 §5.3).
+
+    Args:
+        request: as the server got it.
+        root: where the application is mounted, in UTF-8 and without a last slash; the target does
+            not have it.
+        body: `wsgi.input`; it ends with the body.
+    """
+    path, query = split_target(request.target)
+    server, client = request.server, request.client
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": root.decode("latin-1"),
+        "PATH_INFO": (unquote(path) if b"%" in path else path).decode("latin-1"),
+        "QUERY_STRING": query.decode("latin-1"),
+        "REQUEST_URI": request.target.decode("latin-1"),
+        "SERVER_NAME": (server.host if server and server.port else request.host) or "localhost",
+        "SERVER_PORT": str(server.port if server and server.port else 80),
+        "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
+        "REMOTE_ADDR": client.host if client is not None and client.port else "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": request.scheme,
+        "wsgi.input": body,
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+    }
+    if client is not None and client.port:
+        environ["REMOTE_PORT"] = str(client.port)
+    for name, value in request.raw_headers:
+        if b"_" in name or name in _REFUSED:
+            continue
+        variable = _PLAIN.get(name) or "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        if variable in environ:
+            text = f"{environ[variable]}{'; ' if name == b'cookie' else ','}{text}"
+        environ[variable] = text
+    return environ
