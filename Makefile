@@ -30,10 +30,12 @@ test: $(VENV)/test.stamp
 	$(PYTEST) -n auto -m "not slow and not system"
 
 test-all: $(VENV)/test.stamp
-	$(PYTEST) -n auto
+	$(PYTEST) -n auto -m "not slow"
+	$(PYTEST) -m slow
 
+# One after the other: some of them compare what they measure.
 test-slow: $(VENV)/test.stamp
-	$(PYTEST) -n auto -m slow
+	$(PYTEST) -m slow
 
 # Without the slow tests: gigabytes and thousands of sockets reach no further line, only later.
 coverage: $(VENV)/test.stamp
