@@ -6,6 +6,7 @@ event loop is a method of that channel.
 
 import re
 from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
 from types import EllipsisType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -16,6 +17,9 @@ from httpkit.decoding import DecodedBody, find_coding
 from httpkit.errors import HTTPError
 from httpkit.forms import FormData, FormLimits, Part, iterate_parts, parse_form
 from httpkit.headers import HeaderFields, Headers, encode_fields
+from httpkit.response import Response
+from httpkit.semantics.conditional import ETag, Outcome, Validators, evaluate_preconditions
+from httpkit.semantics.dates import format_http_date
 from httpkit.semantics.media_types import find_codec, parse_media_type
 from httpkit.tls import TLSInfo
 from httpkit.types import Address, MatchedRoute, RequestChannel
@@ -92,6 +96,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
         max_body: the limit for this request's body in bytes, `None` for none.
         min_body_rate: bytes a second that the body must reach, `None` for any, `...` for what the
             server says.
+        validators: what `check` was told of the current representation; for middleware.
     """
 
     _channel: RequestChannel
@@ -103,6 +108,7 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     path_params: Mapping[str, Any] = _NO_PARAMS
     route: MatchedRoute | None = None
     min_body_rate: int | EllipsisType | None = ...
+    validators: Validators | None = None
     # What is parsed on first use.
     _segments: list[str] | EllipsisType | None = ...
     _headers: Headers | None = None
@@ -271,6 +277,47 @@ class Request(msgspec.Struct, eq=False, weakref=True):
     def content_type(self) -> str:
         """The media type of the body, lower case, without parameters; empty if not given."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def check(
+        self,
+        *,
+        etag: str | None = None,
+        last_modified: float | datetime | None = None,
+        exists: bool = True,
+    ) -> Response | None:
+        """Compare the conditions of this request with what there is now (RFC 9110 §13).
+
+        Call it as soon as the validators are known: before the content is computed, and before
+        anything is changed.
+
+            if (answer := request.check(etag=str(note.version))) is not None:
+                return answer
+
+        Args:
+            etag: the current entity tag, with its quotes or without them; `W/"..."` is a weak one.
+            last_modified: when it was changed, as a Unix timestamp or an aware datetime.
+            exists: whether there is anything at this place; `If-None-Match: *` asks for that.
+
+        Returns:
+            304 if the client has it already; `None` to go on. Middleware `Conditional` then writes
+            the validators into the answer.
+
+        Raises:
+            HTTPError: 412, what a condition asks for does not hold.
+            ValueError: a character that no tag may have, or a datetime without a time zone.
+        """
+        if isinstance(last_modified, datetime):
+            if last_modified.tzinfo is None:
+                raise ValueError("last_modified needs a time zone: datetime.now(UTC)")
+            last_modified = last_modified.timestamp()
+        tag = None if etag is None else ETag.of(etag)
+        validators = Validators(tag, last_modified)
+        outcome = evaluate_preconditions(self.method, self.headers, validators, exists=exists)
+        if outcome is Outcome.FAILED:
+            raise HTTPError(412)
+        if self.method in ("GET", "HEAD"):
+            self.validators = validators
+        return _not_modified(validators) if outcome is Outcome.NOT_MODIFIED else None
 
     # --- the connection ----------------------------------------------------------------------
 
@@ -506,3 +553,13 @@ class Request(msgspec.Struct, eq=False, weakref=True):
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target.decode('latin-1')}>"
+
+
+def _not_modified(validators: Validators) -> Response:
+    """RFC 9110 §15.4.5: the date of a change helps only where there is no tag."""
+    response = Response(b"", 304)
+    if validators.etag is not None:
+        response.headers["etag"] = str(validators.etag)
+    elif validators.last_modified is not None:
+        response.headers["last-modified"] = format_http_date(validators.last_modified)
+    return response

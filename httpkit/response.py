@@ -270,6 +270,14 @@ class Response:
             self.background = []
         self.background.append(lambda: function(*args, **kwargs))
 
+    def copy(self) -> Self:
+        """The same answer, to be changed while the original stays as it is. Bodies are shared."""
+        response = copy.copy(self)
+        response.raw_headers = list(self.raw_headers)
+        if self.background is not None:
+            response.background = list(self.background)
+        return response
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status}>"
 
@@ -335,11 +343,8 @@ def open_file(response: Response) -> Response:
         raise
     except ValueError as error:  # A NUL in the path, or half a character.
         raise HTTPError(404) from error
-    opened = copy.copy(response)
+    opened = response.copy()
     opened.body = body
-    opened.raw_headers = list(response.raw_headers)
-    if response.background is not None:
-        opened.background = list(response.background)
     return opened
 
 

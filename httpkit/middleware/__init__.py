@@ -1,8 +1,9 @@
 """Middleware: plain functions `async def middleware(request, next) -> Response`.
 
-This package composes them; it has no state and imports nothing above layer 0.
+This package composes them, and has those that httpkit brings along. Nothing here imports a server.
 """
 
 from httpkit.middleware.compose import Layer, Responder, compose
+from httpkit.middleware.conditional import Conditional
 
-__all__ = ["Layer", "Responder", "compose"]
+__all__ = ["Conditional", "Layer", "Responder", "compose"]
