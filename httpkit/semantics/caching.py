@@ -1,0 +1,279 @@
+"""The rules of a shared HTTP cache (RFC 9111, RFC 5861) as functions of fields and times.
+
+Owns what may be stored, how long it is fresh, how old it is, what else a request must have in
+common with it, and which requests make it invalid. Times are Unix timestamps, durations seconds.
+Where an origin said something unreadable, the answer is stale or is not stored. Called by
+`httpkit.middleware.ResponseCache`.
+"""
+
+from enum import Enum
+from urllib.parse import urljoin, urlsplit
+
+from httpkit.headers import Headers
+from httpkit.semantics.cache_control import MAX_DELTA, CacheControl, parse_delta
+from httpkit.semantics.dates import parse_http_date
+from httpkit.semantics.negotiation import parse_preferences
+
+__all__ = [
+    "HEURISTIC_STATUSES",
+    "NEVER_STORED",
+    "Unstorable",
+    "Verdict",
+    "current_age",
+    "freshness_lifetime",
+    "invalidated_targets",
+    "judge",
+    "stored_field_names",
+    "unstorable",
+    "vary_names",
+    "vary_values",
+]
+
+
+#: Statuses that are cacheable by default (RFC 9110 §15.1), without 206, which is not stored here.
+HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
+#: Statuses whose meaning this cache knows (RFC 9111 §3): final ones but 206 and 304.
+_UNDERSTOOD = HEURISTIC_STATUSES | {302, 303, 307, 400, 403, 451, 500, 502, 503, 504}
+#: Headers that are never stored (RFC 9111 §3.1); those that are about one connection.
+NEVER_STORED = frozenset(
+    "connection keep-alive proxy-authenticate proxy-authentication-info proxy-authorization "
+    "proxy-connection te trailer transfer-encoding upgrade age".split()
+)
+#: RFC 9111 §3.5: what lets an answer to a request with Authorization be shared.
+_SHAREABLE = ("public", "must-revalidate", "s-maxage")
+#: RFC 9111 §4.2.2: a tenth of the time since the last change, and at most a day.
+_HEURISTIC_FRACTION = 0.1
+_HEURISTIC_LIMIT = 86_400.0
+
+
+class Unstorable(Enum):
+    """Why an answer is not stored (RFC 9111 §3); the value is the text for `Cache-Status`."""
+
+    METHOD = "method"
+    STATUS = "status"
+    NO_STORE = "no-store"
+    PRIVATE = "private"
+    AUTHORIZATION = "authorization"
+    SET_COOKIE = "set-cookie"
+    VARY = "vary"
+    RANGE = "range"
+    NO_LIFETIME = "no-lifetime"
+
+
+def unstorable(
+    method: str,
+    request: Headers,
+    status: int,
+    response: Headers,
+    *,
+    default: float | None = None,
+    heuristic: bool = True,
+) -> Unstorable | None:
+    """Why a shared cache must not store an answer (RFC 9111 §3, §3.5); `None` if it may.
+
+    Args:
+        method: of the request. Only GET is stored.
+        request: its fields.
+        status: of the answer.
+        response: its fields.
+        default: seconds that the configuration says for answers that say nothing.
+        heuristic: store what has a validator or `public`, but no lifetime (§4.2.2).
+    """
+    control = CacheControl.parse(response.getlist("cache-control"))
+    asked = CacheControl.parse(request.getlist("cache-control"))
+    lasts = _has_lifetime(control, response) or (
+        status in HEURISTIC_STATUSES
+        and (default is not None or (heuristic and _is_heuristic(control, response)))
+    )
+    rules = (
+        (Unstorable.METHOD, method != "GET"),
+        (Unstorable.RANGE, status == 206 or "content-range" in response),
+        (Unstorable.STATUS, status not in _UNDERSTOOD),
+        (Unstorable.NO_STORE, "no-store" in control or "no-store" in asked),
+        (Unstorable.PRIVATE, control.forbids("private")),
+        (
+            Unstorable.AUTHORIZATION,
+            "authorization" in request and not any(name in control for name in _SHAREABLE),
+        ),
+        (Unstorable.SET_COOKIE, _sets_cookies(control, response)),
+        (Unstorable.VARY, vary_names(response) is None),
+        (Unstorable.NO_LIFETIME, not lasts),
+    )
+    return next((reason for reason, holds in rules if holds), None)
+
+
+def stored_field_names(response: Headers) -> frozenset[str]:
+    """Fields of an answer that are not stored with it (RFC 9111 §3.1, §5.2.2.4, §5.2.2.7).
+
+    Besides those of `NEVER_STORED` they are those that `private` and `no-cache` name. RFC 9111
+    would let a cache keep the latter and ask before it sends them; leaving them out is the same to
+    a client, as they are absent until the origin has said them anew.
+    """
+    control = CacheControl.parse(response.getlist("cache-control"))
+    named = (control.field_names(name) or frozenset() for name in ("private", "no-cache"))
+    listed = {each.strip().lower() for each in response.get("connection", "").split(",")}
+    return NEVER_STORED.union(listed - {""}, *named)
+
+
+def freshness_lifetime(
+    status: int, response: Headers, *, date: float, default: float | None = None
+) -> float:
+    """How long an answer is fresh, from `date` on (RFC 9111 §4.2.1).
+
+    The first of `s-maxage`, `max-age`, `Expires` less `Date`, what the configuration says, and a
+    tenth of the time since `Last-Modified` (§4.2.2), that there is.
+
+    Args:
+        status: of the answer.
+        response: its fields.
+        date: when it was made, for answers without `Date`.
+        default: seconds that the configuration says.
+    """
+    control = CacheControl.parse(response.getlist("cache-control"))
+    for name in ("s-maxage", "max-age"):
+        seconds = control.seconds(name)
+        if seconds is not None:
+            return float(seconds)
+    expires = response.getlist("expires")
+    if expires:
+        # Several of them are as good as none that can be read: expired already (§4.2.1, §5.3).
+        moment = parse_http_date(expires[0], now=date) if len(expires) == 1 else None
+        made = parse_http_date(response.get("date", ""), now=date)
+        return 0.0 if moment is None else max(0.0, moment - (date if made is None else made))
+    if status not in HEURISTIC_STATUSES:
+        return 0.0
+    if default is not None:
+        return default
+    modified = parse_http_date(response.get("last-modified", ""), now=date)
+    if modified is None:
+        return 0.0
+    return min(_HEURISTIC_LIMIT, max(0.0, (date - modified) * _HEURISTIC_FRACTION))
+
+
+def current_age(response: Headers, *, requested: float, received: float, now: float) -> float:
+    """How old a stored answer is (RFC 9111 §4.2.3).
+
+    Args:
+        response: its fields, as they were received.
+        requested: when it was asked for.
+        received: when it came.
+        now: when it is to be used.
+    """
+    date = parse_http_date(response.get("date", ""), now=received)
+    apparent = 0.0 if date is None else max(0.0, received - date)
+    # RFC 9111 §5.1: of several members the first counts, and what is no number is ignored.
+    age = parse_delta(response.get("age", "").partition(",")[0].strip(" \t")) or 0
+    corrected = max(apparent, age + (received - requested))
+    return min(float(MAX_DELTA), corrected + max(0.0, now - received))
+
+
+class Verdict(Enum):
+    """What a stored answer is good for; see `judge`."""
+
+    #: Send it.
+    FRESH = "fresh"
+    #: Send it, and ask for a new one meanwhile (RFC 5861 §3).
+    STALE_WHILE_REVALIDATE = "stale-while-revalidate"
+    #: Ask; send it if the answer is an error (RFC 5861 §4).
+    STALE_IF_ERROR = "stale-if-error"
+    #: Ask; it may only be confirmed.
+    STALE = "stale"
+    #: Ask, since the client or the origin wants that (RFC 9111 §5.2.1.4, §5.2.2.4).
+    REVALIDATE = "revalidate"
+
+
+def judge(request: CacheControl, response: CacheControl, *, age: float, lifetime: float) -> Verdict:
+    """Whether a stored answer may be used for a request (RFC 9111 §4.2, §4.2.4, §5.2.1).
+
+    `s-maxage` forbids what a client permits (§5.2.2.10), but not what the same origin permits
+    beside it by the directives of RFC 5861: that would make them void where they are used most.
+
+    Args:
+        request: directives of the client; give none to disregard them.
+        response: those of the stored answer.
+        age: of the stored answer.
+        lifetime: its freshness lifetime.
+    """
+    if response.forbids("no-cache") or "no-cache" in request:
+        return Verdict.REVALIDATE
+    longest, least = request.seconds("max-age"), request.seconds("min-fresh") or 0
+    if longest is not None and age >= longest:
+        return Verdict.REVALIDATE
+    staleness = age + least - lifetime
+    if staleness < 0:
+        return Verdict.FRESH
+    if least or "must-revalidate" in response or "proxy-revalidate" in response:
+        return Verdict.STALE
+    if "max-stale" in request and "s-maxage" not in response:
+        allowed = request.directives["max-stale"]
+        if allowed is None or staleness <= (parse_delta(allowed) or 0):
+            return Verdict.FRESH
+    if staleness < (response.seconds("stale-while-revalidate") or 0):
+        return Verdict.STALE_WHILE_REVALIDATE
+    tolerated = max(response.seconds("stale-if-error") or 0, request.seconds("stale-if-error") or 0)
+    return Verdict.STALE_IF_ERROR if staleness < tolerated else Verdict.STALE
+
+
+def vary_names(response: Headers) -> tuple[str, ...] | None:
+    """The request fields that select an answer, sorted, in lower case; `None` for `*` (§4.1)."""
+    names = {name.strip(" \t").lower() for name in response.get("vary", "").split(",")} - {""}
+    return None if "*" in names else tuple(sorted(names))
+
+
+def vary_values(names: tuple[str, ...], request: Headers) -> tuple[str | None, ...]:
+    """What a request has in the fields that select an answer (RFC 9111 §4.1), to be compared.
+
+    Normalised as far as their meaning is known: `gzip, br` and `br,gzip;q=1` ask for the same.
+    """
+    return tuple(
+        _normalise(name, ", ".join(lines)) if (lines := request.getlist(name)) else None
+        for name in names
+    )
+
+
+def invalidated_targets(method: str, status: int, url: str, response: Headers) -> list[str]:
+    """URLs whose stored answers a request has made invalid (RFC 9111 §4.4).
+
+    A successful answer to an unsafe method invalidates its own URL, and those of `Location` and
+    `Content-Location` on the same host.
+    """
+    if method in ("GET", "HEAD", "OPTIONS", "TRACE", "QUERY") or not 200 <= status <= 399:
+        return []
+    targets = [url]
+    origin = urlsplit(url)[:2]
+    for name in ("location", "content-location"):
+        try:
+            other = urljoin(url, response.get(name, ""))
+            same = urlsplit(other)[:2] == origin
+        except ValueError:  # no URL at all
+            continue
+        if same and other not in targets:
+            targets.append(other)
+    return targets
+
+
+def _has_lifetime(control: CacheControl, response: Headers) -> bool:
+    return "s-maxage" in control or "max-age" in control or "expires" in response
+
+
+def _is_heuristic(control: CacheControl, response: Headers) -> bool:
+    """Whether something is gained by storing an answer that says no lifetime."""
+    return "last-modified" in response or "etag" in response or "public" in control
+
+
+def _sets_cookies(control: CacheControl, response: Headers) -> bool:
+    """RFC 9111 §7.3 leaves it to the origin; here it has to say that it means it, by name."""
+    if "set-cookie" not in response:
+        return False
+    named = (control.field_names(name) or frozenset() for name in ("private", "no-cache"))
+    return not any("set-cookie" in each for each in named)
+
+
+def _normalise(name: str, value: str) -> str:
+    if name not in ("accept", "accept-encoding", "accept-language"):
+        return " ".join(value.split())
+    members = sorted(
+        f"{each.value};{sorted(each.parameters.items())};{each.quality}"
+        for each in parse_preferences(value)
+    )
+    return ",".join(members)
