@@ -41,6 +41,8 @@ Body = bytes | AsyncIterable[bytes | str] | FileBody | UnopenedFile
 Trailers = HeaderFields | Callable[[], HeaderFields]
 
 ConstantHeaders = tuple[tuple[bytes, bytes], ...]
+#: Prepared bytes by the key of the engine that made them, which alone knows what they are.
+Wire = dict[object, Any]
 
 # Tuples, not lists: an engine memoises the bytes of a header section that cannot change.
 _NONE: ConstantHeaders = ()
@@ -73,7 +75,7 @@ class Response:
         ValueError: a status that cannot be a final one.
     """
 
-    __slots__ = ("background", "body", "raw_headers", "status", "trailers")
+    __slots__ = ("background", "body", "raw_headers", "status", "trailers", "wire")
 
     def __init__(
         self,
@@ -91,6 +93,8 @@ class Response:
         #: What will be sent.
         self.body: Body
         self.trailers = trailers
+        #: Where engines keep the bytes of an answer that is sent many times; see `share`.
+        self.wire: Wire | None = None
         self.background: list[Callable[[], Awaitable[object] | object]] | None = None
         if type(content) is str:
             self.body = content.encode()
@@ -274,8 +278,28 @@ class Response:
         """The same answer, to be changed while the original stays as it is. Bodies are shared."""
         response = copy.copy(self)
         response.raw_headers = list(self.raw_headers)
+        response.wire = None
         if self.background is not None:
             response.background = list(self.background)
+        return response
+
+    def share(self) -> "Response":
+        """An answer to send in the place of this one, which is kept to be sent again.
+
+        It has the same status, fields and body, no background calls, and what engines have
+        prepared for one of them serves all. Fields become constant: who changes those of the
+        answer changes a list of its own.
+        """
+        if self.wire is None:
+            self.wire = {}
+            self.raw_headers = tuple(self.raw_headers)
+        response = _new(Response)
+        response.status = self.status
+        response.raw_headers = self.raw_headers
+        response.body = self.body
+        response.trailers = self.trailers
+        response.background = None
+        response.wire = self.wire
         return response
 
     def __repr__(self) -> str:
@@ -373,6 +397,7 @@ def to_response(value: object) -> Response:
     response.body = body
     response.trailers = None
     response.background = None
+    response.wire = None
     return response
 
 

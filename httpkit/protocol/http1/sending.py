@@ -11,6 +11,8 @@ from httpkit.protocol.http1.serialize import (
     MAX_SIZE,
     PLAIN,
     SIZES,
+    keep_wire,
+    read_wire,
     serialize_fields,
     serialize_head,
 )
@@ -58,13 +60,23 @@ class SendingSide(ConnectionState):
         ):
             # The fast lane: the head is known, and the connection goes on.
             preamble = self._preamble
-            heads = preamble.asked_heads if self._framing.said_keep_alive else preamble.heads
-            head = heads.get((response.status, fields))
-            if head is None:
-                head = preamble.make_head(response, heads)
-            if head:
-                size = len(body)
-                data = head + (SIZES[size] if size < MAX_SIZE else b"%d\r\n\r\n" % size) + body
+            asked = self._framing.said_keep_alive
+            wire = response.wire
+            data = b""
+            if wire is not None and not asked:
+                data = read_wire(wire, preamble, response)
+            if not data:
+                heads = preamble.asked_heads if asked else preamble.heads
+                head = heads.get((response.status, fields))
+                if head is None:
+                    head = preamble.make_head(response, heads)
+                if head:
+                    size = len(body)
+                    end = SIZES[size] if size < MAX_SIZE else b"%d\r\n\r\n" % size
+                    data = head + end + body
+                    if wire is not None and not asked:
+                        keep_wire(wire, preamble, response, data)
+            if data:
                 self._out.append(data)
                 self._queued += len(data)
                 self._send = DONE

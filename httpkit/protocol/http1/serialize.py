@@ -9,10 +9,20 @@ from collections.abc import Iterable
 
 from httpkit.headers import encode_header
 from httpkit.protocol.outgoing import NO_CONTENT, OutgoingFields, check_status
-from httpkit.response import Response
+from httpkit.response import Response, Wire
 from httpkit.status import status_line
 
-__all__ = ["CLOSE", "MAX_SIZE", "PLAIN", "SIZES", "Preamble", "serialize_fields", "serialize_head"]
+__all__ = [
+    "CLOSE",
+    "MAX_SIZE",
+    "PLAIN",
+    "SIZES",
+    "Preamble",
+    "keep_wire",
+    "read_wire",
+    "serialize_fields",
+    "serialize_head",
+]
 
 #: Connection lines that an answer may need.
 PLAIN = b""
@@ -81,6 +91,29 @@ class Preamble:
         assert isinstance(response.raw_headers, tuple)
         heads[response.status, response.raw_headers] = head
         return head
+
+
+def read_wire(wire: Wire, preamble: Preamble, response: Response) -> bytes:
+    """The whole message that `keep_wire` has left for this very answer in this second, or none.
+
+    Whoever has changed the answer meanwhile has put other objects into it.
+    """
+    kept = wire.get(preamble)
+    if kept is None:
+        return b""
+    date, status, fields, body, data = kept
+    same = (
+        date is preamble.date
+        and body is response.body
+        and fields is response.raw_headers
+        and status == response.status
+    )
+    return data if same else b""
+
+
+def keep_wire(wire: Wire, preamble: Preamble, response: Response, data: bytes) -> None:
+    """Leave the bytes of an answer that may be sent again; one server makes them once a second."""
+    wire[preamble] = preamble.date, response.status, response.raw_headers, response.body, data
 
 
 def serialize_head(
