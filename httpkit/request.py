@@ -319,12 +319,38 @@ class Request(msgspec.Struct, eq=False, weakref=True):
             self.validators = validators
         return _not_modified(validators) if outcome is Outcome.NOT_MODIFIED else None
 
+    def replace_headers(self, fields: HeaderFields) -> Self:
+        """The same request with other header fields, for middleware to hand on.
+
+        Both share the body, the state and all else.
+
+        Raises:
+            InvalidHeader: a field that cannot be one.
+        """
+        self.state  # noqa: B018 - made now, so that it is shared
+        head = self._head
+        changed = RequestHead(
+            head.method,
+            head.target,
+            head.authority,
+            tuple(encode_fields(fields)),
+            head.scheme,
+            head.version,
+            head.protocol,
+        )
+        return msgspec.structs.replace(self, _head=changed, _headers=None, _cookies=None)
+
     # --- the connection ----------------------------------------------------------------------
 
     @property
     def id(self) -> str:
         """A short id, the one that stands in the logs and in 500 answers."""
         return self._channel.request_id
+
+    @property
+    def channel(self) -> RequestChannel:
+        """The server's side of this request, for middleware that stands in its place."""
+        return self._channel
 
     @property
     def client(self) -> Address | None:

@@ -3,8 +3,23 @@
 This package composes them, and has those that httpkit brings along. Nothing here imports a server.
 """
 
+from httpkit.middleware.cache_entries import StoredResponse, VaryBy
 from httpkit.middleware.cache_policy import CachePolicy, cache
+from httpkit.middleware.cache_store import CacheStore, MemoryStore
 from httpkit.middleware.compose import Layer, Responder, compose
 from httpkit.middleware.conditional import Conditional
+from httpkit.middleware.response_cache import ResponseCache
 
-__all__ = ["CachePolicy", "Conditional", "Layer", "Responder", "cache", "compose"]
+__all__ = [
+    "CachePolicy",
+    "CacheStore",
+    "Conditional",
+    "Layer",
+    "MemoryStore",
+    "Responder",
+    "ResponseCache",
+    "StoredResponse",
+    "VaryBy",
+    "cache",
+    "compose",
+]

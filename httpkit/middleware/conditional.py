@@ -16,11 +16,12 @@ from httpkit.semantics.conditional import ETag, Outcome, Validators, evaluate_pr
 from httpkit.semantics.dates import format_http_date, parse_http_date
 from httpkit.types import Next
 
-__all__ = ["Conditional", "answer_conditionally", "body_etag"]
+__all__ = ["REPRESENTATION_FIELDS", "Conditional", "answer_conditionally", "with_validators"]
 
-#: Fields about the representation, which a 304 leaves out (RFC 9110 §15.4.5). All others stay: a
-#: 304 may set a cookie, and what security policies and CORS say holds for it, too.
-_METADATA = frozenset(
+#: Fields about the representation besides its validators, which a 304 leaves out (RFC 9110
+#: §15.4.5). All others stay: a 304 may set a cookie, and what security policies and CORS say holds
+#: for it, too.
+REPRESENTATION_FIELDS = frozenset(
     b"accept-ranges content-digest content-disposition content-encoding content-language "
     b"content-length content-md5 content-range content-type digest repr-digest trailer".split()
 )
@@ -49,7 +50,7 @@ class Conditional:
             return response
         if not isinstance(response.body, bytes | FileBody):
             return response
-        return answer_conditionally(request, _with_validators(request, response), self._clock())
+        return answer_conditionally(request, with_validators(request, response), self._clock())
 
 
 def answer_conditionally(request: Request, response: Response, now: float) -> Response:
@@ -82,7 +83,7 @@ def read_validators(response: Response, now: float | None = None) -> Validators:
     return Validators(etag, modified)
 
 
-def body_etag(response: Response) -> ETag | None:
+def _body_etag(response: Response) -> ETag | None:
     """A strong tag of a body of bytes, and of what else makes a representation.
 
     `None` for other bodies, and for an empty one: it may be that of a handler for HEAD.
@@ -97,13 +98,13 @@ def body_etag(response: Response) -> ETag | None:
     return ETag(digest.hexdigest())
 
 
-def _with_validators(request: Request, response: Response) -> Response:
+def with_validators(request: Request, response: Response) -> Response:
     """A copy that has the validators that can be known; the answer itself if it has them."""
     known = request.validators or Validators()
     names = {name for name, _ in response.raw_headers}
     missing: dict[str, str] = {}
     if b"etag" not in names:
-        etag = known.etag or body_etag(response)
+        etag = known.etag or _body_etag(response)
         if etag is not None:
             missing["etag"] = str(etag)
     if b"last-modified" not in names:
@@ -128,6 +129,6 @@ def _make_not_modified(response: Response) -> Response:
     answer.raw_headers = [
         field
         for field in response.raw_headers
-        if field[0] not in _METADATA and not (has_tag and field[0] == b"last-modified")
+        if field[0] not in REPRESENTATION_FIELDS and not (has_tag and field[0] == b"last-modified")
     ]
     return answer

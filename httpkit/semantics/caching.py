@@ -22,6 +22,7 @@ __all__ = [
     "current_age",
     "freshness_lifetime",
     "invalidated_targets",
+    "is_shareable",
     "judge",
     "stored_field_names",
     "unstorable",
@@ -58,6 +59,9 @@ class Unstorable(Enum):
     VARY = "vary"
     RANGE = "range"
     NO_LIFETIME = "no-lifetime"
+    # What only the cache can know.
+    STREAM = "stream"
+    NOT_KEPT = "not-kept"
 
 
 def unstorable(
@@ -93,13 +97,18 @@ def unstorable(
         (Unstorable.PRIVATE, control.forbids("private")),
         (
             Unstorable.AUTHORIZATION,
-            "authorization" in request and not any(name in control for name in _SHAREABLE),
+            "authorization" in request and not is_shareable(control),
         ),
         (Unstorable.SET_COOKIE, _sets_cookies(control, response)),
         (Unstorable.VARY, vary_names(response) is None),
         (Unstorable.NO_LIFETIME, not lasts),
     )
     return next((reason for reason, holds in rules if holds), None)
+
+
+def is_shareable(control: CacheControl) -> bool:
+    """Whether an answer is for everybody, with credentials or without (RFC 9111 §3.5)."""
+    return any(name in control for name in _SHAREABLE)
 
 
 def stored_field_names(response: Headers) -> frozenset[str]:

@@ -1,0 +1,220 @@
+"""What a `ResponseCache` writes: keys, entries, and requests and answers that it changes."""
+
+from urllib.parse import urlsplit
+
+from httpkit.headers import Headers
+from httpkit.middleware.cache_entries import StoredResponse, VaryBy
+from httpkit.middleware.cache_flights import Forwarding
+from httpkit.middleware.cache_store import CacheStore
+from httpkit.middleware.conditional import REPRESENTATION_FIELDS, with_validators
+from httpkit.request import Request
+from httpkit.response import Response
+from httpkit.semantics.caching import (
+    Unstorable,
+    current_age,
+    freshness_lifetime,
+    stored_field_names,
+    unstorable,
+    vary_names,
+)
+from httpkit.semantics.dates import format_http_date
+
+__all__ = [
+    "CONDITIONS",
+    "CacheWriter",
+    "key_of",
+    "key_of_url",
+    "make_conditional",
+    "with_status",
+]
+
+#: Fields of preconditions (RFC 9110 §13.1); `If-Range` comes with a range.
+CONDITIONS = frozenset(
+    {b"if-match", b"if-modified-since", b"if-none-match", b"if-unmodified-since"}
+)
+#: How long the fields that select an answer are remembered, at least.
+_VARY_SECONDS = 86_400.0
+
+
+def key_of(request: Request) -> str:
+    """The key of what a request asks for: the target first, so that a prefix is a path."""
+    target = request.target.decode("latin-1")
+    if target[0] != "/":  # the absolute form
+        return key_of_url(str(request.url))
+    return f"{target} {request.scheme}://{request.authority.lower()}"
+
+
+def key_of_url(url: str) -> str:
+    """The same for an absolute URL.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        raise ValueError(f"{url!r} is not an absolute URL")
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.path or '/'}{query} {parts.scheme}://{parts.netloc.lower()}"
+
+
+def make_conditional(
+    request: Request, entry: StoredResponse | None, *, conditional: bool
+) -> Request:
+    """What the handler gets: the preconditions of the cache instead of the client's.
+
+    So what comes back can be stored, or confirms what is stored (RFC 9111 §4.3.1).
+    """
+    fields = [field for field in request.raw_headers if field[0] not in CONDITIONS]
+    own: list[tuple[bytes, bytes]] = []
+    for name, value in entry.headers.raw if entry is not None else ():
+        if name == b"etag":
+            own = [(b"if-none-match", value)]
+            break
+        if name == b"last-modified":
+            own = [(b"if-modified-since", value)]
+    return request.replace_headers(fields + own) if own or conditional else request
+
+
+def with_status(response: Response, cache_status: str) -> Response:
+    """A copy that says how it came (RFC 9211), and nothing about its tags."""
+    response = response.copy()
+    response.headers.discard("cache-tag")
+    response.headers.add("cache-status", cache_status)
+    return response
+
+
+class CacheWriter:
+    """Puts answers into a store.
+
+    Args:
+        store: which.
+        default: seconds that an answer without a lifetime is fresh; `None`: it is not stored.
+        keep_stale: seconds that one with a validator is kept beyond its use.
+        heed_clients: whether a `no-store` of the request counts.
+    """
+
+    def __init__(
+        self,
+        store: CacheStore,
+        *,
+        default: float | None,
+        keep_stale: float,
+        heed_clients: bool,
+    ) -> None:
+        self._store = store
+        self._default = default
+        self._keep_stale = keep_stale
+        self._heed_clients = heed_clients
+
+    async def keep(
+        self,
+        asked: Request,
+        forwarded: Request,
+        response: Response,
+        key: str,
+        requested: float,
+        received: float,
+        forwarding: Forwarding,
+    ) -> tuple[Response, Unstorable | None]:
+        """Store an answer if that may be.
+
+        Args:
+            asked: what the client sent.
+            forwarded: what the handler got.
+            response: what it said.
+            key: where to.
+            requested: Unix time when the handler was asked.
+            received: Unix time when it had answered.
+            forwarding: knows what was invalidated meanwhile.
+
+        Returns:
+            The answer, with a validator if it is stored, and why it is not.
+        """
+        if not isinstance(response.body, bytes) or response.trailers is not None:
+            return response, Unstorable.STREAM
+        reason = unstorable(
+            asked.method,
+            asked.headers if self._heed_clients else _without_directives(asked.headers),
+            response.status,
+            Headers(response.raw_headers),
+            default=self._default,
+            heuristic=False,
+        )
+        if reason is not None:
+            return response, reason
+        if response.status == 200:
+            response = with_validators(forwarded, response)
+        headers, body = Headers(response.raw_headers), response.body
+        assert isinstance(body, bytes)
+        entry = self._make_entry(response.status, headers, body, requested, received)
+        names = vary_names(entry.headers)
+        variant = ""
+        if names:
+            marker = VaryBy(names)
+            variant = marker.variant(asked.headers)
+            await self._store.set(key, "", marker, max(_VARY_SECONDS, self._seconds(entry)))
+        stored = await self.write(key, variant, entry, forwarding)
+        return response, None if stored else Unstorable.NOT_KEPT
+
+    async def write(
+        self, key: str, variant: str, entry: StoredResponse, forwarding: Forwarding
+    ) -> bool:
+        """Put an entry into the store, unless it is invalid already; whether it is there."""
+        if not forwarding.is_valid(entry.tags):
+            return False
+        stored = await self._store.set(key, variant, entry, self._seconds(entry))
+        if not forwarding.is_valid(entry.tags):  # while the store was busy
+            await self._store.delete(key)
+            return False
+        return stored
+
+    def refresh(
+        self, entry: StoredResponse, response: Response, requested: float, received: float
+    ) -> StoredResponse:
+        """A stored answer that a 304 has confirmed (RFC 9111 §3.2, §4.3.4)."""
+        new = [field for field in response.raw_headers if field[0] not in REPRESENTATION_FIELDS]
+        replaced = {name for name, _ in new} | {b"date"}
+        old = [field for field in entry.headers.raw if field[0] not in replaced]
+        return self._make_entry(
+            entry.status, Headers(old + new), entry.body, requested, received, entry.tags
+        )
+
+    def _make_entry(
+        self,
+        status: int,
+        headers: Headers,
+        body: bytes,
+        requested: float,
+        received: float,
+        tags: tuple[str, ...] = (),
+    ) -> StoredResponse:
+        """An entry with the fields that may be stored, and a date (RFC 9110 §6.6.1)."""
+        tagged = [tag.strip() for tag in headers.get("cache-tag", "").split(",")]
+        dropped = {name.encode("latin-1") for name in stored_field_names(headers)}
+        dropped.add(b"cache-tag")
+        fields = [field for field in headers.raw if field[0] not in dropped]
+        if "date" not in headers:
+            fields.append((b"date", format_http_date(received).encode()))
+        return StoredResponse(
+            status,
+            Headers(fields),
+            body,
+            received=received,
+            initial_age=current_age(headers, requested=requested, received=received, now=received),
+            lifetime=freshness_lifetime(status, headers, date=received, default=self._default),
+            tags=tuple(tag for tag in tagged if tag) or tags,
+        )
+
+    def _seconds(self, entry: StoredResponse) -> float:
+        """How long an entry may be of use."""
+        stale = max(
+            entry.control.seconds("stale-while-revalidate") or 0,
+            entry.control.seconds("stale-if-error") or 0,
+        )
+        if "etag" in entry.headers or "last-modified" in entry.headers:
+            stale = max(stale, int(self._keep_stale))
+        return entry.lifetime - entry.age(entry.received) + stale
+
+
+def _without_directives(headers: Headers) -> Headers:
+    return Headers([field for field in headers.raw if field[0] != b"cache-control"])
