@@ -1,0 +1,212 @@
+"""The contract of stores, over each of them, and what the one in memory promises beyond it."""
+
+import asyncio
+
+import pytest
+
+from httpkit import ConfigurationError
+from httpkit.headers import Headers
+from httpkit.middleware import MemoryStore, StoredResponse, VaryBy
+from httpkit.middleware.cache_entries import decode_entry, encode_entry
+
+from .conftest import NOW
+
+A, B = "/a http://example.com", "/b http://example.com"
+
+
+def entry(body: bytes = b"x", *tags: str) -> StoredResponse:
+    return StoredResponse(
+        200,
+        Headers.of({"etag": '"1"', "cache-control": "max-age=60", "x": "\xff"}),
+        body,
+        received=NOW,
+        initial_age=1.5,
+        lifetime=60,
+        tags=tags,
+    )
+
+
+def facts(each: StoredResponse) -> tuple:
+    return (
+        each.status,
+        each.headers,
+        each.body,
+        each.received,
+        each.initial_age,
+        each.lifetime,
+        each.tags,
+    )
+
+
+def run(store, *calls):
+    """The results of calls of methods: `("get", A, "")`."""
+
+    async def main():
+        return [await getattr(store, name)(*arguments) for name, *arguments in calls]
+
+    return asyncio.run(main())
+
+
+@pytest.fixture(params=["memory"])
+def store(request, clock):
+    return MemoryStore(clock=clock)
+
+
+# --- the contract --------------------------------------------------------------------------------
+
+
+def test_what_is_kept_can_be_had(store):
+    kept = entry(b"\x00\xff" * 1000, "t")
+    stored, found, other, variant = run(
+        store, ("set", A, "", kept, 60), ("get", A, ""), ("get", B, ""), ("get", A, "v")
+    )
+    assert stored is True
+    assert facts(found) == facts(kept)
+    assert other is variant is None
+
+
+def test_a_url_has_variants(store):
+    calls = [
+        ("set", A, "", VaryBy(("accept",)), 60),
+        ("set", A, "one", entry(b"1"), 60),
+        ("set", A, "two", entry(b"2"), 60),
+        ("get", A, ""),
+        ("get", A, "one"),
+        ("get", A, "two"),
+    ]
+    *_, marker, one, two = run(store, *calls)
+    assert marker == VaryBy(("accept",))
+    assert (one.body, two.body) == (b"1", b"2")
+
+
+def test_the_last_one_counts(store):
+    calls = [("set", A, "", entry(b"1", "old"), 60), ("set", A, "", entry(b"2"), 60)]
+    *_, found, tagged = run(store, *calls, ("get", A, ""), ("delete_tag", "old"))
+    assert found.body == b"2"
+    assert tagged in (0, 1)  # a store may remember tags longer than entries
+
+
+def test_an_entry_ends(store, clock):
+    run(store, ("set", A, "", entry(), 10))
+    clock.turn(9)
+    assert run(store, ("get", A, ""))[0] is not None
+    clock.turn(1)
+    assert run(store, ("get", A, "")) == [None]
+
+
+def test_no_time_at_all_is_not_kept(store):
+    assert run(store, ("set", A, "", entry(), 0), ("get", A, "")) == [False, None]
+
+
+def test_a_key_is_deleted_with_its_variants(store):
+    calls = [
+        ("set", A, "", VaryBy(("accept",)), 60),
+        ("set", A, "v", entry(), 60),
+        ("set", B, "", entry(), 60),
+        ("delete", A),
+        ("delete", A),
+        ("get", A, ""),
+        ("get", A, "v"),
+        ("get", B, ""),
+    ]
+    *_, first, second, marker, variant, other = run(store, *calls)
+    assert (first, second, marker, variant) == (1, 0, None, None)
+    assert other is not None
+
+
+def test_a_prefix_is_deleted(store):
+    keys = ["/a/1 http://x", "/a/2 http://x", "/ab http://x", "/a*[?]\\ http://x"]
+    run(store, *[("set", key, "", entry(), 60) for key in keys])
+    assert run(store, ("delete_prefix", "/a/")) == [2]
+    assert run(store, ("delete_prefix", "/a*[?]\\")) == [1]  # nothing of it is a pattern
+    assert run(store, ("get", keys[2], ""))[0] is not None
+    assert run(store, ("delete_prefix", "/")) == [1]
+
+
+def test_a_tag_is_deleted(store):
+    calls = [
+        ("set", A, "one", entry(b"1", "t", "u"), 60),
+        ("set", A, "two", entry(b"2", "t"), 60),
+        ("set", B, "", entry(b"3", "u"), 60),
+        ("delete_tag", "t"),
+        ("delete_tag", "t"),
+        ("get", A, "one"),
+        ("get", A, "two"),
+        ("get", B, ""),
+        ("delete_tag", "u"),
+    ]
+    *_, first, second, one, two, other, last = run(store, *calls)
+    assert (first, second, one, two, last) == (1, 0, None, None, 1)
+    assert other is not None
+
+
+# --- entries as bytes ----------------------------------------------------------------------------
+
+
+def test_entries_survive_as_bytes():
+    kept = entry(b"\x00\xff", "t")
+    assert facts(decode_entry(encode_entry(kept))) == facts(kept)
+    assert decode_entry(encode_entry(VaryBy(("a", "b")))) == VaryBy(("a", "b"))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"garbage", encode_entry(entry())[:-1]])
+def test_bytes_of_another_kind_are_no_entry(data):
+    assert decode_entry(data) is None
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def test_memory_is_bounded_and_the_least_recently_used_goes_first(clock):
+    store = MemoryStore(10_000, max_entry=5000, clock=clock)
+    size = entry(b"x" * 500).size + len(A)
+    fits = 10_000 // size
+    keys = [f"/{n:<20}" for n in range(fits + 1)]  # as long as A is
+    run(store, *[("set", key, "", entry(b"x" * 500), 60) for key in keys[:fits]])
+    assert store.size == fits * size
+    run(store, ("get", keys[0], ""), ("set", keys[fits], "", entry(b"x" * 500), 60))
+    assert store.size == fits * size
+    found = run(store, *[("get", key, "") for key in keys])
+    assert [each is None for each in found] == [n == 1 for n in range(fits + 1)]
+    run(store, ("delete_prefix", "/"))
+    assert store.size == 0
+
+
+def test_one_entry_does_not_push_all_others_out(clock):
+    store = MemoryStore(100_000, clock=clock)
+    run(store, ("set", A, "", entry(), 60))
+    assert run(store, ("set", B, "", entry(b"x" * 10_000), 60)) == [False]
+    assert run(store, ("get", A, ""))[0] is not None
+
+
+def test_nor_do_the_variants_of_one_url(clock):
+    store = MemoryStore(clock=clock)
+    run(store, ("set", A, "", VaryBy(("user-agent",)), 60))
+    run(store, *[("set", A, str(n), entry(), 60) for n in range(1, 200)])
+    assert run(store, ("get", A, ""))[0] is not None
+    assert run(store, ("get", A, "1")) == [None]
+    assert run(store, ("get", A, "199"))[0] is not None
+    assert store.size < 70 * entry().size
+
+
+def test_variants_of_the_newest_key_make_room_too(clock):
+    size = entry(b"x" * 500).size
+    store = MemoryStore(3 * size, max_entry=2 * size, clock=clock)
+    run(store, *[("set", A, str(n), entry(b"x" * 500), 60) for n in range(3)])
+    found = run(store, *[("get", A, str(n)) for n in range(3)])
+    assert [each is None for each in found] == [True, False, False]
+
+
+def test_what_has_ended_frees_its_room(clock):
+    store = MemoryStore(clock=clock)
+    run(store, ("set", A, "", entry(b"x", "t"), 10))
+    clock.turn(10)
+    run(store, ("get", A, ""))
+    assert store.size == 0
+    assert run(store, ("delete_tag", "t")) == [0]
+
+
+@pytest.mark.parametrize("options", [{"max_bytes": 0}, {"max_entry": 0}])
+def test_a_store_without_room_is_refused(options):
+    with pytest.raises(ConfigurationError, match="room"):
+        MemoryStore(**options)
