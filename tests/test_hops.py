@@ -10,6 +10,7 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from hpack import Encoder
 
 from httpkit import App, Request, WebSocket
+from httpkit.middleware import ResponseCache, cache
 from httpkit.protocol.http2 import PREFACE
 from httpkit.server.config import Config
 from httpkit.server.server import Server
@@ -40,6 +42,8 @@ BUDGETS = {
     "15 headers": (BROWSER, 1, 22),
     "16 pipelined": (GET * 16, 16, 17),
     "POST 1 KiB": (POST, 1, 27),
+    # A coroutine for the cache; the handler does not run.
+    "cache hit": (b"GET /cached HTTP/1.1\r\nHost: localhost\r\n\r\n", 1, 36),
 }
 
 
@@ -93,6 +97,12 @@ def make_app() -> App:
     @app.get("/users/{id:int}")
     async def user(request: Request, id: int) -> dict[str, int]:
         return {"id": id}
+
+    stands_still = partial(float, 1_800_000_000)
+
+    @app.get("/cached", middleware=[ResponseCache(clock=stands_still), cache(60)])
+    async def cached(request: Request) -> str:
+        return "Hello, World!"
 
     @app.websocket("/echo")
     async def echo(ws: WebSocket) -> None:

@@ -7,12 +7,14 @@ from httpkit.middleware.cache_entries import StoredResponse, VaryBy
 from httpkit.middleware.cache_policy import CachePolicy, cache
 from httpkit.middleware.cache_store import CacheStore, MemoryStore
 from httpkit.middleware.compose import Layer, Responder, compose
+from httpkit.middleware.compress import Compress
 from httpkit.middleware.conditional import Conditional
 from httpkit.middleware.response_cache import ResponseCache
 
 __all__ = [
     "CachePolicy",
     "CacheStore",
+    "Compress",
     "Conditional",
     "Layer",
     "MemoryStore",
