@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from httpkit.errors import ConfigurationError
 from httpkit.middleware.cache_entries import Entry, StoredResponse
 
-__all__ = ["CacheStore", "MemoryStore"]
+__all__ = ["MAX_VARIANTS", "CacheStore", "MemoryStore"]
 
 
 class CacheStore(Protocol):
@@ -45,7 +45,7 @@ class CacheStore(Protocol):
 
 #: Variants of one key that are kept, so that one URL cannot push all others out. Encodings times
 #: languages are fewer; `Vary: user-agent` has no end.
-_MAX_VARIANTS = 64
+MAX_VARIANTS = 64
 
 
 class _Slot(NamedTuple):
@@ -111,7 +111,7 @@ class MemoryStore:
         if isinstance(entry, StoredResponse):
             for tag in entry.tags:
                 self._tags.setdefault(tag, set()).add(key)
-        if len(self._keys[key]) > _MAX_VARIANTS:
+        if len(self._keys[key]) > MAX_VARIANTS:
             self._remove(key, next(each for each in self._keys[key] if each))
         self._make_room(key, variant)
         return True

@@ -184,7 +184,10 @@ class ResponseCache:
         url = f"{request.scheme}://{request.authority}{request.target.decode('latin-1')}"
         targets = invalidated_targets(request.method, response.status, url, response.headers)
         for target in targets:
-            await self._invalidate(key_of_url(target))
+            try:
+                await self._invalidate(key_of_url(target))
+            except Exception:  # what was asked for is done, and that is what the client gets
+                logger.exception("request %s: %s could not be invalidated", request.id, target)
         return self._told(response, fwd="method")
 
     async def _answer(self, visit: _Visit) -> Response:

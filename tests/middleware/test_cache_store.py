@@ -1,15 +1,20 @@
 """The contract of stores, over each of them, and what the one in memory promises beyond it."""
 
 import asyncio
+import shutil
+import subprocess
 
 import pytest
+import redis.asyncio
 
 from httpkit import ConfigurationError
 from httpkit.headers import Headers
 from httpkit.middleware import MemoryStore, StoredResponse, VaryBy
 from httpkit.middleware.cache_entries import decode_entry, encode_entry
+from httpkit.middleware.redis_store import RedisStore
+from tests.app.conftest import make_request
 
-from .conftest import NOW
+from .conftest import NOW, Site, status_of
 
 A, B = "/a http://example.com", "/b http://example.com"
 
@@ -42,14 +47,45 @@ def run(store, *calls):
     """The results of calls of methods: `("get", A, "")`."""
 
     async def main():
-        return [await getattr(store, name)(*arguments) for name, *arguments in calls]
+        try:
+            return [await getattr(store, name)(*arguments) for name, *arguments in calls]
+        finally:
+            if isinstance(store, RedisStore):
+                await store.close()  # its connections belong to this loop
 
     return asyncio.run(main())
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(scope="session")
+def redis_socket(tmp_path_factory):
+    """The path of a Redis of our own."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    directory = tmp_path_factory.mktemp("redis")
+    path = directory / "socket"
+    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(directory)]
+    with subprocess.Popen([program, *options], stdout=subprocess.PIPE) as process:
+        for line in process.stdout:
+            if b"ready to accept connections" in line:
+                break
+        yield path
+        process.terminate()
+        process.communicate()
+
+
+async def flush(url):
+    async with redis.asyncio.Redis.from_url(url) as client:
+        await client.flushall()
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.system)])
 def store(request, clock):
-    return MemoryStore(clock=clock)
+    if request.param == "memory":
+        return MemoryStore(clock=clock)
+    url = f"unix://{request.getfixturevalue('redis_socket')}"
+    asyncio.run(flush(url))
+    return RedisStore.from_url(url, timeout=10, clock=clock)
 
 
 # --- the contract --------------------------------------------------------------------------------
@@ -210,3 +246,79 @@ def test_what_has_ended_frees_its_room(clock):
 def test_a_store_without_room_is_refused(options):
     with pytest.raises(ConfigurationError, match="room"):
         MemoryStore(**options)
+
+
+# --- Redis ---------------------------------------------------------------------------------------
+
+
+def test_without_redis_nothing_is_stored_and_that_is_said_once(tmp_path, caplog):
+    store = RedisStore.from_url(f"unix://{tmp_path}/nobody")
+    calls = [("get", A, ""), ("set", A, "", entry(), 60), ("get", A, "")]
+    assert run(store, *calls) == [None, False, None]
+    assert caplog.text.count("goes on without Redis") == 1
+    for call in (("delete", A), ("delete_prefix", "/"), ("delete_tag", "t")):
+        with pytest.raises(redis.RedisError):
+            run(store, call)
+
+
+def test_what_is_too_large_is_not_sent(tmp_path):
+    store = RedisStore.from_url(f"unix://{tmp_path}/nobody", max_entry=10)
+    assert run(store, ("set", A, "", entry(), 60)) == [False]
+
+
+@pytest.fixture
+def redis_store(redis_socket, clock):
+    url = f"unix://{redis_socket}"
+    asyncio.run(flush(url))
+    return RedisStore.from_url(url, timeout=10, clock=clock)
+
+
+@pytest.mark.system
+def test_everything_there_ends(redis_store, redis_socket):
+    """What is forgotten here must not stay there: entries, tags, and what they outlive."""
+    calls = [("set", A, "one", entry(b"1", "t"), 100), ("set", A, "two", entry(b"2", "t"), 1000)]
+    run(redis_store, *calls, ("set", A, "three", entry(), 10))
+
+    async def lives():
+        async with redis.asyncio.Redis.from_url(f"unix://{redis_socket}") as client:
+            return {await client.ttl(name) async for name in client.scan_iter()}
+
+    assert all(990 < each <= 1001 for each in asyncio.run(lives()))
+
+
+@pytest.mark.system
+def test_variants_there_are_bounded_too(redis_store):
+    calls = [("set", A, str(n), entry(), 60) for n in range(1, 66)]
+    assert run(redis_store, *calls) == [True] * 64 + [False]
+    assert run(redis_store, ("get", A, "1")) == [None]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("data", [b"", b"short", b"x" * 100])
+def test_what_others_have_written_there_is_no_entry(redis_store, redis_socket, data):
+    async def write():
+        async with redis.asyncio.Redis.from_url(f"unix://{redis_socket}") as client:
+            await client.hset(f"httpkit:url:{A}", "", data)
+
+    asyncio.run(write())
+    assert run(redis_store, ("get", A, "")) == [None]
+
+
+@pytest.mark.system
+def test_two_machines_share_what_one_has_computed(redis_socket, clock):
+    """And an invalidation by one of them holds for both."""
+    url = f"unix://{redis_socket}"
+    asyncio.run(flush(url))
+
+    async def main():
+        stores = [RedisStore.from_url(url, timeout=10, clock=clock) for _ in range(2)]
+        one, two = (Site(clock, store=store) for store in stores)
+        first = await one.call(make_request("GET", "/a"))
+        second = await two.call(make_request("GET", "/a"))
+        assert (second.body, status_of(second)) == (first.body, "httpkit; hit; ttl=60")
+        assert await two.cache.invalidate_prefix("/a") == 1
+        assert status_of(await one.call(make_request("GET", "/a"))).endswith("stored")
+        for store in stores:
+            await store.close()
+
+    asyncio.run(main())

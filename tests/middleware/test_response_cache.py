@@ -493,6 +493,16 @@ def test_rfc9111_4_4_a_failed_change_does_not(site):
     assert status_of(site.ask("/notes")) == "httpkit; hit; ttl=60"
 
 
+def test_a_store_that_fails_does_not_undo_what_is_done(clock, caplog):
+    class Broken(MemoryStore):
+        async def delete(self, key):
+            raise ConnectionError("gone")
+
+    site = Site(clock, store=Broken(clock=clock))
+    assert site.ask("/notes", method="POST").status == 200
+    assert "could not be invalidated" in caplog.text
+
+
 def test_a_query_is_safe(site):
     site.ask("/notes")
     assert status_of(site.ask("/notes", method="QUERY")) == "httpkit; fwd=method"
