@@ -14,10 +14,12 @@ from string import Template
 
 from examples.showcase.notes import create_note, notes
 from httpkit import App, HTTPError, Next, Request, Response, __version__
+from httpkit.middleware import Compress, Conditional, ResponseCache, cache
 
 HERE = Path(__file__).parent
 
-app = App()
+# Browsers ask before they use what they have, and get a 304; where more is known, a route says so.
+app = App(middleware=[cache(no_cache=True), Compress(), Conditional()])
 app.include(notes, prefix="/api/notes")
 app.static("/static", HERE / "static")
 
@@ -30,7 +32,7 @@ async def only_our_own(request: Request, next: Next) -> Response:
     return response
 
 
-@app.get("/")
+@app.get("/", middleware=[ResponseCache(), cache(max_age=10, stale_while_revalidate=60)])
 async def index(request: Request) -> Response:
     code = {
         f"code_{function.__name__}": escape(inspect.getsource(function))
