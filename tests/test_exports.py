@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpkit
 import httpkit.certificates
+import httpkit.middleware
 import httpkit.testing
 
 PUBLIC = """
@@ -23,7 +24,10 @@ TESTING = """
 """.split()
 
 #: What importing the package must not load: programs, test tools, and what is not used yet.
-NOT_LOADED = "click cryptography h2 httpkit.cli httpkit.testing http.cookiejar wsproto".split()
+NOT_LOADED = (
+    "brotli click cryptography h2 httpkit.cli httpkit.testing http.cookiejar redis wsproto "
+    "zstandard"
+).split()
 
 
 def test_the_package() -> None:
@@ -43,6 +47,13 @@ def test_certificates() -> None:
         "DevelopmentCertificate",
         "ensure_development_certificate",
     ]
+
+
+def test_middleware() -> None:
+    assert sorted(httpkit.middleware.__all__) == sorted(
+        "CachePolicy CacheStore Compress Conditional MemoryStore ResponseCache StoredResponse "
+        "VaryBy cache".split()
+    )
 
 
 def test_the_public_names_are_documented() -> None:

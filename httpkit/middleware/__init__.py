@@ -1,12 +1,12 @@
 """Middleware: plain functions `async def middleware(request, next) -> Response`.
 
-This package composes them, and has those that httpkit brings along. Nothing here imports a server.
+This package composes them (`compose.py`), and has those that httpkit brings along, which are its
+public names. Nothing here imports a server.
 """
 
 from httpkit.middleware.cache_entries import StoredResponse, VaryBy
 from httpkit.middleware.cache_policy import CachePolicy, cache
 from httpkit.middleware.cache_store import CacheStore, MemoryStore
-from httpkit.middleware.compose import Layer, Responder, compose
 from httpkit.middleware.compress import Compress
 from httpkit.middleware.conditional import Conditional
 from httpkit.middleware.response_cache import ResponseCache
@@ -16,12 +16,9 @@ __all__ = [
     "CacheStore",
     "Compress",
     "Conditional",
-    "Layer",
     "MemoryStore",
-    "Responder",
     "ResponseCache",
     "StoredResponse",
     "VaryBy",
     "cache",
-    "compose",
 ]

@@ -7,7 +7,7 @@ that gives a Response, or an awaitable of one where something has to be awaited:
   the rest of it, if it has to wait;
 * a `def` handler: no coroutine at all;
 * with middleware: one coroutine around the handler, and one more for each layer
-  (`httpkit.middleware`).
+  (`httpkit.middleware.compose`).
 
 Built by `compile.py` when the app is frozen, once for each route.
 """
@@ -18,7 +18,7 @@ from types import EllipsisType
 from typing import Any
 
 from httpkit.body import UnopenedFile
-from httpkit.middleware import Layer, Responder, compose
+from httpkit.middleware.compose import Layer, Responder, compose
 from httpkit.request import Request
 from httpkit.response import Response, open_file, to_response
 from httpkit.routing.definitions import SERVERS_LIMITS, BodyLimits

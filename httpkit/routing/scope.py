@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING
 
 from httpkit.error_handlers import ErrorHandlers
-from httpkit.middleware import Layer, Responder
+from httpkit.middleware.compose import Layer, Responder
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.routing.converters import BUILT_IN, Converter
