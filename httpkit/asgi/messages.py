@@ -146,4 +146,5 @@ def make_answer(message: Message) -> tuple[Response, int | None]:
     response.body = b""
     response.trailers = None
     response.background = None
+    response.wire = None
     return response, known[1]

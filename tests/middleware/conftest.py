@@ -47,7 +47,7 @@ class Site:
         return Response(f"{path} {self.runs}", self.status, self.fields)
 
     async def call(self, request: Request) -> Response:
-        answer = self.app(request)
+        answer = self.app.handle(request)
         response = answer if isinstance(answer, Response) else await answer
         for call in response.background or ():
             result = call()

@@ -176,6 +176,17 @@ def test_a_tag_is_deleted(store):
     assert other is not None
 
 
+def test_a_tag_that_is_gone_from_all_variants_but_one_stays(store):
+    calls = [
+        ("set", A, "one", entry(b"1", "t"), 60),
+        ("set", A, "two", entry(b"2", "t"), 60),
+        ("set", A, "one", entry(b"3"), 60),
+        ("delete_tag", "t"),
+        ("get", A, "two"),
+    ]
+    assert run(store, *calls)[-2:] == [1, None]
+
+
 # --- entries as bytes ----------------------------------------------------------------------------
 
 
@@ -213,6 +224,12 @@ def test_one_entry_does_not_push_all_others_out(clock):
     run(store, ("set", A, "", entry(), 60))
     assert run(store, ("set", B, "", entry(b"x" * 10_000), 60)) == [False]
     assert run(store, ("get", A, ""))[0] is not None
+
+
+def test_other_entries_of_a_tag_keep_it(clock):
+    store = MemoryStore(clock=clock)
+    calls = [("set", A, "", entry(b"1", "t"), 60), ("set", B, "", entry(b"2", "t"), 60)]
+    assert run(store, *calls, ("delete", A), ("delete_tag", "t"))[-2:] == [1, 1]
 
 
 def test_nor_do_the_variants_of_one_url(clock):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from httpkit import App, ConfigurationError, FileBody, HTTPError, Request, Response
-from httpkit.middleware import Conditional, MemoryStore, ResponseCache, cache
+from httpkit.middleware import Conditional, MemoryStore, ResponseCache, cache, cache_flights
 from httpkit.response import Upgrade
 from httpkit.semantics.dates import format_http_date
 from tests.app.conftest import make_request
@@ -128,7 +128,7 @@ def test_streams_files_and_trailers_pass(clock, tmp_path):
     app.get("/trailers")(lambda request: Response("x", trailers={"a": "b"}))
 
     async def ask(target):
-        return await app(make_request("GET", target))
+        return await app.handle(make_request("GET", target))
 
     for target in ("/stream", "/file", "/trailers"):
         response = asyncio.run(ask(target))
@@ -347,12 +347,12 @@ def test_rfc5861_3_one_of_many_revalidates(site, clock):
     clock.turn(65)
 
     async def many() -> list[Response]:
-        return [await site.app(make_request()) for _ in range(100)]
+        return [await site.app.handle(make_request()) for _ in range(100)]
 
     answers = asyncio.run(many())
     assert sum(len(each.background or ()) for each in answers) == 1
     clock.turn(30)  # its client has gone before that was begun
-    assert len(asyncio.run(site.app(make_request())).background) == 1
+    assert len(asyncio.run(site.app.handle(make_request())).background) == 1
 
 
 def test_a_request_behind_an_answer_has_no_client(clock):
@@ -676,6 +676,15 @@ def test_nobody_waits_for_what_could_not_be_stored_before(site, clock):
         await asyncio.gather(*tasks)
 
     asyncio.run(main())
+
+
+def test_only_so_many_urls_are_remembered_for_that(monkeypatch):
+    monkeypatch.setattr(cache_flights, "_MAX_PASSES", 2)
+    flights = cache_flights.Flights()
+    for key in ("a", "b", "a", "c"):
+        flights.let_pass(key, NOW)
+    assert [flights.passes(key, NOW + 59) for key in "abc"] == [True, False, True]
+    assert not flights.passes("c", NOW + 60)
 
 
 def test_an_error_is_not_what_could_not_be_stored(site):
