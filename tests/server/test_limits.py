@@ -121,8 +121,8 @@ OUT_OF_DESCRIPTORS = """
     import logging, os, resource, sys
     sys.path[:0] = {path!r}
     from httpkit.transport import acceptor as acceptor_module
-    from server.live import LiveServer
-    from server.wire import eventually
+    from tests.server.live import LiveServer
+    from tests.server.wire import eventually
 
     acceptor_module._PAUSE = 0.01
     lines = []
