@@ -140,6 +140,9 @@ class UnsupportedVersion(RemoteProtocolError):
 class ClientDisconnected(HTTPKitError):
     """The peer went away before its request was read or its answer was written."""
 
+    def __init__(self, reason: str = "the client has gone") -> None:
+        super().__init__(reason)
+
 
 class WebSocketClosed(ClientDisconnected):
     """A WebSocket is at its end. A handler that lets it pass has done nothing wrong.

@@ -59,7 +59,7 @@ class Handoff:
             self._pieces.put_nowait(data)
             await self._taken.wait()
         if self.gone:
-            raise ClientDisconnected("the client has gone")
+            raise ClientDisconnected
 
     def send_end(self, data: bytes = b"", trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """The last piece, and the end."""
