@@ -1,8 +1,9 @@
 """One request and its answer, on any version of HTTP.
 
-An `Exchange` stands between an engine's events and the application: it makes the `Request`, runs
-the application on it, and writes the `Response`. It is the `RequestChannel` behind the request.
-It never sees the kind of connection; it asks for a flush.
+An `Exchange` stands between an engine's events and the application: it runs the application on the
+`Request` and writes the `Response`. It never sees the kind of connection; it asks for a flush.
+It is one object in three files: `channel.py` has what the request asks of it, `writing.py` what
+writes an answer in pieces, and this one the way from the first to the last.
 
     begin ──▶ application ──▶ respond ─────────────▶ finish    the whole answer at once
                    │             └──▶ send_stream ──▶ finish    a body in pieces
@@ -16,36 +17,27 @@ handler may go on, and a graceful stop waits for it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from contextvars import Context, copy_context
 from functools import partial
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from httpkit.errors import (
-    BodyTooLarge,
     ClientDisconnected,
     HTTPError,
     LocalProtocolError,
     ProtocolError,
 )
-from httpkit.headers import HeaderFields, Headers, RawHeaders
+from httpkit.headers import HeaderFields, RawHeaders
 from httpkit.limits import WebSocketLimits
-from httpkit.request import Request, RequestHead
 from httpkit.response import Response, Upgrade
-from httpkit.server.blocking import run_blocking
-from httpkit.server.body_reader import BodyReader, WholeBody
-from httpkit.server.counters import Counters
+from httpkit.server.body_reader import BodyReader
 from httpkit.server.send import send_stream
-from httpkit.tls import TLSInfo
-from httpkit.transport.connection import Connection
-from httpkit.types import Address, Cancellable
+from httpkit.server.writing import AnswerWriter
 from httpkit.websocket import WebSocketUpgrade
 
 if TYPE_CHECKING:
-    from httpkit.server.server import Server
     from httpkit.server.websocket import WebSocketSession
 
 __all__ = ["Exchange"]
@@ -56,45 +48,13 @@ _RETRY = {"retry-after": "1"}
 _NO_CONTEXT = Context()
 
 
-class Exchange(msgspec.Struct, eq=False, weakref=True):
-    """One request and its answer; implements `RequestChannel` and `transport.Stream`.
+class Exchange(AnswerWriter):
+    """One request and its answer; implements `RequestChannel` and `transport.Stream`."""
 
-    A Struct of msgspec, since one is made for every request. `Server.make_stream` makes it, and
-    adds the request and the body.
-
-    Attributes:
-        connection: the one it is on.
-        request: what the application gets; gone when the exchange is over.
-        response: what it answered, once it has.
-        body_sent: bytes of the answer's body given to the engine.
-        head_sent: the head of a streamed answer is out; it can no longer be replaced.
-        concluded: the handler has written its whole answer by itself.
-        gone: the peer cannot be answered.
-        origin: the client, where a proxy has said who that is.
-        started: when the head was complete, on the server's clock in seconds.
-        body: where its body arrives, or the raw bytes after an upgrade; `None` without one.
-    """
-
-    _server: "Server"
-    connection: Connection
-    stream_id: int
-    started: float
-    request: Request = None  # type: ignore[assignment]  # set at once
-    body: BodyReader | WholeBody | None = None
-    response: Response | None = None
-    body_sent: int = 0
-    head_sent: bool = False
-    gone: bool = False
-    concluded: bool = False
-    origin: Address | None = None
     _task: asyncio.Task[Any] | None = None
     _timed_out: bool = False
-    _trailers: Iterable[tuple[bytes, bytes]] = ()
-    _writers: tuple[asyncio.Future[None], ...] = ()
     _context: Context = _NO_CONTEXT
-    _attached: Cancellable | None = None
     _session: "WebSocketSession | None" = None
-    _end: asyncio.Future[None] | None = None
 
     # --- the way of a request ----------------------------------------------------------------
 
@@ -235,6 +195,19 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         else:
             self.finish()
 
+    def _leave_handler(self) -> None:
+        task = self._task
+        if task is not None:  # else it is in its first step, and `begin` goes on when that ends
+            task.remove_done_callback(self._answered)
+            self._let_go(task)
+
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
+        """The answer is out; the handler goes on without its exchange."""
+        self._task = None
+        task.add_done_callback(partial(_outlived, self.request_id))
+        self._server.keep(task)
+        self.finish()
+
     def fail(self, error: BaseException) -> None:
         """Map an exception to the wire: an error answer, or the stream cut short.
 
@@ -303,23 +276,22 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         response = self.response
         if response is not None and response.background is not None:
             server.run_background(response.background, self._context)
-        if self.body is not None:
-            self.body.abandon()
-            connection.engine.release(self.stream_id)
-        elif self.gone or self._session is not None:
+        body, session = self.body, self._session
+        if body is not None:
+            body.abandon()
+        if body is not None or session is not None or self.gone:
             connection.engine.release(self.stream_id)
         if self._attached is not None:
             self._attached.cancel("the request was answered otherwise")
             self._attached = None
-        if self._session is not None:
-            self._session.forget()
+        if session is not None:
+            session.forget()
         # A request knows its exchange, and either may be held by its answer or by its context:
         # without these they would live until the garbage collector finds the circle.
         self.response = None
         self._context = _NO_CONTEXT
         if self._end is not None:
-            self._end.set_result(None)
-            self._end = None
+            self._tell_ended()
         del self.request
         if server.stopping:
             server.exchange_finished()
@@ -345,13 +317,9 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         self.gone = True
         if error is not None and not self.head_sent:
             self.response = Response(b"", error.status)  # the engine's answer, for the access log
-        self.connection.blocked.discard(self)
-        self._wake_writers()
+        self._lose_writers()
         if self.body is not None:
             self.body.fail()
-        if self._end is not None:
-            self._end.set_result(None)
-            self._end = None
         if self._attached is not None:
             self._attached.cancel("the client has gone")
         if self._session is not None:
@@ -368,19 +336,6 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         if self._task is not None:
             self._task.cancel("the client has gone")
 
-    def resume_writing(self) -> None:
-        """There may be capacity again."""
-        if self.connection.engine.capacity(self.stream_id) > 0:
-            self.connection.blocked.discard(self)
-            self._wake_writers()
-            if self._session is not None:
-                self._session.resume_writing()
-
-    def _wake_writers(self) -> None:
-        for writer in self._writers:
-            if not writer.done():
-                writer.set_result(None)
-
     def check_deadline(self, now: float, timeout: float) -> None:
         """Cancel a request that has taken longer than `timeout` seconds; upgraded ones may."""
         if self._timed_out or self._task is None or isinstance(self.response, Upgrade):
@@ -394,212 +349,6 @@ class Exchange(msgspec.Struct, eq=False, weakref=True):
         """What the route says, else the server."""
         rate = self.request.min_body_rate
         return default if isinstance(rate, EllipsisType) else rate
-
-    # --- called by handlers that write their answer themselves ----------------------------------
-
-    def send_head(self, response: Response) -> None:
-        """Queue the head of an answer; `send` and `send_end` follow. Its body is left alone.
-
-        Raises:
-            ClientDisconnected: the peer is gone.
-            LocalProtocolError: something that must not reach the wire.
-        """
-        if self.gone:
-            raise ClientDisconnected("the client has gone")
-        self.connection.engine.send_headers(self.stream_id, response, None)
-        self.response = response
-        self.head_sent = True
-
-    def send_end(self, data: bytes = b"", trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """The last piece of the body and the trailer fields: the exchange ends here.
-
-        Raises:
-            ClientDisconnected: the peer is gone.
-            LocalProtocolError: less or more than was announced, or a field that is no trailer.
-        """
-        if self.gone:
-            raise ClientDisconnected("the client has gone")
-        engine = self.connection.engine
-        if data:
-            engine.send_data(self.stream_id, data)
-            self.body_sent += len(data)
-        engine.send_end(self.stream_id, trailers)
-        self._end_without_handler()
-
-    def conclude(self, response: Response) -> None:
-        """Write a whole answer whose body is bytes, as `send_head` and `send_end` would.
-
-        Raises:
-            ClientDisconnected: the peer is gone.
-            LocalProtocolError: something that must not reach the wire.
-        """
-        if self.gone:
-            raise ClientDisconnected("the client has gone")
-        assert isinstance(response.body, bytes)
-        self.connection.engine.send_response(self.stream_id, response)
-        self.response = response
-        self.body_sent = len(response.body)
-        self.head_sent = True
-        self._end_without_handler()
-
-    def _end_without_handler(self) -> None:
-        self.concluded = True
-        task = self._task
-        if task is not None:  # else it is in its first step, and `begin` goes on when that ends
-            task.remove_done_callback(self._answered)
-            self._let_go(task)
-
-    def _let_go(self, task: asyncio.Task[Any]) -> None:
-        """The answer is out; the handler goes on without its exchange."""
-        self._task = None
-        task.add_done_callback(partial(_outlived, self.request_id))
-        self._server.keep(task)
-        self.finish()
-
-    async def wait_ended(self) -> None:
-        """Return when the peer is gone, or the answer is out."""
-        if not self.gone and not self.concluded:
-            if self._end is None:
-                self._end = self._server.loop.create_future()
-            await asyncio.shield(self._end)  # there may be others that wait
-
-    # --- called by send_stream ---------------------------------------------------------------
-
-    async def send(self, data: bytes) -> None:
-        """Give the engine a piece of the body; wait while the queue behind it is full.
-
-        Raises:
-            ClientDisconnected: the peer is gone.
-        """
-        if self.gone:
-            raise ClientDisconnected("the client has gone")
-        connection = self.connection
-        connection.engine.send_data(self.stream_id, data)
-        self.body_sent += len(data)
-        connection.flush()
-        while connection.engine.capacity(self.stream_id) <= 0:
-            await self._wait_for_room()
-
-    async def _wait_for_room(self) -> None:
-        """Wait until the engine may take more; several tasks of one session may do so at once."""
-        writer = self._server.loop.create_future()
-        self._writers = (*self._writers, writer)
-        blocked = self.connection.blocked
-        blocked.add(self)
-        try:
-            await writer
-        finally:
-            self._writers = tuple(other for other in self._writers if other is not writer)
-            if not self._writers:
-                blocked.discard(self)
-        if self.gone:
-            raise ClientDisconnected("the client has gone")
-
-    def begin_raw(self) -> BodyReader:
-        """Turn to raw bytes after an accepted upgrade; what came with the head comes first."""
-        reader = self.body
-        if not isinstance(reader, BodyReader):
-            self.body = reader = BodyReader(self._server.loop)
-        self.connection.pump()
-        return reader
-
-    # --- RequestChannel ----------------------------------------------------------------------
-
-    @property
-    def request_id(self) -> str:
-        """Process and connection in hexadecimal, and which of its requests this is."""
-        return f"{self.connection.name}-{self.stream_id}"
-
-    @property
-    def client(self) -> Address | None:
-        """The peer's address, or what a trusted proxy says."""
-        return self.origin or self.connection.peer
-
-    @property
-    def server(self) -> Address | None:
-        """The local address."""
-        return self.connection.local
-
-    @property
-    def tls(self) -> TLSInfo | None:
-        """The TLS session of the connection."""
-        found: TLSInfo | None = self.connection.transport.get_extra_info("tls")
-        return found
-
-    @property
-    def shutting_down(self) -> bool:
-        """Whether a graceful stop has begun."""
-        return self._server.stopping
-
-    def is_disconnected(self) -> bool:
-        """Whether the peer is known to be gone."""
-        return self.gone
-
-    def take_body(self) -> bytes | None:
-        """The whole body, if all of it has arrived."""
-        if self.body is None:
-            return b""
-        data = self.body.take_whole()
-        if data is not None:
-            limit = self.request.max_body
-            if limit is not None and len(data) > limit:
-                raise BodyTooLarge(f"The body is larger than {limit} bytes.")
-            self.connection.consume(self.stream_id, len(data))
-        return data
-
-    async def receive_body(self) -> bytes:
-        """The next chunk of the body; asks a client that waits for 100 (Continue) to send it."""
-        body = self.body
-        if body is None:
-            return b""
-        if body.abandoned:
-            return await body.read()  # raises: there is no request to ask for its limit any more
-        limit = self.request.max_body
-        if limit is not None and body.size > limit:
-            raise BodyTooLarge(f"The body is larger than {limit} bytes.")
-        connection = self.connection
-        if body.waiting and connection.engine.expects_continue(self.stream_id):
-            connection.engine.send_informational(self.stream_id, 100, ())
-            connection.flush()
-        data = await body.read()
-        connection.consume(self.stream_id, len(data))
-        if limit is not None and body.size > limit:
-            raise BodyTooLarge(f"The body is larger than {limit} bytes.")
-        return data
-
-    def trailers(self) -> Headers:
-        """The trailer fields; complete once `receive_body` gave `b""`."""
-        return Headers(self._trailers)
-
-    async def send_informational(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Write an interim response now."""
-        self.connection.engine.send_informational(self.stream_id, status, headers)
-        self.connection.flush()
-
-    def push(self, target: bytes, headers: RawHeaders) -> bool:
-        """Answer a request that the client has not sent, if it takes that."""
-        request = self.request
-        head = RequestHead(
-            "GET",
-            target,
-            request.authority.encode(),
-            ((b"host", request.authority.encode()), *headers),
-            request.scheme,
-            request.http_version,
-        )
-        return self.connection.push(self.stream_id, head)
-
-    def attach(self, task: Cancellable) -> None:
-        """Let a task end with the request, unless the answer takes it over."""
-        self._attached = task
-
-    @property
-    def server_counters(self) -> Counters:
-        """Those of the server."""
-        return self._server.counters
-
-    # Static, so that an upload that outlives its request holds nothing of it.
-    run_blocking = staticmethod(run_blocking)
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

@@ -48,7 +48,7 @@ _VANISHED = 1006
 
 
 class WebSocketSession:
-    """Implements `types.WebSocketChannel` for the handler, and `transport.Watched`.
+    """Implements `types.WebSocketChannel` for the handler; `WatchedSession`, `BlockedWriter`.
 
     Args:
         exchange: that has accepted it; owns the stream.
@@ -280,7 +280,7 @@ class WebSocketSession:
     def _flush(self) -> None:
         """Give the HTTP engine what waits, if it has room."""
         if self._http.capacity(self._stream_id) <= 0:
-            self._connection.blocked.add(self._exchange)
+            self._connection.blocked.add(self)
             return
         self._give_frames()
         self._connection.flush()
@@ -301,7 +301,8 @@ class WebSocketSession:
             self._room = None
 
     def resume_writing(self) -> None:
-        """The HTTP engine has room again."""
+        """The HTTP engine may have room again."""
+        self._connection.blocked.discard(self)
         if self._outgoing:
             self._flush()
 
@@ -357,7 +358,7 @@ class WebSocketSession:
             return
         self._give_frames()
         self._over = True
-        self._connection.blocked.discard(self._exchange)
+        self._connection.blocked.discard(self)
         self._connection.unwatch(self)
         self._counters.websockets_open -= 1
         if not self._exchange.gone:

@@ -33,7 +33,14 @@ from httpkit.request import RequestHead
 from httpkit.transport.deadlines import DeadlineWatch
 from httpkit.types import Address
 
-__all__ = ["Connection", "ConnectionOwner", "Stream", "WatchedSession", "address_of"]
+__all__ = [
+    "BlockedWriter",
+    "Connection",
+    "ConnectionOwner",
+    "Stream",
+    "WatchedSession",
+    "address_of",
+]
 
 logger = logging.getLogger("httpkit")
 
@@ -56,14 +63,18 @@ class Stream(Protocol):
     def reset(self, error: ProtocolError | None) -> None:
         """The peer is gone, or the stream is: stop working on it."""
 
-    def resume_writing(self) -> None:
-        """There may be capacity again."""
-
     def check_deadline(self, now: float, timeout: float) -> None:
         """The reaper passes by; `timeout` is what a request may take in seconds."""
 
     def min_body_rate(self, default: int | None) -> int | None:
         """Bytes a second that its body must reach, `None` for any."""
+
+
+class BlockedWriter(Protocol):
+    """What waits in `Connection.blocked` for the capacity of a stream, and takes itself out."""
+
+    def resume_writing(self) -> None:
+        """There may be capacity again."""
 
 
 class WatchedSession(Protocol):
@@ -125,8 +136,8 @@ class Connection(asyncio.Protocol):
         self.local: Address | None = None
         #: Requests that are not answered yet.
         self.streams: dict[int, Stream] = {}
-        #: Of them, those that wait for capacity.
-        self.blocked: set[Stream] = set()
+        #: Who waits for capacity.
+        self.blocked: set[BlockedWriter] = set()
         self.bytes_sent = 0
         self._pipeline_depth = owner.limits.pipeline_depth
         self._low_water = owner.limits.write_buffer // 4 or 1
@@ -215,8 +226,8 @@ class Connection(asyncio.Protocol):
         elif not self._writing_paused:
             self._write_portions()
         if self.blocked:
-            for stream in list(self.blocked):
-                stream.resume_writing()
+            for writer in list(self.blocked):
+                writer.resume_writing()
         if self.streams or self._reading_paused or self._writing_paused or self._pump_booked:
             self._update_reading()
         if engine.close is not _OPEN and not engine.has_more_to_send:
