@@ -205,7 +205,7 @@ class Exchange(AnswerWriter):
         """The answer is out; the handler goes on without its exchange."""
         self._task = None
         task.add_done_callback(partial(_outlived, self.request_id))
-        self._server.keep(task)
+        self._server.background.keep(task)
         self.finish()
 
     def fail(self, error: BaseException) -> None:
@@ -275,7 +275,7 @@ class Exchange(AnswerWriter):
             server.access_log.record(self)
         response = self.response
         if response is not None and response.background is not None:
-            server.run_background(response.background, self._context)
+            server.background.run(response.background, self._context)
         body, session = self.body, self._session
         if body is not None:
             body.abandon()
@@ -329,7 +329,7 @@ class Exchange(AnswerWriter):
         if self._server.cancel_on_disconnect:
             self.cancel_handler()
         elif self._task is not None:
-            self._server.keep(self._task)
+            self._server.background.keep(self._task)
 
     def cancel_handler(self) -> None:
         """The client is gone, and whatever works for it is to end."""

@@ -18,11 +18,10 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from contextvars import Context
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 from httpkit.errors import ConfigurationError, ProtocolError
 from httpkit.limits import Limits
@@ -30,6 +29,7 @@ from httpkit.protocol.engine import Deadline, Engine
 from httpkit.protocol.events import RequestReceived
 from httpkit.request import Request
 from httpkit.server.access_log import AccessLog
+from httpkit.server.background import BackgroundTasks
 from httpkit.server.body_reader import BodyReader, WholeBody
 from httpkit.server.config import Config
 from httpkit.server.counters import Counters
@@ -72,6 +72,7 @@ class Server:
         addresses: what it listens on, once started.
         schemes: `http` or `https` for each of them.
         counters: what happened so far.
+        background: tasks that no connection knows any more; a stop waits for them.
         stopping: a graceful stop has begun.
         clock: monotonic seconds, for every deadline and the access log; replaced before `start`,
             if at all.
@@ -107,7 +108,6 @@ class Server:
         self._second = 0
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
-        self._background: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
         self._acceptor: Acceptor | None = None
         self._listening: Listening | None = None
@@ -115,6 +115,7 @@ class Server:
         #: A stop has told every connection to end; what is opened still ends too.
         self._ending = False
         self._idle = asyncio.Event()
+        self.background = BackgroundTasks(self._idle.set)
         self._starting: asyncio.Event | None = None
         self._stopped = asyncio.Event()
 
@@ -281,7 +282,7 @@ class Server:
     async def _wait_idle(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                while self._connections or self._background or self.counters.requests_in_flight:
+                while self._connections or self.background or self.counters.requests_in_flight:
                     self._idle.clear()
                     await self._idle.wait()
         except TimeoutError:
@@ -292,8 +293,7 @@ class Server:
         """Cancel everything that runs, now."""
         for connection in list(self._connections):
             connection.abort()
-        for task in list(self._background):
-            task.cancel()
+        self.background.cancel()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -408,21 +408,6 @@ class Server:
             error,
         )
 
-    def run_background(
-        self, calls: Iterable[Callable[[], Awaitable[object] | object]], context: Context
-    ) -> None:
-        """Run an answer's background calls; a stop waits for them."""
-        self.keep(self.loop.create_task(_run_calls(calls), context=context))
-
-    def keep(self, task: "asyncio.Task[Any]") -> None:
-        """Hold a task that no connection knows any more; a stop waits for it, then cancels it."""
-        self._background.add(task)
-        task.add_done_callback(self._background_done)
-
-    def _background_done(self, task: "asyncio.Task[Any]") -> None:
-        self._background.discard(task)
-        self._idle.set()
-
     def exchange_finished(self) -> None:
         """Called while stopping: there may be nothing left to wait for."""
         self._idle.set()
@@ -437,16 +422,6 @@ class Server:
             self._tls.tick()
         if self.access_log is not None:
             self.access_log.flush()
-
-
-async def _run_calls(calls: Iterable[Callable[[], Awaitable[object] | object]]) -> None:
-    for call in calls:
-        try:
-            result = call()
-            if isinstance(result, Awaitable):
-                await result
-        except Exception:
-            logger.exception("a background call failed")
 
 
 def embedded_config(**options: object) -> Config:

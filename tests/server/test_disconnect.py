@@ -284,7 +284,7 @@ def test_everything_of_a_request_dies_with_it(live) -> None:
             client.request(path, "Transfer-Encoding: chunked", method="POST")
             client.send(chunked(b"abc"))
             assert client.receive().status == 200
-            server.until(lambda: not server.server._background)
+            server.until(lambda: not server.server.background)
         client.send(make_request("/plain") * 10 + make_request("/later") * 10)
         for _ in range(20):
             client.receive()
