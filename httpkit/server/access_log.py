@@ -5,6 +5,7 @@ A request leaves a line here when it ends; lines are given to a `LogWriter` in b
 
 import logging
 import re
+import sys
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
+from httpkit.errors import ConfigurationError
 from httpkit.protocol.outgoing import NO_CONTENT
+from httpkit.server.config import Config
 from httpkit.server.log_writer import open_writer
 
 if TYPE_CHECKING:
@@ -20,7 +23,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("httpkit")
 
-__all__ = ["AccessLog", "Ended", "Entry", "format_combined", "format_common", "format_json"]
+__all__ = [
+    "AccessLog",
+    "Ended",
+    "Entry",
+    "format_combined",
+    "format_common",
+    "format_json",
+    "open_access_log",
+]
 
 #: Lines in a batch; a timer flushes earlier.
 _BATCH = 128
@@ -238,3 +249,26 @@ class AccessLog:
         self._writer.close()
         if self.dropped:
             logger.warning("the access log lost %d lines: they could not be written", self.dropped)
+
+
+def open_access_log(config: Config, clock: Callable[[], float]) -> AccessLog | None:
+    """The access log that the options ask for, or `None`.
+
+    Args:
+        config: checked options.
+        clock: the clock of `Exchange.started`.
+
+    Raises:
+        ConfigurationError: its file cannot be opened.
+    """
+    if not config.access_log:
+        return None
+    stream: TextIO = sys.stdout
+    path = config.access_log_file
+    if path is not None:
+        try:
+            stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - the log closes it
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigurationError(f"access_log_file {path}: {reason}") from error
+    return AccessLog(stream, config.access_log_format, clock, close_stream=path is not None)

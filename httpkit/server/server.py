@@ -16,19 +16,18 @@ import asyncio
 import itertools
 import logging
 import secrets
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 from httpkit.errors import ConfigurationError, ProtocolError
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Deadline, Engine
 from httpkit.protocol.events import RequestReceived
 from httpkit.request import Request
-from httpkit.server.access_log import AccessLog
+from httpkit.server.access_log import AccessLog, open_access_log
 from httpkit.server.background import BackgroundTasks
 from httpkit.server.body_reader import BodyReader, WholeBody
 from httpkit.server.config import Config
@@ -148,7 +147,9 @@ class Server:
             if listen:
                 self._open_tls()
                 self._listen(open_listeners(self.config) if listening is None else listening)
-            self._open_access_log()
+            self.access_log = open_access_log(self.config, self.clock)
+            if self.access_log is not None:
+                self._stack.callback(self.access_log.close)
             await self._stack.enter_async_context(self.application.lifespan())
             reaper = Reaper(
                 self.loop,
@@ -204,22 +205,6 @@ class Server:
             self._listening.unlink()
         if self._acceptor is not None:
             await self._acceptor.wait_closed()
-
-    def _open_access_log(self) -> None:
-        if not self.config.access_log:
-            return
-        stream: TextIO = sys.stdout
-        path = self.config.access_log_file
-        if path is not None:
-            try:
-                stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - the log closes it
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else error
-                raise ConfigurationError(f"access_log_file {path}: {reason}") from error
-        self.access_log = AccessLog(
-            stream, self.config.access_log_format, self.clock, close_stream=path is not None
-        )
-        self._stack.callback(self.access_log.close)
 
     async def stop(self, *, first_requests: float = 0.0) -> None:
         """Stop gracefully; returns when everything is closed. Further calls only wait for that.
