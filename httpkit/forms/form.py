@@ -18,12 +18,14 @@ from httpkit.types import RunBlocking
 from httpkit.urls import parse_urlencoded
 
 if TYPE_CHECKING:
-    from httpkit.request import Request
+    from httpkit.request.body import RequestBody
 
 __all__ = ["parse_form"]
 
 
-async def parse_form(request: "Request", run_blocking: RunBlocking, limits: FormLimits) -> FormData:
+async def parse_form(
+    request: "RequestBody", run_blocking: RunBlocking, limits: FormLimits
+) -> FormData:
     """Read the body of a request as a form.
 
     Raises:
@@ -42,7 +44,7 @@ async def parse_form(request: "Request", run_blocking: RunBlocking, limits: Form
     raise HTTPError(415, "The body is not a form.", {"accept": accept})
 
 
-async def _read_text(request: "Request", limits: FormLimits) -> bytes:
+async def _read_text(request: "RequestBody", limits: FormLimits) -> bytes:
     body = bytearray()
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
@@ -73,7 +75,7 @@ def _parse_urlencoded(body: bytes, limits: FormLimits) -> FormData:
 
 
 async def _collect_parts(
-    request: "Request", run_blocking: RunBlocking, limits: FormLimits
+    request: "RequestBody", run_blocking: RunBlocking, limits: FormLimits
 ) -> FormData:
     fields: list[tuple[str, str]] = []
     files: list[tuple[str, UploadedFile]] = []

@@ -22,7 +22,7 @@ from httpkit.semantics.media_types import find_codec, parse_media_type
 from httpkit.types import RunBlocking
 
 if TYPE_CHECKING:
-    from httpkit.request import Request
+    from httpkit.request.body import RequestBody
 
 __all__ = ["Part", "iterate_parts"]
 
@@ -172,7 +172,7 @@ class _Target:
 
 
 async def iterate_parts(
-    request: "Request", run_blocking: RunBlocking, limits: FormLimits
+    request: "RequestBody", run_blocking: RunBlocking, limits: FormLimits
 ) -> AsyncGenerator[Part, None]:
     """The parts of a `multipart/form-data` body in order.
 

@@ -46,15 +46,12 @@ class Proxies:
         client = peer
         if origin.client is not None:
             client = Address(origin.client.host, origin.client.port)
-        authority, headers = head.authority, head.headers
+        authority, headers = None, None
         if origin.host is not None:
             given = origin.host.encode("latin-1")
             if is_authority(given):
                 authority = given
-                others = [each for each in headers if each[0] != b"host"]
+                others = [each for each in head.headers if each[0] != b"host"]
                 headers = ((b"host", given), *others)
         scheme = origin.scheme or head.scheme or scheme
-        changed = RequestHead(
-            head.method, head.target, authority, headers, scheme, head.version, head.protocol
-        )
-        return changed, client
+        return head.replace(authority=authority, headers=headers, scheme=scheme), client
