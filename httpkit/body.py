@@ -64,16 +64,33 @@ class UnopenedFile:
         return FileBody(self.path)
 
 
+class _OpenFile:
+    """An open descriptor; closed when the last body that reads from it has let go."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
 class FileBody:
     """A span of an open regular file, sent without loading it whole.
 
-    The descriptor belongs to this object: `close` gives it back, at the latest when the object
-    is collected. Making one waits for the disk.
+    The descriptor belongs to this object and those that `span` makes: it is given back when each
+    has been closed, or collected. Making one waits for the disk.
 
     Args:
         path: a regular file, or a symbolic link to one.
         offset: first byte to send.
         length: how many bytes; what there is from `offset` on by default and at most.
+
+    Attributes:
+        info: what `os.fstat` said when it was opened.
+        offset: first byte to send.
+        length: number of bytes to send.
 
     Raises:
         OSError: the file cannot be opened.
@@ -81,21 +98,23 @@ class FileBody:
         ValueError: a negative offset or length, or a path with a NUL.
     """
 
-    __slots__ = ("fd", "length", "mtime", "offset", "size")
+    __slots__ = ("_file", "info", "length", "offset")
+
+    _file: _OpenFile | None
 
     def __init__(
         self, path: str | PathLike[str], offset: int = 0, length: int | None = None
     ) -> None:
-        self.fd = -1
         if offset < 0 or (length is not None and length < 0):
             raise ValueError("offset and length of a FileBody cannot be negative")
         try:
-            self.fd = os.open(path, _OPEN_FLAGS)
+            descriptor = os.open(path, _OPEN_FLAGS)
         except OSError as error:
             if error.errno in _NO_DEVICE:
                 raise FileNotFoundError(f"{os.fspath(path)!r} is not a regular file") from error
             raise
-        self._measure(os.fspath(path), offset, length)
+        self._take(descriptor, os.fspath(path))
+        self._place(offset, length)
 
     @classmethod
     def from_descriptor(cls, descriptor: int) -> "FileBody":
@@ -105,22 +124,48 @@ class FileBody:
             FileNotFoundError: it is not that of a regular file; it has been closed.
         """
         body = cls.__new__(cls)
-        body.fd = descriptor
-        body._measure(f"descriptor {descriptor}", 0, None)  # noqa: SLF001 - its own kind
+        body._take(descriptor, f"descriptor {descriptor}")  # noqa: SLF001 - its own kind
+        body._place(0, None)  # noqa: SLF001
         return body
 
-    def _measure(self, name: str, offset: int, length: int | None) -> None:
-        info = os.fstat(self.fd)
-        if not stat.S_ISREG(info.st_mode):
+    def span(self, offset: int, length: int | None = None) -> "FileBody":
+        """Another part of the same open file, to be closed by itself."""
+        body = FileBody.__new__(FileBody)
+        body._file, body.info = self._file, self.info  # noqa: SLF001
+        body._place(offset, length)  # noqa: SLF001
+        return body
+
+    def _take(self, descriptor: int, name: str) -> None:
+        self._file = _OpenFile(descriptor)
+        self.info = os.fstat(descriptor)
+        if not stat.S_ISREG(self.info.st_mode):
             self.close()
             raise FileNotFoundError(f"{name!r} is not a regular file")
-        #: Size of the whole file in bytes, and its modification time as a Unix timestamp.
-        self.size: int = info.st_size
-        self.mtime: float = info.st_mtime
-        #: First byte and number of bytes to send.
-        self.offset = offset
+
+    def _place(self, offset: int, length: int | None) -> None:
         rest = max(0, self.size - offset)
+        self.offset = offset
         self.length: int = rest if length is None else min(length, rest)
+
+    @property
+    def fd(self) -> int:
+        """The descriptor; -1 once the body is closed."""
+        return -1 if self._file is None else self._file.descriptor
+
+    @property
+    def size(self) -> int:
+        """Of the whole file in bytes, when it was opened."""
+        return self.info.st_size
+
+    @property
+    def mtime(self) -> float:
+        """When it was modified, as a Unix timestamp."""
+        return self.info.st_mtime
+
+    def has_changed(self) -> bool:
+        """Whether the file is no longer what it was when it was opened. Does not wait."""
+        now = os.fstat(self.fd)
+        return now.st_mtime_ns != self.info.st_mtime_ns or now.st_size != self.info.st_size
 
     def read(self, size: int) -> bytes:
         """Take up to `size` bytes from the front of what is left. Blocks: call it off the loop.
@@ -128,8 +173,7 @@ class FileBody:
         `b""` while `length` is not 0 means that the file has become shorter since it was opened.
         """
         data = os.pread(self.fd, min(size, self.length), self.offset)
-        self.offset += len(data)
-        self.length -= len(data)
+        self.skip(len(data))
         return data
 
     def read_cached(self, size: int) -> bytes | None:
@@ -141,15 +185,14 @@ class FileBody:
             count = os.preadv(self.fd, [buffer], self.offset, os.RWF_NOWAIT)
         except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: a file system that cannot tell
             return None
-        self.offset += count
-        self.length -= count
+        self.skip(count)
         return bytes(memoryview(buffer)[:count])
 
-    def close(self) -> None:
-        """Give the descriptor back; further calls do nothing."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+    def skip(self, size: int) -> None:
+        """Leave bytes at the front out; they have been sent in another way."""
+        self.offset += size
+        self.length -= size
 
-    def __del__(self) -> None:
-        self.close()
+    def close(self) -> None:
+        """Let go of the file; further calls do nothing."""
+        self._file = None

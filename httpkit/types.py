@@ -264,6 +264,10 @@ class MatchedRoute(Protocol):
         """
         ...
 
+    def learn(self, request: "Request", /) -> Callable[[], None] | None:
+        """Let the router find this route by the raw target of a request; see `Route.learn`."""
+        ...
+
 
 class RawStream(Protocol):
     """The bytes of a stream after an accepted upgrade, the same on every HTTP version."""

@@ -6,7 +6,7 @@ from httpkit.headers import Headers
 from httpkit.middleware.cache_entries import StoredResponse, VaryBy
 from httpkit.middleware.cache_flights import Forwarding
 from httpkit.middleware.cache_store import CacheStore
-from httpkit.middleware.conditional import REPRESENTATION_FIELDS, with_validators
+from httpkit.representation import REPRESENTATION_FIELDS, with_validators
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.semantics.caching import (
@@ -143,7 +143,7 @@ class CacheWriter:
         if reason is not None:
             return response, reason
         if response.status == 200:
-            response = with_validators(forwarded, response)
+            response = with_validators(forwarded, response, received)
         headers, body = Headers(response.raw_headers), response.body
         assert isinstance(body, bytes)
         entry = self._make_entry(response.status, headers, body, requested, received)

@@ -28,8 +28,8 @@ from httpkit.middleware.cache_writing import (
     make_conditional,
     with_status,
 )
-from httpkit.middleware.conditional import answer_conditionally
 from httpkit.middleware.detached import detach
+from httpkit.representation import answer_conditionally
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade
 from httpkit.semantics.cache_control import CacheControl

@@ -13,12 +13,15 @@ Built by `compile.py` when the app is frozen, once for each route.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import EllipsisType
 from typing import Any
 
 from httpkit.body import UnopenedFile
 from httpkit.middleware.compose import Layer, Responder, compose
+from httpkit.representation import represent_file
 from httpkit.request import Request
 from httpkit.response import Response, open_file, to_response
 from httpkit.routing.definitions import SERVERS_LIMITS, BodyLimits
@@ -83,7 +86,7 @@ def _stepping(handler: Handler, respond: Responder, *, parameters: bool) -> Endp
         except Exception as error:  # noqa: BLE001 - answered, whatever it is
             return _answer(respond, request, error)
         if type(response.body) is UnopenedFile:
-            return _asynchronous(lambda _: _open(response), respond)(request)
+            return _asynchronous(partial(_open, response=response), respond)(request)
         return response
 
     return endpoint
@@ -92,7 +95,9 @@ def _stepping(handler: Handler, respond: Responder, *, parameters: bool) -> Endp
 async def _go_on(rest: Rest, respond: Responder, request: Request) -> Response:
     try:
         response = to_response(await rest)
-        return response if type(response.body) is not UnopenedFile else await _open(response)
+        return (
+            response if type(response.body) is not UnopenedFile else await _open(request, response)
+        )
     except Exception as error:  # noqa: BLE001 - answered, whatever it is
         answer = _answer(respond, request, error)
         return answer if isinstance(answer, Response) else await answer
@@ -114,7 +119,11 @@ def _asynchronous(call: Handler, respond: Responder) -> Next:
     async def endpoint(request: Request) -> Response:
         try:
             response = to_response(await call(request))
-            return response if type(response.body) is not UnopenedFile else await _open(response)
+            return (
+                response
+                if type(response.body) is not UnopenedFile
+                else await _open(request, response)
+            )
         except Exception as error:
             answer = respond(request, error)
             if answer is None:
@@ -135,7 +144,7 @@ def _inline(call: Handler, respond: Responder) -> Endpoint:
                 return _asynchronous(lambda _: value, respond)(request)
             response = to_response(value)
             if type(response.body) is UnopenedFile:
-                return _asynchronous(lambda _: _open(response), respond)(request)
+                return _asynchronous(partial(_open, response=response), respond)(request)
         except Exception as error:
             answer = respond(request, error)
             if answer is None:
@@ -146,13 +155,14 @@ def _inline(call: Handler, respond: Responder) -> Endpoint:
     return endpoint
 
 
-def _open(response: Response) -> Awaitable[Response]:
-    """Open the file of an answer, off the loop.
+async def _open(request: Request, response: Response) -> Response:
+    """Open the file of an answer, off the loop; conditions and ranges are answered by it.
 
     Done around the handler and inside the middleware: a missing file is the handler's error, and
     whoever looks at the answer finds an open file with its size.
     """
-    return asyncio.to_thread(open_file, response)
+    response = await asyncio.to_thread(open_file, response)
+    return represent_file(request, response, time.time())
 
 
 def _with_parameters(handler: Handler) -> Handler:

@@ -1,10 +1,11 @@
 """What a request knows of the road it took: `Route`, and `Unmatched` where there was none.
 
-Both are `httpkit.types.MatchedRoute`. Owns building URLs by name. Made by `compile.py` and
-`dispatch.py`.
+Both are `httpkit.types.MatchedRoute`. Owns building URLs by name, and shortcuts to a route by raw
+targets. Made by `compile.py` and `dispatch.py`.
 """
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Awaitable, Callable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,11 +86,23 @@ class Route:
         path: the whole pattern.
         host: the pattern of its host, or `None`.
         app: the innermost App it belongs to.
+        shortcuts: the routes of its host by method and raw target.
     """
 
-    __slots__ = ("app", "endpoint", "host", "names", "namespace", "path", "registry", "source")
+    __slots__ = (
+        "app",
+        "endpoint",
+        "host",
+        "names",
+        "namespace",
+        "path",
+        "registry",
+        "shortcuts",
+        "source",
+    )
 
     endpoint: Endpoint
+    shortcuts: "dict[str, dict[bytes, Route]]"
 
     def __init__(
         self,
@@ -126,6 +139,33 @@ class Route:
         host = self.host.build(rest)
         return f"//{host}{self.path.build(rest)}"
 
+    def learn(self, request: Request) -> Callable[[], None] | None:
+        """Let requests with the same raw target find this route without being decoded.
+
+        For handlers that answer some targets very often, and bound how many those are.
+
+        Returns:
+            What makes the router forget it. `None` if nothing was learned: the target is not the
+            one canonical spelling, or the host has parameters.
+        """
+        params, endpoint = request.path_params, self.endpoint
+        if len(params) != len(self.names) or self.path.build(params).encode() != request.target:
+            return None
+
+        def go(request: Request) -> Response | Awaitable[Response]:
+            request.path_params = dict(params)
+            return endpoint(request)
+
+        shortcut = copy.copy(self)
+        shortcut.endpoint = go
+        known, target = self.shortcuts[request.method], request.target
+        known[target] = shortcut
+
+        def forget() -> None:
+            known.pop(target, None)
+
+        return forget
+
     def __repr__(self) -> str:
         return f"<Route {self.pattern} {self.source}>"
 
@@ -154,6 +194,9 @@ class Unmatched:
     def url_path_for(self, name: str, /, **params: Any) -> str:
         """As `Route.url_path_for`, so that an error page can have links."""
         return self.registry.build(self.namespace, name, params)
+
+    def learn(self, request: Request) -> None:
+        """As `Route.learn`; there is nothing to be learned."""
 
 
 def answer_unmatched(request: Request) -> Response:

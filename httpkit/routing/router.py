@@ -31,7 +31,7 @@ from httpkit.routing.handlers import (
 )
 from httpkit.routing.pattern import parse_pattern
 from httpkit.routing.websocket import WebSocketHandler, WebSocketOptions, make_settings
-from httpkit.static import StaticFiles
+from httpkit.static import StaticFiles, StaticOptions
 from httpkit.status import METHODS
 from httpkit.types import Handler, Middleware
 
@@ -274,32 +274,35 @@ class Router:
         prefix: str,
         directory: str | PathLike[str],
         *,
-        index: str | None = "index.html",
-        dotfiles: bool = False,
         name: str | None = None,
+        middleware: Iterable[Middleware] = (),
+        **options: Unpack[StaticOptions],
     ) -> None:
         """Serve the files of a directory below `prefix`, as a mount.
 
-        Nothing outside of the directory is served, whatever the path and whatever links there are;
-        no directory is listed. What is not served is 404, with this router's middleware around.
+        Nothing outside of the directory is served, whatever the path and whatever links there are.
+        What is not served is 404, with this router's middleware around. Answers have `ETag` and
+        `Last-Modified`; conditions and ranges of requests are answered by them (RFC 9110 §13, §14).
+        Small files are kept in memory.
 
         Args:
             prefix: where it begins, e.g. `/static`, or `/`.
-            directory: of the files; a relative one begins at the current directory.
-            index: the file that answers for a directory, `None` for none. A directory without the
-                last slash is redirected to the path with it.
-            dotfiles: serve names that begin with a dot, too.
+            directory: of the files; a relative one begins at the current directory. It may be a
+                link that is switched to another one while it is served.
             name: for `url_for(name, path="app.css")`.
+            middleware: around these files only.
+            **options: see `StaticOptions`.
 
         Raises:
-            ConfigurationError: a malformed prefix, no such directory, or an index that is no name.
+            ConfigurationError: a malformed prefix, no such directory, or an option that makes no
+                sense.
         """
-        handler = StaticFiles(directory, index=index, dotfiles=dotfiles)
-        source = Source(f"{StaticFiles.__module__}.{StaticFiles.__name__}", handler.directory, 0)
-        router = Router()
+        handler = StaticFiles(directory, **options)
+        source = Source("httpkit.static.StaticFiles", handler.directory, 0)
+        router = Router(middleware=middleware)
         router.definitions.routes.append(
             RouteDefinition(
-                "/{path:path}", ("GET",), handler, source, name, (), SERVERS_LIMITS, thread=True
+                "/{path:path}", ("GET",), handler, source, name, (), SERVERS_LIMITS, thread=False
             )
         )
         self.mount(prefix, router)

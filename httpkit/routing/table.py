@@ -33,7 +33,8 @@ class RouteTable:
 
     Attributes:
         static: for each method the routes without parameters, by the raw target of the canonical
-            request. A hit is what the tree would have found, without decoding anything.
+            request, and what routes have learned. A hit is what the tree would have found, without
+            decoding anything.
         trees: for each method all of its routes.
         any_method: all patterns, to tell 404 from 405.
     """
@@ -91,9 +92,11 @@ class RouteTable:
     def _insert(self, method: str, route: Route) -> Route:
         tree = self.trees.setdefault(method, Node())
         present = tree.insert(route.path.segments, route)
+        known = self.static.setdefault(method, {})
+        route.shortcuts = self.static
         target = route.path.static_target
         if target is not None:
-            self.static.setdefault(method, {}).setdefault(target, route)
+            known.setdefault(target, route)
         return present
 
     # --- asking ------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from httpkit import static
 from httpkit.app import App
-from httpkit.errors import ConfigurationError
+from httpkit.errors import ConfigurationError, HTTPError
 from httpkit.routing import Router
+from httpkit.static import StaticFiles, lookup
 from httpkit.testing import Client
 
 from .conftest import ask, make_request, text
@@ -314,7 +314,7 @@ def test_dotfiles_on_request(tree):
 
 def test_the_handler_trusts_no_router(tree):
     """Whatever calls it with whatever path."""
-    serve = static.StaticFiles(tree, index="index.html", dotfiles=True)
+    serve = StaticFiles(tree, dotfiles=True)
     request = make_request()
     for path in (
         "../secret",
@@ -326,8 +326,8 @@ def test_the_handler_trusts_no_router(tree):
         "docs/..",
         "/",
     ):
-        with pytest.raises(static.HTTPError) as caught:
-            serve(request, path)
+        with pytest.raises(HTTPError) as caught:
+            asyncio.run(serve(request, path))
         assert caught.value.status == 404
 
 
@@ -346,7 +346,8 @@ PIECES = st.one_of(
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PIECES, max_size=8), st.booleans())
 def test_whatever_is_served_lies_in_the_root(tree, runner, pieces, slashes):
-    app = runner.app
+    app = App()
+    app.static("/static", tree, memory=0)
     path = ("/" if slashes else "").join(pieces)
 
     async def serve():
@@ -357,20 +358,25 @@ def test_whatever_is_served_lies_in_the_root(tree, runner, pieces, slashes):
     assert answer.status in (200, 307, 404)
     if answer.status == 200:
         assert answer.headers["content-type"]
-        descriptor = answer.body.fd
-        where = os.path.realpath(f"/proc/self/fd/{descriptor}")
-        assert where.startswith(f"{os.path.realpath(tree)}/"), where
-        assert SECRET not in answer.body.read(1000)
-        answer.body.close()
+        assert SECRET not in answer.body
+    root = f"{os.path.realpath(tree)}/"
+    assert all(where.startswith(root) for where in runner.opened), runner.opened
 
 
 @pytest.fixture(scope="module")
-def runner(app):
-    """A loop that is kept for all examples."""
-    with asyncio.Runner() as runner:
-        runner.app = app
+def runner():
+    """A loop that is kept for all examples, and where the files are that were opened."""
+    find = lookup.FileBody.from_descriptor
+
+    def note(descriptor):
+        runner.opened.append(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+        return find(descriptor)
+
+    with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
+        runner.opened = []
+        patch.setattr(lookup.FileBody, "from_descriptor", note)
         yield runner
-        runner.run(app.threads.close())
+    assert runner.opened
 
 
 # --- races, and the disk -------------------------------------------------------------------------
@@ -384,9 +390,9 @@ def test_a_link_that_appears_after_the_check_leads_nowhere(tmp_path, monkeypatch
     for directory in (outside, inside):
         directory.mkdir(parents=True)
         (directory / "x").write_bytes(SECRET if directory is outside else b"fine")
-    app = app_of(tmp_path / "root")
+    app = app_of(tmp_path / "root", memory=0)
     assert ask(app, target="/static/inside/x").status == 200
-    real = static._open_below
+    real = lookup._open_below
 
     def late(root, names):
         if swap == "file":
@@ -400,7 +406,7 @@ def test_a_link_that_appears_after_the_check_leads_nowhere(tmp_path, monkeypatch
             (tmp_path / "root").symlink_to(outside)
         return real(root, names)
 
-    monkeypatch.setattr(static, "_open_below", late)
+    monkeypatch.setattr(lookup, "_open_below", late)
     assert ask(app, target="/static/inside/x").status == 404
 
 
@@ -416,7 +422,7 @@ def test_a_fifo_that_appears_after_the_check_is_not_waited_for(tmp_path, monkeyp
             os.mkfifo(tmp_path / "x")
         return found
 
-    monkeypatch.setattr(static.os, "stat", late)
+    monkeypatch.setattr(lookup.os, "stat", late)
     assert ask(app, target="/static/x").status == 404
 
 
@@ -426,28 +432,28 @@ def test_a_root_that_is_a_link_can_be_switched(tmp_path):
         (tmp_path / release / "x").write_bytes(release.encode())
     (tmp_path / "current").symlink_to("one")
     app = app_of(tmp_path / "current")
-    assert ask(app, target="/static/x").body.read(9) == b"one"
+    assert ask(app, target="/static/x").body == b"one"
     (tmp_path / "next").symlink_to("two")
     (tmp_path / "next").rename(tmp_path / "current")
-    assert ask(app, target="/static/x").body.read(9) == b"two"
+    assert ask(app, target="/static/x").body == b"two"
 
 
 def test_no_descriptor_is_left_open(tree, app):
     gc.collect()  # what other tests have left is not counted
     before = len(os.listdir("/dev/fd"))
     for path in ("style.css", "docs/deep/x.js", "docs", "docs/", "fifo", "out", "nothing", "loop"):
-        answer = ask(app, target=f"/static/{path}")
-        if answer.status == 200:
-            answer.body.close()
+        ask(app, target=f"/static/{path}")
     assert len(os.listdir("/dev/fd")) <= before
 
 
-def test_a_file_that_may_not_be_read_is_404_and_a_broken_disk_is_not(tree, app, monkeypatch, log):
+def test_a_file_that_may_not_be_read_is_404_and_a_broken_disk_is_not(tree, monkeypatch, log):
+    app = app_of(tree, memory=0)
+
     def refuse(number):
         def fail(*args):
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr(static, "_open_below", fail)
+        monkeypatch.setattr(lookup, "_open_below", fail)
 
     refuse(13)
     assert ask(app, target="/static/style.css").status == 404
@@ -493,7 +499,7 @@ def test_at_the_root_and_behind_a_parameter(tree):
     app.static("/t/{tenant}/s", tree)
     app.static("/", tree)
     assert text(ask(app, target="/api")) == "api"
-    assert ask(app, target="/").body.read(99) == PAGE
+    assert ask(app, target="/").body == PAGE
     assert ask(app, target="/style.css").status == 200
     assert ask(app, target="/t/acme/s/style.css").status == 200
     assert ask(app, target="//etc/passwd").status == 404

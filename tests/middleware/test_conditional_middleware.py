@@ -1,5 +1,6 @@
 """Conditional answers: `Conditional` and `Request.check` (RFC 9110 §13)."""
 
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -130,9 +131,10 @@ def test_streams_pass_untouched():
     assert "etag" not in response.headers
 
 
-def test_a_file_has_the_date_of_its_change_and_is_closed(tmp_path):
+def test_a_file_has_the_date_of_its_change_and_a_tag_and_is_closed(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"x")
+    os.utime(path, (MODIFIED - 10, MODIFIED - 10))
     bodies = []
 
     def send(request: Request) -> Response:
@@ -140,13 +142,17 @@ def test_a_file_has_the_date_of_its_change_and_is_closed(tmp_path):
         return Response(bodies[-1])
 
     app = app_of(send)
-    date = ask(app).headers["last-modified"]
+    headers = ask(app).headers
+    assert headers["etag"] == f'"1-{path.stat().st_mtime_ns:x}"'
+    date = headers["last-modified"]
     assert date == format_http_date(path.stat().st_mtime)
     assert bodies[-1].fd >= 0
     assert ask(app, "GET", "/", ("if-modified-since", date)).status == 304
     assert bodies[-1].fd == -1
     assert ask(app, "GET", "/", ("if-match", '"x"')).status == 412
     assert bodies[-1].fd == -1
+    os.utime(path, (MODIFIED - 1, MODIFIED - 1))
+    assert ask(app).headers["etag"].startswith("W/")  # it may be changed again in the same tick
 
 
 # --- Request.check -------------------------------------------------------------------------------

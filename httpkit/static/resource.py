@@ -1,0 +1,221 @@
+"""What is sent for a file: its representations, by coding, whole, in part or not at all.
+
+Owns the choice among the file and its coded siblings (RFC 9110 §12.5.3), and the shortest way to
+the answers that are asked for most: the whole, and 304 for a browser that has it. Everything else
+takes the road of `httpkit.representation`. A resource is immutable; its bytes are read already, or
+its files are open.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from httpkit.body import FileBody
+from httpkit.headers import MutableHeaders, encode_header
+from httpkit.representation import (
+    answer_conditionally,
+    answer_range,
+    file_etag,
+    make_not_modified,
+)
+from httpkit.request import Request
+from httpkit.response import Response
+from httpkit.semantics.dates import format_http_date
+from httpkit.semantics.negotiation import preferred_token
+from httpkit.static.lookup import Identity
+
+__all__ = ["Content", "Representation", "Resource"]
+
+#: Fields of a request that decide which answer it gets.
+_CONDITIONS = frozenset(
+    (b"if-match", b"if-modified-since", b"if-none-match", b"if-unmodified-since", b"range")
+)
+#: Values of `Accept-Encoding` that a resource remembers; browsers have a handful.
+_MAX_CHOICES = 32
+#: Bytes that an answer takes in memory besides its body.
+_OVERHEAD = 2048
+
+
+class Content(NamedTuple):
+    """A file that has been found.
+
+    Attributes:
+        coding: of its bytes, `identity` for none.
+        file: it, open; of whole length.
+        data: its bytes, where it is small enough to be kept in memory.
+    """
+
+    coding: str
+    file: FileBody
+    data: bytes | None
+
+
+class Representation:
+    """One coding of a resource, ready to be sent.
+
+    Args:
+        content: the file.
+        fields: what all representations have in common.
+        now: Unix timestamp.
+
+    Attributes:
+        cost: bytes that it takes in memory.
+        settled: whether the file can no longer change without showing it.
+    """
+
+    __slots__ = ("_file", "_not_modified", "_tag", "_whole", "cost", "settled")
+
+    def __init__(self, content: Content, fields: Iterable[tuple[bytes, bytes]], now: float) -> None:
+        coding, file, data = content
+        coded = coding != "identity"
+        tag = file_etag(file, now, f"-{coding}" if coded else "")
+        self.settled = not tag.weak
+        self._tag = str(tag).encode()
+        modified = format_http_date(min(file.mtime, now))
+        self._file = file if data is None else None
+        self._whole = Response(file if data is None else data)
+        self._whole.raw_headers = [
+            *fields,
+            *([(b"content-encoding", coding.encode())] if coded else []),
+            (b"etag", self._tag),
+            encode_header("last-modified", modified),
+            (b"accept-ranges", b"bytes"),
+        ]
+        self._not_modified = make_not_modified(self._whole)
+        # The bytes of the body, and those of the whole message that an engine keeps.
+        self.cost = _OVERHEAD + (2 * len(data) if data is not None else 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a descriptor."""
+        return self._file is not None
+
+    def whole(self) -> Response:
+        """The answer to a request without conditions."""
+        response = self._whole.share()
+        if self._file is not None:
+            response.body = self._file.span(0)
+        return response
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a request with conditions or ranges.
+
+        Raises:
+            HTTPError: 412, or 416.
+        """
+        if self._is_known(request.raw_headers):
+            return self._not_modified.share()
+        now = time.time()
+        response = answer_conditionally(request, self.whole(), now)
+        return response if response.status == 304 else answer_range(request, response, now)
+
+    def _is_known(self, fields: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether the client names this very tag and asks for nothing else; browsers do.
+
+        By RFC 9110 §13.2.2 a date counts for nothing then, and a range neither.
+        """
+        known = False
+        for name, value in fields:
+            if name == b"if-none-match":
+                if value != self._tag:
+                    return False
+                known = True
+            elif name in (b"if-match", b"if-unmodified-since"):
+                return False
+        return known
+
+
+class Resource:
+    """A file and its coded siblings.
+
+    Args:
+        contents: the representations, the server's favorite first; `identity` is the last.
+        fields: header fields of each.
+        probes: the paths whose state has led here, with what they led to.
+        now: Unix timestamp.
+
+    Attributes:
+        probes: as given. As long as these are as they were, so is the resource.
+        cost: bytes that it takes in memory.
+        settled: whether it may be kept.
+        checked: when the probes were looked at, on the clock of its owner.
+        used: whether it has answered since then.
+    """
+
+    __slots__ = (
+        "_choices",
+        "_codings",
+        "_decisive",
+        "checked",
+        "cost",
+        "probes",
+        "settled",
+        "used",
+    )
+
+    def __init__(
+        self,
+        contents: Sequence[Content],
+        fields: Sequence[tuple[bytes, bytes]],
+        probes: Sequence[tuple[str, Identity | None]],
+        now: float,
+    ) -> None:
+        negotiated = len(contents) > 1
+        if negotiated:
+            headers = MutableHeaders(list(fields))
+            headers.add_vary("Accept-Encoding")
+            fields = headers.raw
+        self._codings = {each.coding: Representation(each, fields, now) for each in contents}
+        self._decisive = _CONDITIONS | {b"accept-encoding"} if negotiated else _CONDITIONS
+        self._choices: dict[bytes | None, Representation] = {None: self._codings["identity"]}
+        self.probes = probes
+        self.cost = sum(each.cost for each in self._codings.values())
+        self.settled = all(each.settled for each in self._codings.values())
+        self.checked = 0.0
+        self.used = True
+
+    @property
+    def open_files(self) -> int:
+        """How many descriptors it holds."""
+        return sum(each.is_open for each in self._codings.values())
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a GET or HEAD; does not wait.
+
+        Raises:
+            HTTPError: 412, or 416.
+        """
+        decisive = self._decisive
+        for name, _ in request.raw_headers:
+            if name in decisive:
+                return self._negotiate(request)
+        return self._choices[None].whole()
+
+    def whole(self, request: Request) -> Response:
+        """The whole, whatever the conditions: for answers with another status."""
+        return self._choose(request).whole()
+
+    def _negotiate(self, request: Request) -> Response:
+        chosen = self._choose(request)
+        for name, _ in request.raw_headers:
+            if name in _CONDITIONS:
+                return chosen.answer(request)
+        return chosen.whole()
+
+    def _choose(self, request: Request) -> Representation:
+        """By `Accept-Encoding`; without it, or where nothing is acceptable, as it is."""
+        choices = self._choices
+        if len(self._codings) == 1:
+            return choices[None]
+        accepted = None
+        for name, value in request.raw_headers:
+            if name == b"accept-encoding":
+                accepted = value if accepted is None else accepted + b"," + value
+        chosen = choices.get(accepted)
+        if chosen is None:
+            assert accepted is not None
+            coding = preferred_token(accepted.decode("latin-1"), list(self._codings))
+            chosen = self._codings[coding or "identity"]
+            if len(choices) < _MAX_CHOICES:
+                choices[accepted] = chosen
+        return chosen
