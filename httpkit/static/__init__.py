@@ -1,9 +1,9 @@
 """Static files: a directory behind `app.static`, at the speed of a server that does nothing else.
 
-StaticFiles    what answers a path: files, indexes, clean URLs, fallbacks        files.py
-Root           from a path to an open file below the directory                   lookup.py
-Resource       everything that is sent for a file: codings, 304, ranges          resource.py
-Memory         resources that are kept, and how it is noticed that they changed  memory.py
+`files.py` decides what answers a path: a file, the index of a directory, clean URLs, fallbacks.
+`lookup.py` leads from a path to an open file, and never out of the directory. `resource.py` has
+everything that is sent for a file: codings, 304, ranges. `memory.py` keeps resources and notices
+that they have changed.
 """
 
 from httpkit.static.files import HeaderRule, StaticFiles, StaticOptions

@@ -31,8 +31,8 @@ HeaderRule = Callable[[str], Iterable[tuple[str, str]]]
 #: Siblings that may stand beside a file, the favorite first.
 _SIBLINGS = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
 
-#: Names that change with their content: a hash in hexadecimal or, of eight characters, in base64url,
-#: between a separator and the endings. Words and versions do not look like that.
+#: Names that change with their content: a hash in hexadecimal or, of eight characters, in
+#: base64url, between a separator and the endings. Words and versions do not look like that.
 _HASHED = re.compile(
     r"[._-](?:(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}"
     r"|(?=\w*[a-z0-9][A-Z])(?=\w*[a-z])(?=\w*[0-9])[\w-]{8})(?:\.[a-z0-9]+){1,2}",
