@@ -40,8 +40,9 @@ def test_shared_answers_are_the_same_bytes(parser, data, status, first):
     assert serve(parser, first + data, [answer.share(), answer.share()]) == expected
 
 
-def test_a_connection_writes_the_very_bytes_again(parser):
-    answer, sent = kept(), []
+@pytest.mark.parametrize("status", [200, 204, 304])
+def test_a_connection_writes_the_very_bytes_again(parser, status):
+    answer, sent = kept(b"" if status != 200 else b"x" * 5000, status=status), []
 
     def send(driver: Driver, stream: Stream) -> None:
         driver.engine.send_response(stream.id, answer.share())

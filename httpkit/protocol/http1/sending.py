@@ -51,6 +51,7 @@ class SendingSide(ConnectionState):
             return
         body: bytes = response.body  # type: ignore[assignment]  # the contract says so
         fields = response.raw_headers
+        wire = None
         if (
             self._receive is COMPLETE
             and not self._last_answer
@@ -61,9 +62,9 @@ class SendingSide(ConnectionState):
             # The fast lane: the head is known, and the connection goes on.
             preamble = self._preamble
             asked = self._framing.said_keep_alive
-            wire = response.wire
             data = b""
-            if wire is not None and not asked:
+            if response.wire is not None and not asked:
+                wire = response.wire
                 data = read_wire(wire, preamble, response)
             if not data:
                 heads = preamble.asked_heads if asked else preamble.heads
@@ -74,7 +75,7 @@ class SendingSide(ConnectionState):
                     size = len(body)
                     end = SIZES[size] if size < MAX_SIZE else b"%d\r\n\r\n" % size
                     data = head + end + body
-                    if wire is not None and not asked:
+                    if wire is not None:
                         keep_wire(wire, preamble, response, data)
             if data:
                 self._out.append(data)
@@ -83,9 +84,12 @@ class SendingSide(ConnectionState):
                 self._receive = IDLE
                 self._unconsumed = 0
                 return
+        queued = len(self._out)
         self.send_headers(stream_id, response, len(body))
         self.send_data(stream_id, body)
         self.send_end(stream_id)
+        if wire is not None and not self._last_answer:
+            keep_wire(wire, self._preamble, response, b"".join(self._out[queued:]))
 
     def _check_ended(self, stream_id: int) -> None:
         """A call that comes too early or twice is a bug here; one on an ended stream is not.
