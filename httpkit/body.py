@@ -42,6 +42,9 @@ def is_missing(error: OSError) -> bool:
     return error.errno in _NOT_THERE or isinstance(error, FileNotFoundError)
 
 
+_WARM_CHUNK = 65_536
+
+
 class UnopenedFile:
     """A file by its path; what `Response.file` gives before anybody has looked at the disk.
 
@@ -187,6 +190,17 @@ class FileBody:
             return None
         self.skip(count)
         return bytes(memoryview(buffer)[:count])
+
+    def is_cached(self, size: int) -> bool:
+        """Whether the next `size` bytes seem to need no waiting for a disk: both ends do not."""
+        last = min(size, self.length) - 1
+        return all(self.span(self.offset + place, 1).read_cached(1) for place in (0, last))
+
+    def warm(self, size: int) -> None:
+        """Let the system read the next `size` bytes into its memory. Blocks."""
+        ahead = self.span(self.offset, min(size, self.length))
+        while ahead.length and ahead.read(_WARM_CHUNK):
+            pass
 
     def skip(self, size: int) -> None:
         """Leave bytes at the front out; they have been sent in another way."""

@@ -61,6 +61,9 @@ class Outlet(Protocol):
     async def send(self, data: bytes) -> None:
         """A piece of its body; waits while there is no room for more."""
 
+    async def pass_file(self, body: FileBody) -> bool:
+        """A whole file past everything between, where that is possible."""
+
     def send_end(self, data: bytes = b"", trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """The last piece, and the end."""
 

@@ -211,6 +211,10 @@ class _Channel:
         """A piece of the answer's body."""
         await self.send_message({"type": "http.response.body", "body": data, "more_body": True})
 
+    async def pass_file(self, body: FileBody) -> bool:  # noqa: ARG002
+        """No: an answer is made of messages."""
+        return False
+
 
 class _Answer:
     """Writes one answer as messages."""

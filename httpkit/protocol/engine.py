@@ -149,6 +149,14 @@ class Engine(Protocol):
         """The end of the body, with trailer fields where the version can carry them."""
         ...
 
+    def passthrough(self, stream_id: int, length: int) -> bool:
+        """Whether the next `length` bytes of the body go to the socket as they are.
+
+        If so they count as sent, and the caller writes them behind everything that is queued. They
+        do not where the version frames them.
+        """
+        ...
+
     def send_informational(
         self, stream_id: int, status: int, headers: Iterable[tuple[bytes, bytes]]
     ) -> None:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Iterable
 from typing import Any
 
+from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
 from httpkit.response import Response
 
@@ -60,6 +61,10 @@ class Handoff:
             await self._taken.wait()
         if self.gone:
             raise ClientDisconnected
+
+    async def pass_file(self, body: FileBody) -> bool:  # noqa: ARG002
+        """No: who reads the pieces may change them."""
+        return False
 
     def send_end(self, data: bytes = b"", trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """The last piece, and the end."""

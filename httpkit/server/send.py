@@ -27,6 +27,9 @@ class Outlet(Protocol):
     async def send(self, data: bytes) -> None:
         """Take a piece; waits while there is no room for more."""
 
+    async def pass_file(self, body: FileBody) -> bool:
+        """Send a file in one go past everything between; false where that is not possible."""
+
 
 async def send_stream(exchange: "Exchange", response: Response) -> None:
     """Write head, body and trailers of an answer; runs as a task of its own.
@@ -122,13 +125,20 @@ def _encode_chunk(chunk: bytes | str) -> bytes:
 
 
 async def send_file(outlet: Outlet, body: FileBody) -> None:
-    """Read a file off the loop and send it piece by piece; it stays open."""
+    """Send a file, by sendfile(2) where that is possible; it stays open.
+
+    Raises:
+        ClientDisconnected: the peer is gone.
+        LocalProtocolError: the file has changed meanwhile.
+    """
+    if body.length > _FILE_CHUNK and await outlet.pass_file(body):
+        return
     while body.length > 0:
         data = body.read_cached(_FILE_CHUNK)
         if not data:  # not in memory, or the end that only a real read can tell
             data = await run_blocking(body.read, _FILE_CHUNK)
-        if not data:
-            break  # the file shrank: send_end finds the answer too short and says so
+        if not data or (body.length == 0 and body.has_changed()):
+            raise LocalProtocolError("the file has changed while it was sent")
         await outlet.send(data)
 
 

@@ -7,8 +7,10 @@ of returning it, as ASGI wants it. An answer that the engine refuses raises; not
 import asyncio
 from collections.abc import Iterable
 
-from httpkit.errors import ClientDisconnected
+from httpkit.body import FileBody
+from httpkit.errors import ClientDisconnected, LocalProtocolError
 from httpkit.response import Response
+from httpkit.server.blocking import run_blocking
 from httpkit.server.channel import Channel
 
 __all__ = ["AnswerWriter"]
@@ -47,6 +49,33 @@ class AnswerWriter(Channel):
         connection.flush()
         while connection.engine.capacity(self.stream_id) <= 0:
             await self._wait_for_room()
+
+    async def pass_file(self, body: FileBody) -> bool:
+        """Write a file past the engine and the transport, if both allow that.
+
+        Raises:
+            ClientDisconnected: the peer is gone.
+            LocalProtocolError: the file is no longer what it was.
+        """
+        connection = self.connection
+        if not connection.can_bypass or not connection.engine.passthrough(
+            self.stream_id, body.length
+        ):
+            return False
+        connection.flush()
+        passage = await connection.open_passage()
+        ready = body.offset
+        while body.length > 0:
+            if body.offset >= ready:
+                if not body.is_cached(passage.chunk):
+                    await run_blocking(body.warm, passage.chunk)
+                ready = body.offset + passage.chunk
+            sent = 0 if body.has_changed() else await passage.write(body)
+            if not sent:
+                raise LocalProtocolError("the file has changed while it was sent")
+            connection.bytes_sent += sent
+            self.body_sent += sent
+        return True
 
     async def _wait_for_room(self) -> None:
         """Wait until the engine may take more; several tasks of one session may do so at once."""

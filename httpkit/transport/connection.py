@@ -17,7 +17,7 @@ import socket
 import struct
 from typing import Protocol, cast
 
-from httpkit.errors import ProtocolError
+from httpkit.errors import ClientDisconnected, ProtocolError
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Close, Engine
 from httpkit.protocol.events import (
@@ -31,6 +31,7 @@ from httpkit.protocol.events import (
 )
 from httpkit.request import RequestHead
 from httpkit.transport.deadlines import DeadlineWatch
+from httpkit.transport.passage import Passage
 from httpkit.types import Address
 
 __all__ = [
@@ -46,6 +47,7 @@ logger = logging.getLogger("httpkit")
 
 # On Python 3.11 looking up a member of an Enum takes longer than all else that is done with it.
 _OPEN = Close.OPEN
+_HAS_SENDFILE = hasattr(os, "sendfile")
 
 
 class Stream(Protocol):
@@ -122,8 +124,10 @@ class Connection(asyncio.Protocol):
     """
 
     transport: asyncio.Transport
-    #: Sessions on its streams; few connections have any.
+    # What few connections have:
     _sessions: tuple[WatchedSession, ...] = ()
+    _passage: Passage | None = None
+    _drained: asyncio.Future[None] | None = None
 
     def __init__(
         self, owner: ConnectionOwner, engine: Engine, name: str, scheme: str = "http"
@@ -159,9 +163,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(
-            high=self.owner.limits.write_buffer, low=self._low_water
-        )
+        self._set_buffer_limits()
         self.peer = address_of(transport.get_extra_info("peername"))
         self.local = address_of(transport.get_extra_info("sockname"))
         self.owner.connection_opened(self)
@@ -185,6 +187,9 @@ class Connection(asyncio.Protocol):
         """The socket is closed, by whichever side."""
         self._lost = True
         self._cancel_streams()
+        if self._passage is not None:
+            self._passage.close()
+        self._tell_drained()
         self.owner.connection_closed(self)
 
     def _cancel_streams(self) -> None:
@@ -199,6 +204,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The socket takes bytes again."""
         self._writing_paused = False
+        self._tell_drained()
         self._resuming = True
         try:
             self.flush()
@@ -247,6 +253,43 @@ class Connection(asyncio.Protocol):
                 break
             self.bytes_sent += len(data)
             self.transport.write(data)
+
+    @property
+    def can_bypass(self) -> bool:
+        """Whether what is written goes to a socket as it is, and there is sendfile(2)."""
+        transport = self.transport
+        plain = transport.get_extra_info("tls") is None
+        return plain and _HAS_SENDFILE and transport.get_extra_info("socket") is not None
+
+    async def open_passage(self) -> Passage:
+        """The way past the transport, once that holds nothing more; see `can_bypass`.
+
+        Raises:
+            ClientDisconnected: the connection is lost.
+        """
+        transport = self.transport
+        try:
+            transport.set_write_buffer_limits(high=0)
+            while not self._lost and transport.get_write_buffer_size():
+                self._drained = self.owner.loop.create_future()
+                await self._drained
+        finally:
+            if not self._lost:
+                self._set_buffer_limits()
+        if self._lost or transport.is_closing():
+            raise ClientDisconnected
+        if self._passage is None:
+            self._passage = Passage(self.owner.loop, transport.get_extra_info("socket"))
+        return self._passage
+
+    def _tell_drained(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _set_buffer_limits(self) -> None:
+        self.transport.set_write_buffer_limits(
+            high=self.owner.limits.write_buffer, low=self._low_water
+        )
 
     def pump(self) -> None:
         """Go on with requests that waited for an answer to end, then flush.
@@ -402,6 +445,8 @@ class Connection(asyncio.Protocol):
         limits = self.owner.limits
         waiting = self.transport.get_write_buffer_size()
         taken = self.bytes_sent - waiting
+        if self._passage is not None and self._passage.waiting:
+            waiting += 1
         if self._deadline.write_stalled(waiting, taken, now, limits):
             logger.info("connection %s: the peer takes no bytes, closed", self.name)
             self.abort()

@@ -55,6 +55,11 @@ class TappedConnection(Connection):
         """The socket is open."""
         super().connection_made(cast("asyncio.Transport", _TappedTransport(transport, self)))
 
+    @property
+    def can_bypass(self) -> bool:
+        """No: everything is to be seen."""
+        return False
+
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
         self.show("received", bytes(data))

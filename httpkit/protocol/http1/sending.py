@@ -187,6 +187,14 @@ class SendingSide(ConnectionState):
         elif mode is Send.UNTIL_CLOSE or mode is Send.RAW:
             self._queue(data)
 
+    def passthrough(self, stream_id: int, length: int) -> bool:
+        """Whether the next `length` bytes of the body go to the socket as they are."""
+        sized = stream_id == self.last_stream_id and self._send is Send.SIZED
+        if not sized or length > self._send_left:
+            return False
+        self._send_left -= length
+        return True
+
     def send_end(self, stream_id: int, trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """The end of the body; trailer fields go out with the chunked coding only.
 

@@ -142,6 +142,10 @@ class SendingSide(ConnectionState):
         state.sent += len(data)
         self._session.send_data(stream_id, data, end_stream=False)
 
+    def passthrough(self, stream_id: int, length: int) -> bool:  # noqa: ARG002
+        """No: bodies travel in frames."""
+        return False
+
     def send_end(self, stream_id: int, trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """The end of the body, with trailer fields.
 

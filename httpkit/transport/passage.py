@@ -1,0 +1,89 @@
+"""A way for the bytes of files past the transport: from the file to the socket by sendfile(2).
+
+The loops' own ways cannot be used: uvloop has none, and neither loop lets anybody else watch the
+descriptor of a transport. So a passage has a duplicate of it. What goes through overtakes whatever
+the transport still holds, so the connection hands out a passage only when that is nothing.
+
+A file whose pages are not in memory would hold up the loop, so they are read by a thread before.
+"""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+
+from httpkit.body import FileBody
+from httpkit.errors import ClientDisconnected
+
+__all__ = ["Passage"]
+
+
+class Passage:
+    """Writes parts of files to a socket.
+
+    Args:
+        loop: of the connection.
+        connected: its socket, which stays the transport's.
+
+    Attributes:
+        chunk: bytes that one call writes at most; more would keep the loop from others too long.
+    """
+
+    chunk = 1_048_576
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connected: socket.socket) -> None:
+        self._loop = loop
+        self._descriptor = os.dup(connected.fileno())
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the socket is full."""
+        return self._waiter is not None
+
+    async def write(self, body: FileBody) -> int:
+        """Write bytes from the front of what is left, as many as the socket takes; wait for more.
+
+        Returns:
+            How many were written; 0 if the file has become shorter.
+
+        Raises:
+            ClientDisconnected: the connection is lost.
+        """
+        while True:
+            try:
+                size = min(body.length, self.chunk)
+                sent = os.sendfile(self._descriptor, body.fd, body.offset, size)
+            except BlockingIOError:
+                await self._wait()
+            except OSError as error:  # a reset that the transport has not noticed yet, or closed
+                raise ClientDisconnected from error
+            else:
+                body.skip(sent)
+                return sent
+
+    async def _wait(self) -> None:
+        if self._descriptor < 0:
+            raise ClientDisconnected
+        self._waiter = waiter = self._loop.create_future()
+        self._loop.add_writer(self._descriptor, self._wake)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if self._descriptor >= 0:
+                self._loop.remove_writer(self._descriptor)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def close(self) -> None:
+        """The connection is lost: give the descriptor back, wake who waits."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            if self._waiter is not None:
+                self._loop.remove_writer(descriptor)
+            with suppress(OSError):
+                os.close(descriptor)
+        self._wake()
