@@ -35,7 +35,7 @@ _SIBLINGS = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
 #: base64url, between a separator and the endings. Words and versions do not look like that.
 _HASHED = re.compile(
     r"[._-](?:(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}"
-    r"|(?=\w*[a-z0-9][A-Z])(?=\w*[a-z])(?=\w*[0-9])[\w-]{8})(?:\.[a-z0-9]+){1,2}",
+    r"|(?=[\w-]*[a-z0-9][A-Z])(?=[\w-]*[a-z])(?=[\w-]*[0-9])[\w-]{8})(?:\.[a-z0-9]+){1,2}",
     re.ASCII,
 )
 _IMMUTABLE = "public, max-age=31536000, immutable"  # RFC 8246

@@ -172,7 +172,7 @@ class Resource:
         self.cost = sum(each.cost for each in self._codings.values())
         self.settled = all(each.settled for each in self._codings.values())
         self.checked = 0.0
-        self.used = True
+        self.used = False
 
     @property
     def open_files(self) -> int:
