@@ -454,7 +454,7 @@ def test_a_client_that_goes_away_within_a_file(host, tmp_path, caplog) -> None:
     client = server.connect(receive_buffer=4096)
     client.send(make_request())
     connection = server.the_connection()
-    server.until(lambda: connection._writing_paused)
+    server.until(lambda: connection._passage is not None and connection._passage.waiting)
     client.reset()
     server.until(lambda: app.errors)
     assert isinstance(app.errors[0], OSError)
