@@ -8,8 +8,9 @@ How a path becomes an open file is `lookup.py`, what is sent for it `resource.py
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from os import PathLike
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 from urllib.parse import quote
 
 from httpkit.body import FileBody
@@ -24,6 +25,8 @@ from httpkit.static.resource import Content, Resource
 from httpkit.urls import quote_query
 
 __all__ = ["HeaderRule", "StaticFiles", "StaticOptions"]
+
+T = TypeVar("T")
 
 #: Given a path below the directory, with a slash in front: header fields for what is served there.
 HeaderRule = Callable[[str], Iterable[tuple[str, str]]]
@@ -144,7 +147,7 @@ class StaticFiles:
 
     async def _find(self, request: Request, path: str) -> Response:
         try:
-            found = await self._ask(request, path)
+            found = await self._ask(request, path, partial(self._load, request, path))
         except HTTPError as error:
             if error.status != 404:
                 raise
@@ -154,43 +157,45 @@ class StaticFiles:
         self._learn(request, path)
         return found.answer(request)
 
-    async def _ask(self, request: Request, path: str) -> Resource | Response:
+    async def _ask(self, request: Request, key: str, load: Callable[[], T]) -> Resource | T:
         """What stands for a path: from memory after a look at the disk, or from there.
 
         Raises:
             HTTPError: 404.
         """
         memory = self._memory
-        if path in memory:
+        if key in memory:
             await memory.recheck()
-            resource = memory.get(path)
+            resource = memory.get(key)
             if resource is not None:
                 return resource
-        found = await request.channel.run_blocking(self._load, request, path)
+        found = await request.channel.run_blocking(load)
         if isinstance(found, Resource):
-            memory.keep(path, found)
+            memory.keep(key, found)
         return found
 
     async def _answer_missing(self, request: Request, path: str, error: HTTPError) -> Response:
         """The page of the application, or that for what is missing, or the error."""
-        if self._spa and "." not in path.rpartition("/")[2] and path != self._index:
-            assert self._index is not None
-            page = await self._ask(request, self._index)
-            if isinstance(page, Resource):
+        if self._spa and self._index is not None and "." not in path.rpartition("/")[2]:
+            page = await self._ask_page(request, self._index)
+            if page is not None:
                 return page.answer(request)
-        if self._not_found is None:
-            raise error
+        if self._not_found is not None:
+            page = await self._ask_page(request, self._not_found)
+            if page is not None:
+                answer = page.whole(request).copy()
+                answer.status = 404
+                for name in ("accept-ranges", "cache-control", "etag", "last-modified"):
+                    answer.headers.discard(name)
+                return answer
+        raise error
+
+    async def _ask_page(self, request: Request, name: str) -> Resource | None:
+        """A page of the root by the name of its file; no path leads to its key."""
         try:
-            page = await self._ask(request, self._not_found)
+            return await self._ask(request, f"\0{name}", partial(self._load_file, name))
         except HTTPError:
-            raise error from None
-        if isinstance(page, Response):
-            raise error
-        answer = page.whole(request).copy()
-        answer.status = 404
-        for name in ("accept-ranges", "cache-control", "etag", "last-modified"):
-            answer.headers.discard(name)
-        return answer
+            return None
 
     # --- the raw targets of what is kept -----------------------------------------------------
 
@@ -248,11 +253,14 @@ class StaticFiles:
     def _load_index(self, directory: str, path: str) -> Resource:
         if self._index is None:
             raise HTTPError(404)
-        name = f"{directory}/{self._index}" if directory else self._index
+        return self._load_file(f"{directory}/{self._index}" if directory else self._index, path)
+
+    def _load_file(self, name: str, path: str | None = None) -> Resource:
+        """A file by its name, as what stands for a path."""
         file = self._root.open(name)
         if file is None:
             raise HTTPError(404)
-        return self._make(path, name, file, [])
+        return self._make(path if path is not None else name, name, file, [])
 
     def _make(
         self,

@@ -118,7 +118,7 @@ def test_paths_of_an_application_take_no_memory(spa):
     async def main():
         for n in range(50):
             await spa.ask(f"/users/{n}")
-        assert list(spa.memory._resources) == ["index.html"]
+        assert list(spa.memory._resources) == ["\0index.html"]
 
     asyncio.run(main())
 
@@ -143,6 +143,13 @@ def test_a_page_of_ones_own_for_what_is_missing(tmp_path):
             answer.headers
         )
     assert ask_twice(site, "/404.html").status == 200
+
+
+def test_a_page_for_what_is_missing_among_clean_urls(tmp_path):
+    site = Site(tmp_path, not_found="404.html", clean_urls=True)
+    site.write("404.html", b"<p>not here</p>")
+    assert ask_twice(site, "/nothing").body == b"<p>not here</p>"
+    assert ask_twice(site, "/404.html").status == 308
 
 
 def test_a_page_for_what_is_missing_that_is_missing(tmp_path):
