@@ -25,12 +25,18 @@ _GIVE_UP = 30.0
 
 
 class Forwarding:
-    """A request on its way to the handler, and what was invalidated since it left."""
+    """A request on its way to the handler, and what was invalidated since it left.
 
-    __slots__ = ("_key_is_invalid", "_tags", "key")
+    Attributes:
+        key: of the store.
+        since: Unix time when it left.
+    """
 
-    def __init__(self, key: str) -> None:
+    __slots__ = ("_key_is_invalid", "_tags", "key", "since")
+
+    def __init__(self, key: str, since: float) -> None:
         self.key = key
+        self.since = since
         self._key_is_invalid = False
         self._tags: set[str] = set()
 
@@ -100,9 +106,9 @@ class Flights:
     # --- forwardings -------------------------------------------------------------------------
 
     @contextmanager
-    def forwarding(self, key: str) -> Iterator[Forwarding]:
+    def forwarding(self, key: str, now: float) -> Iterator[Forwarding]:
         """Note what is invalidated meanwhile."""
-        forwarding = Forwarding(key)
+        forwarding = Forwarding(key, now)
         self._forwardings.add(forwarding)
         try:
             yield forwarding

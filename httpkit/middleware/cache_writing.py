@@ -111,8 +111,6 @@ class CacheWriter:
         asked: Request,
         forwarded: Request,
         response: Response,
-        key: str,
-        requested: float,
         received: float,
         forwarding: Forwarding,
     ) -> tuple[Response, Unstorable | None]:
@@ -122,62 +120,78 @@ class CacheWriter:
             asked: what the client sent.
             forwarded: what the handler got.
             response: what it said.
-            key: where to.
-            requested: Unix time when the handler was asked.
             received: Unix time when it had answered.
-            forwarding: knows what was invalidated meanwhile.
+            forwarding: knows the key, when it was asked, and what was invalidated meanwhile.
 
         Returns:
             The answer, with a validator if it is stored, and why it is not.
         """
         if not isinstance(response.body, bytes) or response.trailers is not None:
             return response, Unstorable.STREAM
-        reason = unstorable(
-            asked.method,
-            asked.headers if self._heed_clients else _without_directives(asked.headers),
-            response.status,
-            Headers(response.raw_headers),
-            default=self._default,
-            heuristic=False,
-        )
+        headers = Headers(response.raw_headers)
+        reason = self._objection(asked.method, asked.headers, response.status, headers)
         if reason is not None:
             return response, reason
         if response.status == 200:
             response = with_validators(forwarded, response, received)
         headers, body = Headers(response.raw_headers), response.body
         assert isinstance(body, bytes)
-        entry = self._make_entry(response.status, headers, body, requested, received)
-        names = vary_names(entry.headers)
-        variant = ""
-        if names:
-            marker = VaryBy(names)
-            variant = marker.variant(asked.headers)
-            await self._store.set(key, "", marker, max(_VARY_SECONDS, self._seconds(entry)))
-        stored = await self.write(key, variant, entry, forwarding)
-        return response, None if stored else Unstorable.NOT_KEPT
+        entry = self._make_entry(response.status, headers, body, forwarding.since, received)
+        return response, await self._write(asked.headers, entry, forwarding)
 
-    async def write(
-        self, key: str, variant: str, entry: StoredResponse, forwarding: Forwarding
-    ) -> bool:
-        """Put an entry into the store, unless it is invalid already; whether it is there."""
-        if not forwarding.is_valid(entry.tags):
-            return False
-        stored = await self._store.set(key, variant, entry, self._seconds(entry))
-        if not forwarding.is_valid(entry.tags):  # while the store was busy
-            await self._store.delete(key)
-            return False
-        return stored
+    async def confirm(
+        self,
+        asked: Request,
+        entry: StoredResponse,
+        response: Response,
+        received: float,
+        forwarding: Forwarding,
+    ) -> tuple[StoredResponse, Unstorable | None]:
+        """Store anew what a 304 has confirmed (RFC 9111 §3.2, §4.3.4), if that may be.
 
-    def refresh(
-        self, entry: StoredResponse, response: Response, requested: float, received: float
-    ) -> StoredResponse:
-        """A stored answer that a 304 has confirmed (RFC 9111 §3.2, §4.3.4)."""
+        The fields of the 304 count as those of a whole answer do: it may set a cookie, which is
+        for one client, or withdraw the permission to store. What is stored then stays as it is,
+        stale.
+
+        Returns:
+            The answer for this client, and why it is not stored.
+        """
         new = [field for field in response.raw_headers if field[0] not in REPRESENTATION_FIELDS]
         replaced = {name for name, _ in new} | {b"date"}
         old = [field for field in entry.headers.raw if field[0] not in replaced]
-        return self._make_entry(
-            entry.status, Headers(old + new), entry.body, requested, received, entry.tags
+        headers = Headers(old + new)
+        confirmed = self._make_entry(
+            entry.status, headers, entry.body, forwarding.since, received, entry.tags
         )
+        reason = self._objection("GET", asked.headers, entry.status, headers)
+        if reason is None:
+            reason = await self._write(asked.headers, confirmed, forwarding)
+        return confirmed, reason
+
+    def _objection(
+        self, method: str, asked: Headers, status: int, headers: Headers
+    ) -> Unstorable | None:
+        if not self._heed_clients:
+            asked = _without_directives(asked)
+        return unstorable(method, asked, status, headers, default=self._default, heuristic=False)
+
+    async def _write(
+        self, asked: Headers, entry: StoredResponse, forwarding: Forwarding
+    ) -> Unstorable | None:
+        """Put an entry where requests like this one find it, unless it is invalid already."""
+        if not forwarding.is_valid(entry.tags):
+            return Unstorable.NOT_KEPT
+        key, seconds, variant = forwarding.key, self._seconds(entry), ""
+        names = vary_names(entry.headers)
+        if names:
+            marker = VaryBy(names)
+            variant = marker.variant(asked)
+            await self._store.set(key, "", marker, max(_VARY_SECONDS, seconds))
+        stored = await self._store.set(key, variant, entry, seconds)
+        if not forwarding.is_valid(entry.tags):  # while the store was busy
+            await self._store.delete(key)
+            return Unstorable.NOT_KEPT
+        return None if stored else Unstorable.NOT_KEPT
 
     def _make_entry(
         self,

@@ -291,12 +291,12 @@ class ResponseCache:
 
     async def _forward(self, visit: _Visit, found: _Found, verdict: Verdict) -> Response:
         """Ask the handler, store what it says, answer."""
-        entry, requested = found.entry, self._clock()
+        entry, left = found.entry, self._clock()
         fwd = found.miss if entry is None else _reason(verdict)
         request = visit.request
-        if entry is not None or not self._flights.passes(visit.key, requested):
+        if entry is not None or not self._flights.passes(visit.key, left):
             request = make_conditional(visit.request, entry, conditional=visit.conditional)
-        with self._flights.forwarding(visit.key) as forwarding:
+        with self._flights.forwarding(visit.key, left) as forwarding:
             try:
                 response = await visit.next(request)
             except Exception:
@@ -311,14 +311,21 @@ class ResponseCache:
                     await _discard(response)
                     return self._reuse_for_error(visit, entry, response.status)
             elif entry is not None and response.status == 304 and request is not visit.request:
-                confirmed = self._writer.refresh(entry, response, requested, self._clock())
-                stored = await self._writer.write(visit.key, found.variant, confirmed, forwarding)
-                text = format_cache_status(self._name, fwd=fwd, fwd_status=304, stored=stored)
                 now = self._clock()
+                confirmed, kept = await self._writer.confirm(
+                    visit.request, entry, response, now, forwarding
+                )
+                text = format_cache_status(
+                    self._name,
+                    fwd=fwd,
+                    fwd_status=304,
+                    stored=kept is None,
+                    detail=None if kept is None else kept.value,
+                )
                 return self._by_conditions(visit, confirmed.answer(confirmed.age(now), text), now)
             now = self._clock()
             response, kept = await self._writer.keep(
-                visit.request, request, response, visit.key, requested, now, forwarding
+                visit.request, request, response, now, forwarding
             )
             if kept is None:
                 self._flights.stop_passing(visit.key)

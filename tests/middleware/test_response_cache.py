@@ -300,6 +300,58 @@ def test_rfc9111_5_2_2_4_no_cache_is_asked_each_time(clock):
     assert site.computed == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"set-cookie": "session=1"}, "set-cookie"),
+        ({"cache-control": "private"}, "private"),
+        ({"cache-control": "no-store"}, "no-store"),
+        ({"vary": "*"}, "vary"),
+    ],
+)
+def test_rfc9111_3_a_304_is_not_stored_either_where_its_fields_forbid_it(clock, fields, detail):
+    """What is for one client must not reach the others by way of a confirmation."""
+    site = Site(clock)
+
+    def handle(request: Request) -> Response:
+        site.requests.append(request)
+        answer = request.check(etag="1")
+        if answer is None:
+            return Response("text", headers=site.fields)
+        answer.headers.update(fields)
+        return answer
+
+    site.app.get("/")(handle)
+    site.ask()
+    clock.turn(61)
+    for runs in (2, 3):
+        response = site.ask()
+        assert status_of(response) == f"httpkit; fwd=stale; fwd-status=304; detail={detail}"
+        assert (response.status, response.body, site.runs) == (200, b"text", runs)
+        for name, value in fields.items():
+            assert response.headers[name] == value  # for the client whose request it was
+
+
+def test_rfc9111_3_2_a_304_may_change_what_an_answer_varies_by(clock):
+    site = validating(clock)
+    site.ask()
+    clock.turn(61)
+    site.fields = {}
+
+    def handle(request: Request) -> Response:
+        site.requests.append(request)
+        fields = {"vary": "x", "etag": '"1"', "cache-control": "max-age=60"}
+        if "if-none-match" in request.headers:
+            return Response(b"", 304, fields)
+        return Response(request.headers["x"], headers=fields)
+
+    site.app = App(middleware=[site.cache])
+    site.app.get("/")(handle)
+    assert status_of(site.ask("/", ("x", "1"))) == "httpkit; fwd=stale; fwd-status=304; stored"
+    assert site.ask("/", ("x", "2")).body == b"2"
+    assert site.ask("/", ("x", "1")).body == b"computed 1"
+
+
 def test_a_last_modified_confirms_too(clock):
     site = Site(clock)
     date = format_http_date(NOW - 100)
