@@ -192,6 +192,7 @@ class ResponseCache:
 
     async def _answer(self, visit: _Visit) -> Response:
         waited: set[FlightKey] = set()
+        collapsed: Forward | None = None
         while True:
             found = await self._find(visit)
             entry, now = found.entry, self._clock()
@@ -204,7 +205,6 @@ class ResponseCache:
                 age = entry.age(now)
                 verdict = judge(visit.asked, entry.control, age=age, lifetime=entry.lifetime)
                 if verdict is Verdict.FRESH:
-                    collapsed = found.miss if waited else None
                     return self._reuse(visit, entry, age, now, collapsed)
                 if verdict is Verdict.STALE_WHILE_REVALIDATE:
                     return self._reuse_stale(visit, entry, found, now)
@@ -214,6 +214,7 @@ class ResponseCache:
             if (
                 visit.authorized
                 or visit.request.method == "HEAD"
+                or "no-store" in visit.asked  # nobody could use its answer
                 or flight_key in waited
                 or self._flights.passes(visit.key, now)
             ):
@@ -222,6 +223,7 @@ class ResponseCache:
             if flight is None:
                 with self._flights.lead(flight_key):
                     return await self._forward(visit, found, verdict)
+            collapsed = collapsed or _reason(found, verdict)
             if await flight.wait():
                 waited.add(flight_key)
 
@@ -257,8 +259,11 @@ class ResponseCache:
         """One that is sent while a new one is fetched (RFC 5861 §3), by the first who gets it."""
         response = self._reuse(visit, entry, entry.age(now), now)
         flight_key = (visit.key, found.variant)
-        if self._flights.begin_revalidation(flight_key, now):
-            request = detach(visit.request)
+        # The answer to a HEAD could not be stored, nor one that the client does not want stored.
+        storable = visit.request.method == "GET" and "no-store" not in visit.asked
+        if storable and self._flights.begin_revalidation(flight_key, now):
+            request = make_conditional(visit.request, None, conditional=visit.conditional)
+            request = detach(request)
             behind = visit._replace(request=request, conditional=False, asked=_NO_DIRECTIVES)
 
             async def revalidate() -> None:
@@ -292,7 +297,7 @@ class ResponseCache:
     async def _forward(self, visit: _Visit, found: _Found, verdict: Verdict) -> Response:
         """Ask the handler, store what it says, answer."""
         entry, left = found.entry, self._clock()
-        fwd = found.miss if entry is None else _reason(verdict)
+        fwd = _reason(found, verdict)
         request = visit.request
         if entry is not None or not self._flights.passes(visit.key, left):
             request = make_conditional(visit.request, entry, conditional=visit.conditional)
@@ -338,12 +343,14 @@ class ResponseCache:
     def _speaks_for_others(self, visit: _Visit, response: Response) -> bool:
         """Whether the next answers cannot be stored either, if this one cannot.
 
-        Not if it is an error, or if that is because of what this client sent.
+        Not if it is an error, or if that is because of what this client sent: a 304 says nothing
+        about what a 200 would be.
         """
         return (
             visit.request.method == "GET"
             and not visit.authorized
             and visit.asked is _NO_DIRECTIVES
+            and response.status != 304
             and response.status < 500
         )
 
@@ -361,7 +368,10 @@ class ResponseCache:
         return with_status(response, text)
 
 
-def _reason(verdict: Verdict) -> Forward:
+def _reason(found: _Found, verdict: Verdict) -> Forward:
+    """Why a request goes forward."""
+    if found.entry is None:
+        return found.miss
     return "request" if verdict is Verdict.REVALIDATE else "stale"
 
 

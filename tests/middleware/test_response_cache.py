@@ -407,6 +407,29 @@ def test_rfc5861_3_one_of_many_revalidates(site, clock):
     assert len(asyncio.run(site.app.handle(make_request())).background) == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "fields"), [("HEAD", []), ("GET", [("cache-control", "no-store")])]
+)
+def test_rfc5861_3_who_cannot_bring_a_new_answer_does_not_try(site, clock, method, fields):
+    site.fields = {"cache-control": "max-age=60, stale-while-revalidate=60"}
+    site.ask()
+    clock.turn(70)
+    assert status_of(site.ask("/", *fields, method=method)) == "httpkit; hit; ttl=-10"
+    assert site.runs == 1
+    site.ask()
+    assert site.runs == 2
+
+
+def test_rfc5861_3_the_request_behind_an_answer_has_no_preconditions(site, clock):
+    """A 304 for the client's tag could not be stored."""
+    site.fields = {"cache-control": "max-age=60, stale-while-revalidate=60"}
+    site.status = 404  # has no tag of the cache's making
+    site.ask()
+    clock.turn(70)
+    site.ask("/", ("if-none-match", '"x"'), ("x", "y"))
+    assert dict(site.requests[1].headers) == {"x": "y"}
+
+
 def test_a_request_behind_an_answer_has_no_client(clock):
     site = Site(clock)
     seen = []
@@ -674,6 +697,39 @@ def test_a_thousand_requests_run_the_handler_once(site):
     asyncio.run(main())
 
 
+def test_rfc9211_2_2_who_waits_says_why_he_would_have_gone(site, clock):
+    async def main() -> None:
+        slow = Slow(site)
+        slow.gate.set()
+        await slow.start()
+        clock.turn(61)
+        slow.gate.clear()
+        tasks = [slow.start() for _ in range(3)]
+        await slow.settle()
+        slow.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert status_of(answers[0]) == "httpkit; fwd=stale; stored"
+        assert {status_of(each) for each in answers[1:]} == {"httpkit; fwd=stale; collapsed"}
+
+    asyncio.run(main())
+
+
+def test_rfc9111_5_2_1_5_nobody_waits_for_an_answer_that_is_not_to_be_stored(site):
+    async def main() -> None:
+        slow = Slow(site)
+        secret = slow.start(("cache-control", "no-store"))
+        await slow.settle()
+        tasks = [slow.start() for _ in range(3)]
+        await slow.settle()
+        assert site.runs == 2  # one for itself, one for all others
+        slow.gate.set()
+        answers = await asyncio.gather(secret, *tasks)
+        assert status_of(answers[0]) == "httpkit; fwd=uri-miss; detail=no-store"
+        assert site.runs == 2
+
+    asyncio.run(main())
+
+
 def test_who_waits_goes_himself_if_the_first_one_gives_up(site):
     async def main() -> None:
         slow = Slow(site)
@@ -737,6 +793,25 @@ def test_only_so_many_urls_are_remembered_for_that(monkeypatch):
         flights.let_pass(key, NOW)
     assert [flights.passes(key, NOW + 59) for key in "abc"] == [True, False, True]
     assert not flights.passes("c", NOW + 60)
+
+
+def test_a_304_does_not_say_what_could_not_be_stored(site, clock):
+    """Else clients that revalidate would keep an answer out of the cache for ever."""
+
+    def handle(request: Request) -> Response:
+        site.requests.append(request)
+        return request.check(etag="1") or Response("x", headers=site.fields | {"etag": '"1"'})
+
+    site.app.get("/")(handle)
+    mine = ("if-none-match", '"1"')
+    site.fields = {}
+    assert status_of(site.ask()) == "httpkit; fwd=uri-miss; detail=no-lifetime"
+    site.fields = {"cache-control": "max-age=60"}
+    clock.turn(40)
+    response = site.ask("/", mine)  # the handler sees it, as long as nothing can be stored
+    assert (response.status, status_of(response)) == (304, "httpkit; fwd=uri-miss; detail=status")
+    clock.turn(40)
+    assert status_of(site.ask("/", mine)) == "httpkit; fwd=uri-miss; stored"
 
 
 def test_an_error_is_not_what_could_not_be_stored(site):
