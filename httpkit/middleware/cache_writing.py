@@ -28,10 +28,8 @@ __all__ = [
     "with_status",
 ]
 
-#: Fields of preconditions (RFC 9110 §13.1); `If-Range` comes with a range.
-CONDITIONS = frozenset(
-    {b"if-match", b"if-modified-since", b"if-none-match", b"if-unmodified-since"}
-)
+#: Preconditions that a cache answers by what it has stored (RFC 9111 §4.3.2).
+CONDITIONS = frozenset({b"if-modified-since", b"if-none-match"})
 #: How long the fields that select an answer are remembered, at least.
 _VARY_SECONDS = 86_400.0
 

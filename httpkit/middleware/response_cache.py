@@ -42,7 +42,10 @@ __all__ = ["ResponseCache"]
 logger = logging.getLogger("httpkit")
 
 #: Request fields that mean anything to this cache; a request without them takes the short way.
-_MEANINGFUL = CONDITIONS | {b"authorization", b"cache-control", b"range", b"upgrade"}
+_MEANINGFUL = CONDITIONS | {b"authorization", b"cache-control"}
+#: Those that only the handler can answer. `If-Match` and `If-Unmodified-Since` ask for the state of
+#: the resource, and a cache must not judge by what it has stored (RFC 9111 §4.3.2).
+_FOR_THE_HANDLER = frozenset({b"if-match", b"if-unmodified-since", b"range", b"upgrade"})
 #: Errors that a stale answer may stand for (RFC 5861 §4).
 _ERRORS = frozenset({500, 502, 503, 504})
 _NO_DIRECTIVES = CacheControl()
@@ -163,10 +166,11 @@ class ResponseCache:
             return await self._pass_unsafe(request, next)
         names = {name for name, _ in request.raw_headers}
         asked, plain = _NO_DIRECTIVES, _MEANINGFUL.isdisjoint(names)
-        if request.protocol is not None or b"upgrade" in names or b"range" in names:
-            return self._told(await next(request), fwd="bypass")
         if not plain and self._heed_clients and b"cache-control" in names:
             asked = CacheControl.parse(request.headers.getlist("cache-control"))
+        if request.protocol is not None or not _FOR_THE_HANDLER.isdisjoint(names):
+            self._refuse_if_only_cached(asked)
+            return self._told(await next(request), fwd="bypass")
         return await self._answer(
             _Visit(
                 request,
@@ -181,13 +185,15 @@ class ResponseCache:
     async def _pass_unsafe(self, request: Request, next: Next) -> Response:
         """RFC 9111 §4.4. Also what is safe, but not stored: OPTIONS, QUERY."""
         response = await next(request)
-        url = f"{request.scheme}://{request.authority}{request.target.decode('latin-1')}"
-        targets = invalidated_targets(request.method, response.status, url, response.headers)
-        for target in targets:
+        targets = invalidated_targets(
+            request.method, response.status, str(request.url), response.headers
+        )
+        keys = [key_of(request), *map(key_of_url, targets[1:])] if targets else []
+        for key in keys:
             try:
-                await self._invalidate(key_of_url(target))
+                await self._invalidate(key)
             except Exception:  # what was asked for is done, and that is what the client gets
-                logger.exception("request %s: %s could not be invalidated", request.id, target)
+                logger.exception("request %s: %s could not be invalidated", request.id, key)
         return self._told(response, fwd="method")
 
     async def _answer(self, visit: _Visit) -> Response:
@@ -208,8 +214,7 @@ class ResponseCache:
                     return self._reuse(visit, entry, age, now, collapsed)
                 if verdict is Verdict.STALE_WHILE_REVALIDATE:
                     return self._reuse_stale(visit, entry, found, now)
-            if "only-if-cached" in visit.asked:  # RFC 9111 §5.2.1.7
-                raise HTTPError(504, headers={"cache-status": f"{self._name}; fwd=miss"})
+            self._refuse_if_only_cached(visit.asked)
             flight_key = (visit.key, found.variant)
             if (
                 visit.authorized
@@ -226,6 +231,12 @@ class ResponseCache:
             collapsed = collapsed or _reason(found, verdict)
             if await flight.wait():
                 waited.add(flight_key)
+
+    def _refuse_if_only_cached(self, asked: CacheControl) -> None:
+        """RFC 9111 §5.2.1.7: the request is not to go forward."""
+        if "only-if-cached" in asked:
+            status = format_cache_status(self._name, detail="only-if-cached")
+            raise HTTPError(504, headers={"cache-status": status})
 
     async def _find(self, visit: _Visit) -> _Found:
         entry = await self.store.get(visit.key, "")
@@ -286,11 +297,7 @@ class ResponseCache:
         """A 200, or what the preconditions of the client make of it (RFC 9111 §4.3.2)."""
         if not visit.conditional or response.status != 200:
             return response
-        try:
-            return answer_conditionally(visit.request, response, now)
-        except HTTPError as error:
-            status = {"cache-status": response.headers["cache-status"]}
-            raise HTTPError(error.status, headers=status) from None
+        return answer_conditionally(visit.request, response, now)
 
     # --- answers of the handler --------------------------------------------------------------
 

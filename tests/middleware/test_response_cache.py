@@ -220,7 +220,8 @@ def test_rfc9111_5_2_1_2_a_client_takes_a_stale_one(site, clock):
 def test_rfc9111_5_2_1_7_only_if_cached(site):
     only = ("cache-control", "only-if-cached")
     response = site.ask("/", only)
-    assert (response.status, status_of(response)) == (504, "httpkit; fwd=miss")
+    assert (response.status, status_of(response)) == (504, "httpkit; detail=only-if-cached")
+    assert site.ask("/", only, ("range", "bytes=0-0")).status == 504
     assert site.runs == 0
     site.ask()
     assert site.ask("/", only).status == 200
@@ -236,9 +237,20 @@ def test_rfc9111_4_3_2_the_cache_answers_preconditions(site):
         assert (response.status, response.body) == (304, b"")
         assert response.headers["etag"] == tag
         assert status_of(response) == "httpkit; hit; ttl=60"
-    response = site.ask("/", ("if-match", '"other"'))
-    assert (response.status, status_of(response)) == (412, "httpkit; hit; ttl=60")
     assert site.runs == 1
+
+
+@pytest.mark.parametrize("name", ["if-match", "if-unmodified-since"])
+def test_rfc9111_4_3_2_what_asks_for_the_state_of_the_resource_is_for_the_handler(clock, name):
+    site = Site(clock, middleware=[Conditional(clock=clock)])
+    site.ask()
+    site.fields = {"etag": '"new"', "last-modified": format_http_date(NOW)}
+    fine = {"if-match": '"new"', "if-unmodified-since": format_http_date(NOW)}[name]
+    wrong = {"if-match": '"old"', "if-unmodified-since": format_http_date(NOW - 1)}[name]
+    for value, status in ((fine, 200), (wrong, 412)):
+        response = site.ask("/", (name, value))
+        assert (response.status, status_of(response)) == (status, "httpkit; fwd=bypass")
+    assert status_of(site.ask()) == "httpkit; hit; ttl=60"  # and what is stored stays
 
 
 def test_rfc9111_4_3_1_the_handler_never_sees_them(site):
@@ -559,6 +571,21 @@ def test_rfc9111_4_4_a_change_invalidates(site):
     assert status_of(site.ask("/notes")) == "httpkit; fwd=uri-miss; stored"
     assert status_of(site.ask("/notes/1")) == "httpkit; fwd=uri-miss; stored"
     assert status_of(site.ask("/other")) == "httpkit; hit; ttl=60"
+
+
+@pytest.mark.parametrize(
+    "target", ["http://example.com/notes?a=1", "HTTP://example.com/notes?a=1", "/notes?a=1"]
+)
+def test_rfc9112_3_2_2_an_absolute_form_invalidates_too(site, target):
+    site.ask("/notes?a=1")
+    site.ask(target, method="POST")
+    assert status_of(site.ask("/notes?a=1")) == "httpkit; fwd=uri-miss; stored"
+
+
+def test_rfc9111_4_4_an_empty_query_is_part_of_the_url(site):
+    site.ask("/notes?")
+    site.ask("/notes?", method="POST")
+    assert status_of(site.ask("/notes?")) == "httpkit; fwd=uri-miss; stored"
 
 
 def test_rfc9111_4_4_a_failed_change_does_not(site):
