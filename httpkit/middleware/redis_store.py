@@ -127,9 +127,11 @@ class RedisStore:
     async def delete_tag(self, tag: str) -> int:
         """See `CacheStore`."""
         name = self._tag(tag)
-        keys = await self._client.smembers(name)
-        # The set goes first: what is stored and tagged meanwhile makes a new one.
-        await self._client.delete(name)
+        # The set goes first, in one step: what is stored and tagged meanwhile makes a new one.
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.smembers(name)
+            pipe.delete(name)
+            keys, _ = await pipe.execute()
         return int(await self._client.delete(*keys)) if keys else 0
 
     def _name(self, key: str) -> str:

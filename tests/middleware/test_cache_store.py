@@ -339,3 +339,17 @@ def test_two_machines_share_what_one_has_computed(redis_socket, clock):
             await store.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.system
+def test_what_is_stored_while_its_tag_is_invalidated_keeps_the_tag(redis_store):
+    async def main() -> None:
+        for _ in range(50):
+            stored = redis_store.set(A, "", entry(b"x", "t"), 60)
+            await asyncio.gather(redis_store.delete_tag("t"), stored)
+            there = await redis_store.get(A, "") is not None
+            assert await redis_store.delete_tag("t") == there
+            assert await redis_store.get(A, "") is None
+        await redis_store.close()
+
+    asyncio.run(main())
