@@ -34,7 +34,7 @@ from httpkit.request import Request
 from httpkit.response import Response, Upgrade
 from httpkit.semantics.cache_control import CacheControl
 from httpkit.semantics.cache_status import Forward, format_cache_status
-from httpkit.semantics.caching import Verdict, invalidated_targets, is_shareable, judge
+from httpkit.semantics.caching import Unstorable, Verdict, invalidated_targets, is_shareable, judge
 from httpkit.types import Next
 
 __all__ = ["ResponseCache"]
@@ -170,7 +170,7 @@ class ResponseCache:
             asked = CacheControl.parse(request.headers.getlist("cache-control"))
         if request.protocol is not None or not _FOR_THE_HANDLER.isdisjoint(names):
             self._refuse_if_only_cached(asked)
-            return self._told(await next(request), fwd="bypass")
+            return self._passed(await next(request), "bypass")
         return await self._answer(
             _Visit(
                 request,
@@ -194,7 +194,7 @@ class ResponseCache:
                 await self._invalidate(key)
             except Exception:  # what was asked for is done, and that is what the client gets
                 logger.exception("request %s: %s could not be invalidated", request.id, key)
-        return self._told(response, fwd="method")
+        return self._passed(response, "method")
 
     async def _answer(self, visit: _Visit) -> Response:
         waited: set[FlightKey] = set()
@@ -304,7 +304,6 @@ class ResponseCache:
     async def _forward(self, visit: _Visit, found: _Found, verdict: Verdict) -> Response:
         """Ask the handler, store what it says, answer."""
         entry, left = found.entry, self._clock()
-        fwd = _reason(found, verdict)
         request = visit.request
         if entry is not None or not self._flights.passes(visit.key, left):
             request = make_conditional(visit.request, entry, conditional=visit.conditional)
@@ -318,61 +317,71 @@ class ResponseCache:
                 return self._reuse_for_error(visit, entry, 500)
             if isinstance(response, Upgrade):
                 return response
-            if entry is not None and response.status in _ERRORS:
-                if verdict is Verdict.STALE_IF_ERROR:
-                    await _discard(response)
-                    return self._reuse_for_error(visit, entry, response.status)
-            elif entry is not None and response.status == 304 and request is not visit.request:
-                now = self._clock()
-                confirmed, kept = await self._writer.confirm(
+            tolerated = verdict is Verdict.STALE_IF_ERROR and response.status in _ERRORS
+            if entry is not None and tolerated:
+                await _discard(response)
+                return self._reuse_for_error(visit, entry, response.status)
+            fwd, now = _reason(found, verdict), self._clock()
+            if entry is not None and response.status == 304 and request is not visit.request:
+                entry, objection = await self._writer.confirm(
                     visit.request, entry, response, now, forwarding
                 )
-                text = format_cache_status(
-                    self._name,
-                    fwd=fwd,
-                    fwd_status=304,
-                    stored=kept is None,
-                    detail=None if kept is None else kept.value,
+                response = self._told(entry.answer(entry.age(now)), fwd, objection, fwd_status=304)
+            else:
+                response, objection = await self._writer.keep(
+                    visit.request, request, response, now, forwarding
                 )
-                return self._by_conditions(visit, confirmed.answer(confirmed.age(now), text), now)
-            now = self._clock()
-            response, kept = await self._writer.keep(
-                visit.request, request, response, now, forwarding
-            )
-            if kept is None:
-                self._flights.stop_passing(visit.key)
-            elif self._speaks_for_others(visit, response):
-                self._flights.let_pass(visit.key, now)
-        detail = None if kept is None else kept.value
-        response = self._told(response, fwd=fwd, stored=kept is None, detail=detail)
+                self._note_passes(visit, response, objection, now)
+                response = self._told(response, fwd, objection)
         return self._by_conditions(visit, response, now)
 
-    def _speaks_for_others(self, visit: _Visit, response: Response) -> bool:
-        """Whether the next answers cannot be stored either, if this one cannot.
-
-        Not if it is an error, or if that is because of what this client sent: a 304 says nothing
-        about what a 200 would be.
-        """
-        return (
-            visit.request.method == "GET"
-            and not visit.authorized
-            and visit.asked is _NO_DIRECTIVES
-            and response.status != 304
-            and response.status < 500
-        )
+    def _note_passes(
+        self, visit: _Visit, response: Response, objection: Unstorable | None, now: float
+    ) -> None:
+        """Whether others need not wait for the answers of this URL."""
+        if objection is None:
+            self._flights.stop_passing(visit.key)
+        elif _speaks_for_others(visit, response):
+            self._flights.let_pass(visit.key, now)
 
     def _told(
         self,
         response: Response,
-        *,
         fwd: Forward,
-        stored: bool = False,
-        detail: str | None = None,
+        objection: Unstorable | None,
+        *,
+        fwd_status: int | None = None,
     ) -> Response:
+        """An answer of the handler, and whether it is stored."""
+        text = format_cache_status(
+            self._name,
+            fwd=fwd,
+            fwd_status=fwd_status,
+            stored=objection is None,
+            detail=None if objection is None else objection.value,
+        )
+        return with_status(response, text)
+
+    def _passed(self, response: Response, fwd: Forward) -> Response:
+        """An answer that the cache has nothing to do with."""
         if isinstance(response, Upgrade):
             return response
-        text = format_cache_status(self._name, fwd=fwd, stored=stored, detail=detail)
-        return with_status(response, text)
+        return with_status(response, format_cache_status(self._name, fwd=fwd))
+
+
+def _speaks_for_others(visit: _Visit, response: Response) -> bool:
+    """Whether the next answers cannot be stored either, if this one cannot.
+
+    Not if it is an error, or if that is because of what this client sent: a 304 says nothing about
+    what a 200 would be.
+    """
+    return (
+        visit.request.method == "GET"
+        and not visit.authorized
+        and visit.asked is _NO_DIRECTIVES
+        and response.status != 304
+        and response.status < 500
+    )
 
 
 def _reason(found: _Found, verdict: Verdict) -> Forward:
