@@ -5,6 +5,7 @@ Refuses what would not become smaller, and what must stay as it is.
 """
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 
@@ -17,7 +18,7 @@ from httpkit.response import Response, Upgrade
 from httpkit.semantics.cache_control import CacheControl
 from httpkit.semantics.conditional import ETag
 from httpkit.semantics.media_types import parse_media_type
-from httpkit.semantics.negotiation import preferred_token
+from httpkit.semantics.negotiation import preferred_token, refuses_token
 from httpkit.types import Next
 
 __all__ = ["COMPRESSIBLE", "Compress"]
@@ -50,21 +51,30 @@ COMPRESSIBLE = frozenset(
 #: Bodies from this size on are compressed in a thread, since that takes milliseconds.
 _IN_THREAD = 65_536
 _TAGGED = frozenset({b"if-match", b"if-none-match"})
-_SUFFIXED = re.compile(rb'((W/|)"([^"]*)-(?:%b)")' % "|".join(CODINGS).encode())
-#: Statuses whose content is not compressed: it has none, or is a part of something coded.
-_LEFT_ALONE = frozenset({204, 205, 206, 304})
+#: A tag with the suffix of a coding, by coding; and with any of them.
+_SUFFIXED = {name: re.compile(rb'((W/|)"([^"]*)-%b")' % name.encode()) for name in CODINGS}
+_SUFFIXED_ANYHOW = re.compile(rb'((W/|)"([^"]*)-(?:%b)")' % "|".join(CODINGS).encode())
+#: Fields of a content that are those of its bytes, and not of the coded ones (RFC 9530 §2, §3).
+_OF_THE_BYTES = (
+    "accept-ranges",
+    "content-digest",
+    "content-length",
+    "content-md5",
+    "digest",
+    "repr-digest",
+)
 
 
 class Compress:
     """Middleware: br, zstd or gzip, by `Accept-Encoding`.
 
     Every answer whose type is worth it says `Vary: Accept-Encoding`, compressed or not, so that
-    caches keep both apart; a 304 says so, too. A coded answer has a tag of its own, and the request
-    for it is understood again (RFC 9110 §8.8.3.3). Streams are compressed as they come, each piece
-    so that the client can read it at once.
+    caches keep both apart; a 304 and a part say so, too. A coded answer has a tag of its own, and
+    the request for it is understood again (RFC 9110 §8.8.3.3). Streams are compressed as they come,
+    each piece so that the client can read it at once.
 
     Left alone: what has a `Content-Encoding`, `no-transform` (RFC 9111 §5.2.2.6), parts, and bodies
-    below the minimum size.
+    below the minimum size, unless the client refuses those that are not coded (`identity;q=0`).
 
     Secrets: where a page contains a secret (a CSRF token) and repeats what the request said, an
     attacker who sees sizes can guess it (BREACH, CVE-2013-3587). Mask the secret in each answer, or
@@ -106,18 +116,21 @@ class Compress:
     async def __call__(self, request: Request, next: Next) -> Response:
         """Answer in the coding that the client likes best."""
         coding = self._choose(request)
-        response = await next(_without_suffixes(request))
+        response = await next(_without_suffixes(request, coding))
         if isinstance(response, Upgrade):
             return response
         if response.status == 304:
-            return _confirm(request, response)
+            return _confirm(request, response, coding)
         if not self._may_be_coded(response):
             return response
         response = response.copy()
         response.headers.add_vary("Accept-Encoding")
-        if coding is None or not self._is_worth_it(response):
+        if coding is None or response.status == 206:
             return response
-        return await _encode(response, coding)
+        size = _size_of(response)
+        if not size or (size < self._minimum_size and not _refuses_identity(request)):
+            return response
+        return await _encode(request, response, coding)
 
     def _choose(self, request: Request) -> str | None:
         """RFC 9110 §12.5.3: without the field anything goes, so what is simplest."""
@@ -129,12 +142,15 @@ class Compress:
         return None if chosen == "identity" else chosen
 
     def _may_be_coded(self, response: Response) -> bool:
-        """Whether this answer looks different to different clients."""
+        """Whether this answer looks different to different clients.
+
+        A part is not coded, but the whole would have been (RFC 9110 §15.3.7).
+        """
         fields = response.raw_headers
         names = {name for name, _ in fields}
-        if response.status in _LEFT_ALONE or b"content-encoding" in names:
+        if response.status in (204, 205) or b"content-encoding" in names:
             return False
-        if b"content-range" in names:
+        if b"content-range" in names and response.status != 206:
             return False
         lines = [value.decode("latin-1") for name, value in fields if name == b"cache-control"]
         if "no-transform" in CacheControl.parse(lines):
@@ -147,21 +163,29 @@ class Compress:
         # Servers of events flush what they have, and browsers take it coded, too.
         return (
             essence.startswith("text/")
+            or essence == "multipart/byteranges"  # parts of what may be text
             or essence.endswith(("+json", "+xml", "+text"))
             or essence in self._media_types
         )
 
-    def _is_worth_it(self, response: Response) -> bool:
-        body = response.body
-        if isinstance(body, bytes):
-            return len(body) >= max(1, self._minimum_size)
-        if isinstance(body, FileBody):
-            return body.length >= max(1, self._minimum_size)
-        return not isinstance(body, UnopenedFile)
+
+def _refuses_identity(request: Request) -> bool:
+    """What is not coded goes as well, unless the client says otherwise (RFC 9110 §12.5.3)."""
+    return refuses_token(request.headers.get("accept-encoding", ""), "identity")
 
 
-async def _encode(response: Response, coding: str) -> Response:
-    """Code the body, and say so."""
+def _size_of(response: Response) -> float:
+    """Bytes of its content; endless for a stream, and none for a file that is not open yet."""
+    body = response.body
+    if isinstance(body, bytes):
+        return len(body)
+    if isinstance(body, FileBody):
+        return body.length
+    return 0 if isinstance(body, UnopenedFile) else math.inf
+
+
+async def _encode(request: Request, response: Response, coding: str) -> Response:
+    """Code the body, and say so; one that would grow stays as it is unless that is refused."""
     body = response.body
     if isinstance(body, bytes):
         encoder = make_encoder(coding, len(body))
@@ -169,7 +193,7 @@ async def _encode(response: Response, coding: str) -> Response:
             coded = encoder.compress(body) + encoder.finish()
         else:
             coded = await asyncio.to_thread(lambda: encoder.compress(body) + encoder.finish())
-        if len(coded) >= len(body):
+        if len(coded) >= len(body) and not _refuses_identity(request):
             return response
         response.body = coded
     elif isinstance(body, FileBody):
@@ -178,9 +202,8 @@ async def _encode(response: Response, coding: str) -> Response:
         assert not isinstance(body, UnopenedFile)
         response.body = _encode_stream(body, make_encoder(coding, None))
     headers = response.headers
-    headers.discard("content-length")
-    headers.discard("accept-ranges")
-    headers.discard("content-md5")
+    for name in _OF_THE_BYTES:
+        headers.discard(name)
     headers["content-encoding"] = coding
     _suffix_etag(headers, coding)
     return response
@@ -226,33 +249,38 @@ def _suffix_etag(headers: MutableHeaders, coding: str) -> None:
         headers["etag"] = str(tag._replace(opaque=f"{tag.opaque}-{coding}"))
 
 
-def _without_suffixes(request: Request) -> Request:
+def _without_suffixes(request: Request, coding: str | None) -> Request:
     """The request with the tags that are known further inside.
 
-    Behind each tag with a suffix the one without it is listed, too. For `If-None-Match` that is the
-    same content; for `If-Match`, which protects changes, the same state of the resource.
+    Behind a tag with a suffix the one without it is listed, too. What is read has to be in the
+    coding of this very answer: a cache that asks with the tags of all that it has stored would take
+    a 304 for any of them, and send br to a client that has not asked for it. Of changes every
+    suffix protects the same state of the resource.
     """
     fields = request.raw_headers
     if not any(name in _TAGGED for name, _ in fields):
         return request
+    patterns = dict.fromkeys(_TAGGED, _SUFFIXED_ANYHOW)
+    if request.method in ("GET", "HEAD"):
+        if coding is None:
+            del patterns[b"if-none-match"]
+        else:
+            patterns[b"if-none-match"] = _SUFFIXED[coding]
     return request.replace_headers(
         [
-            (name, _SUFFIXED.sub(rb'\1, \2"\3"', value) if name in _TAGGED else value)
+            (name, patterns[name].sub(rb'\1, \2"\3"', value) if name in patterns else value)
             for name, value in fields
         ]
     )
 
 
-def _confirm(request: Request, response: Response) -> Response:
+def _confirm(request: Request, response: Response, coding: str | None) -> Response:
     """A 304 with the tag that the client has (RFC 9110 §15.4.5)."""
     response = response.copy()
     response.headers.add_vary("Accept-Encoding")
     tag = ETag.parse(response.headers.get("etag", ""))
-    if tag is not None:
-        sent = request.headers.get("if-none-match", "")
-        for name in CODINGS:
-            coded = tag._replace(opaque=f"{tag.opaque}-{name}")
-            if f'"{coded.opaque}"' in sent:
-                response.headers["etag"] = str(coded)
-                break
+    if tag is not None and coding is not None:
+        coded = tag._replace(opaque=f"{tag.opaque}-{coding}")
+        if f'"{coded.opaque}"' in request.headers.get("if-none-match", ""):
+            response.headers["etag"] = str(coded)
     return response

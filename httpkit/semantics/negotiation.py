@@ -27,6 +27,7 @@ __all__ = [
     "preferred_language",
     "preferred_media_type",
     "preferred_token",
+    "refuses_token",
 ]
 
 #: Members of one field that are looked at; the rest is ignored. Browsers send about ten. Bounds
@@ -103,6 +104,15 @@ def preferred_token(field: str | None, offers: Sequence[str]) -> str | None:
     if field is None:
         return offers[0] if offers else None
     return _choose(parse_preferences(field), offers, _token_specificity)
+
+
+def refuses_token(field: str, token: str) -> bool:
+    """Whether a client takes a token in no case: it says quality 0, by name or by `*`."""
+    preferences = parse_preferences(field)
+    level, quality = max(
+        ((_token_specificity(p, token), p.quality) for p in preferences), default=(0, 0.0)
+    )
+    return level > 0 and quality == 0
 
 
 def preferred_language(field: str | None, offers: Sequence[str]) -> str | None:

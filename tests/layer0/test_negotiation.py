@@ -12,6 +12,7 @@ from httpkit.semantics.negotiation import (
     preferred_language,
     preferred_media_type,
     preferred_token,
+    refuses_token,
 )
 from httpkit.semantics.parameters import parse_parameters, split_list
 
@@ -330,3 +331,21 @@ def test_a_choice_does_at_most_members_times_offers_comparisons(monkeypatch):
     monkeypatch.setattr(negotiation, "_token_specificity", counted)
     preferred_token("a," * 30_000, ["x", "y", "z"])
     assert calls == 3 * MAX_MEMBERS
+
+
+@pytest.mark.parametrize(
+    ("field", "refused"),
+    [
+        ("", False),
+        ("gzip", False),
+        ("identity;q=0", True),
+        ("IDENTITY;q=0.000", True),
+        ("*;q=0, gzip", True),
+        ("*;q=0, identity;q=0.1", False),
+        ("*, identity;q=0", True),
+        ("identity;q=0, identity", False),
+        ("identity;q=x", False),
+    ],
+)
+def test_rfc9110_12_5_3_what_a_client_takes_in_no_case(field, refused):
+    assert refuses_token(field, "identity") is refused

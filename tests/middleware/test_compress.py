@@ -102,7 +102,8 @@ def test_large_bodies(coding):
         Response(TEXT, headers={"content-encoding": "x"}),
         Response(TEXT, headers={"cache-control": "max-age=5, no-transform"}),
         Response(TEXT, headers={"content-range": "bytes 0-9/10"}),
-        Response(TEXT, 206),
+        Response(TEXT, 416, headers={"content-range": "bytes */10"}),
+        Response(TEXT, 206, media_type="image/png"),
         Response(TEXT, media_type='text/plain; charset="x'),
         Response(b"", 204),
         Response(None),
@@ -124,10 +125,34 @@ def test_small_bodies_stay_but_say_that_they_vary(body):
     assert "content-encoding" not in response.headers
 
 
+NOISE = bytes(zlib.crc32(bytes([n % 256, n // 256])) % 256 for n in range(2000))
+
+
 def test_what_would_grow_stays():
-    noise = bytes(zlib.crc32(bytes([n % 256, n // 256])) % 256 for n in range(2000))
-    response = ask(app_of(Response(noise, media_type="text/plain")), "GET", "/", BROWSER)
-    assert response.body == noise
+    response = ask(app_of(Response(NOISE, media_type="text/plain")), "GET", "/", BROWSER)
+    assert response.body == NOISE
+    assert "content-encoding" not in response.headers
+
+
+@pytest.mark.parametrize("field", ["gzip, identity;q=0", "gzip, *;q=0", "*;q=0, gzip;q=0.1"])
+@pytest.mark.parametrize("body", [b"x", NOISE])
+def test_rfc9110_12_5_3_what_is_not_coded_may_be_refused(field, body):
+    app = app_of(Response(body, media_type="text/plain"))
+    response = ask(app, "GET", "/", accept(field))
+    assert response.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(response.body) == body
+    # Who takes nothing that there is gets what there is (§12.5.3: it may be disregarded).
+    assert ask(app, "GET", "/", accept("identity;q=0, deflate")).body == body
+    empty = app_of(Response(b"", media_type="text/plain"))
+    assert ask(empty, "GET", "/", accept(field)).body == b""
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "multipart/byteranges; boundary=x"])
+def test_rfc9110_15_3_7_a_part_stays_but_says_that_the_whole_varies(media_type):
+    part = Response(TEXT, 206, {"content-range": "bytes 0-9/10"}, media_type=media_type)
+    response = ask(app_of(part), "GET", "/", BROWSER)
+    assert (response.status, response.body) == (206, TEXT.encode())
+    assert response.headers["vary"] == "Accept-Encoding"
     assert "content-encoding" not in response.headers
 
 
@@ -167,6 +192,8 @@ def test_the_fields_of_a_coded_answer():
             "content-length": str(len(TEXT)),
             "accept-ranges": "bytes",
             "content-md5": "x",
+            "content-digest": "sha-256=:x:",
+            "repr-digest": "sha-256=:x:",
             "vary": "accept",
             "x": "y",
         },
@@ -195,6 +222,26 @@ def test_rfc9110_8_8_3_3_each_coding_has_a_tag_of_its_own(tag):
         assert response.headers["etag"] == own  # RFC 9110 §15.4.5
         assert response.headers["vary"] == "Accept-Encoding"
     assert ask(app, "GET", "/", BROWSER, ("if-none-match", '"2-br"')).status == 200
+
+
+@pytest.mark.parametrize("field", ["gzip", "identity", ""])
+def test_rfc9111_4_3_3_a_tag_of_another_coding_is_not_confirmed(field):
+    """A shared cache would send what it has stored under that tag to a client without br."""
+    app = app_of(Response(TEXT, headers={"etag": '"1"'}), Conditional())
+    response = ask(app, "GET", "/", accept(field), ("if-none-match", '"1-br"'))
+    assert response.status == 200
+
+
+def test_a_change_that_asks_for_a_new_place_heeds_the_tags_of_every_coding():
+    app = App(middleware=[Compress()])
+
+    @app.put("/")
+    async def change(request: Request) -> str:
+        request.check(etag="1")
+        return "done"
+
+    assert ask(app, "PUT", "/", ("if-none-match", '"1-br", "1-gzip"')).status == 412
+    assert ask(app, "PUT", "/", ("if-none-match", '"2-br"')).status == 200
 
 
 def test_a_tag_that_ends_like_ours_is_still_known():
