@@ -17,6 +17,7 @@ from .expect import Expectation
 
 Live = Callable[..., LiveServer]
 Connect = Callable[..., HTTP2Client]
+Gated = Callable[..., tuple[LiveServer, Callable[[], None]]]
 
 
 @pytest.fixture(params=["native", "reference"])
@@ -35,6 +36,23 @@ def live(engine: str):
             return stack.enter_context(LiveServer(application, **options))
 
         yield start
+
+
+@pytest.fixture
+def gated(live: Live) -> Gated:
+    """A server whose answers to `/held` wait, and what lets them go."""
+
+    def start(**options: Any) -> tuple[LiveServer, Callable[[], None]]:
+        async def handler(request: Request) -> Response:
+            if request.path == "/held":
+                await released.wait()
+            return Response("done")
+
+        released = asyncio.Event()
+        server = live(handler, **options)
+        return server, lambda: server.call(released.set)
+
+    return start
 
 
 @pytest.fixture

@@ -32,9 +32,7 @@ def test_no_more_than_the_window_of_the_connection(connect) -> None:
     client = connect(large, hello(2**31 - 1), credit=False)
     client.request("/large")
     client.request("/large")
-    client.until(lambda: received(client, 1, 3) == 65_535)
-    assert client.fence()
-    assert received(client, 1, 3) == 65_535
+    receive_just(client, 65_535, 1, 3)
     client.send(frames.window_update(200_000))
     assert len(client.answer(1).body) == len(client.answer(3).body) == 100_000
 
@@ -43,9 +41,7 @@ def test_no_more_than_the_window_of_a_stream(connect) -> None:
     client = connect(large, credit=False)
     client.send(frames.window_update(1_000_000))
     client.request("/large")
-    client.until(lambda: received(client, 1) == 65_535)
-    assert client.fence()
-    assert received(client, 1) == 65_535
+    receive_just(client, 65_535, 1)
     client.send(frames.window_update(1, stream=1))
     client.until(lambda: received(client, 1) == 65_536)
     client.send(frames.window_update(100_000, stream=1))
@@ -99,9 +95,7 @@ def test_settings_change_the_windows_of_open_streams(connect) -> None:
     client.send(frames.settings((INITIAL_WINDOW_SIZE, 100)))
     client.until(lambda: received(client, 1) == 100)
     client.send(frames.settings((INITIAL_WINDOW_SIZE, 300)))
-    client.until(lambda: received(client, 1) == 300)
-    assert client.fence()
-    assert received(client, 1) == 300
+    receive_just(client, 300, 1)
 
 
 def test_a_window_below_zero(connect) -> None:
@@ -114,9 +108,7 @@ def test_a_window_below_zero(connect) -> None:
     assert client.fence()
     assert received(client, 1) == 1000
     client.send(frames.window_update(1, stream=1))
-    client.until(lambda: received(client, 1) == 1001)
-    assert client.fence()
-    assert received(client, 1) == 1001
+    receive_just(client, 1001, 1)
 
 
 def test_settings_leave_the_window_of_the_connection_alone(connect) -> None:
@@ -309,3 +301,10 @@ def test_an_answer_before_the_end_of_the_body(live) -> None:
 def received(client: HTTP2Client, *numbers: int) -> int:
     """Octets of content so far."""
     return sum(len(client.stream(number).body) for number in numbers)
+
+
+def receive_just(client: HTTP2Client, octets: int, *numbers: int) -> None:
+    """So much content comes, and no more of it."""
+    client.until(lambda: received(client, *numbers) == octets)
+    assert client.fence()
+    assert received(client, *numbers) == octets

@@ -8,20 +8,7 @@ import subprocess
 import httpx
 import pytest
 
-from httpkit.response import Response
-
-
-async def describe(request):
-    """Echo what matters of a request."""
-    if request.path == "/large":
-        return Response(b"a" * 1_000_000)
-    if request.path == "/hinted":
-        await request.early_hints("</style.css>; rel=preload; as=style")
-    body = await request.body()
-    return Response(
-        body or f"{request.method} {request.path} {request.http_version}",
-        headers={"x-length": str(len(body))},
-    )
+from tests.echoing import describe, url_of
 
 
 @pytest.fixture
@@ -29,16 +16,12 @@ def server(live):
     return live(describe)
 
 
-def url(server, path: str = "/") -> str:
-    return f"http://{server.address}{path}"
-
-
 # --- in Python -----------------------------------------------------------------------------------
 
 
 def client_of(server, **options) -> httpx.Client:
     return httpx.Client(
-        base_url=url(server), trust_env=False, http1=False, http2=True, timeout=10, **options
+        base_url=url_of(server), trust_env=False, http1=False, http2=True, timeout=10, **options
     )
 
 
@@ -62,7 +45,7 @@ def test_httpx(server) -> None:
 def test_httpx_with_many_requests_at_once(server) -> None:
     async def fetch() -> list[str]:
         async with httpx.AsyncClient(
-            base_url=url(server), trust_env=False, http1=False, http2=True, timeout=10
+            base_url=url_of(server), trust_env=False, http1=False, http2=True, timeout=10
         ) as client:
             answers = await asyncio.gather(*(client.get(f"/{i}") for i in range(80)))
             return [answer.text for answer in answers]
@@ -97,7 +80,7 @@ def curl(*arguments: str, data: bytes = b"") -> str:
 @pytest.mark.system
 def test_curl(server) -> None:
     """One URL: curl 7.88 fails on its own when it uses such a connection again, with any server."""
-    output = curl(url(server, "/1"))
+    output = curl(url_of(server, "/1"))
     assert "GET /1 2" in output
     assert "< HTTP/2 200" in output
 
@@ -105,31 +88,31 @@ def test_curl(server) -> None:
 @pytest.mark.system
 def test_curl_uploads(server) -> None:
     data = b"a" * 2_000_000  # more than all windows
-    output = curl("-o", "/dev/null", "--data-binary", "@-", url(server), data=data)
+    output = curl("-o", "/dev/null", "--data-binary", "@-", url_of(server), data=data)
     assert "< x-length: 2000000" in output
 
 
 @pytest.mark.system
 def test_curl_uploads_without_a_length(server) -> None:
-    output = curl("-o", "/dev/null", "-T", "-", url(server), data=b"a" * 300_000)
+    output = curl("-o", "/dev/null", "-T", "-", url_of(server), data=b"a" * 300_000)
     assert "< x-length: 300000" in output
 
 
 @pytest.mark.system
 def test_curl_asks_for_the_head(server) -> None:
-    assert "HTTP/2 200" in curl("-I", url(server))
+    assert "HTTP/2 200" in curl("-I", url_of(server))
 
 
 @pytest.mark.system
 def test_curl_sees_early_hints(server) -> None:
-    output = curl(url(server, "/hinted"))
+    output = curl(url_of(server, "/hinted"))
     assert "< HTTP/2 103" in output
     assert "< link: </style.css>; rel=preload; as=style" in output
 
 
 @pytest.mark.system
 def test_nghttp(server) -> None:
-    output = run("nghttp", "-v", url(server, "/1"), url(server, "/2"))
+    output = run("nghttp", "-v", url_of(server, "/1"), url_of(server, "/2"))
     assert "recv (stream_id=13) :status: 200" in output
     assert "GET /1 2" in output
     assert "GET /2 2" in output
@@ -141,21 +124,21 @@ def test_nghttp(server) -> None:
 def test_nghttp_uploads_with_padding(server, tmp_path) -> None:
     body = tmp_path / "body"
     body.write_bytes(b"a" * 500_000)
-    output = run("nghttp", "-nv", "--padding=100", "-d", str(body), url(server))
+    output = run("nghttp", "-nv", "--padding=100", "-d", str(body), url_of(server))
     assert "x-length: 500000" in output
 
 
 @pytest.mark.system
 @pytest.mark.parametrize("bits", ["16", "30"])
 def test_nghttp_with_other_windows(server, bits: str) -> None:
-    output = run("nghttp", "-ns", "-w", bits, "-W", bits, url(server, "/large"))
+    output = run("nghttp", "-ns", "-w", bits, "-W", bits, url_of(server, "/large"))
     assert re.search(r"\b200\b", output)
 
 
 @pytest.mark.system
 def test_h2load(server) -> None:
     """As many requests at once as are allowed, on a few connections."""
-    output = run("h2load", "-n", "2000", "-c", "4", "-m", "100", url(server))
+    output = run("h2load", "-n", "2000", "-c", "4", "-m", "100", url_of(server))
     assert "2000 succeeded, 0 failed, 0 errored, 0 timeout" in output
     assert "status codes: 2000 2xx" in output
 
@@ -164,5 +147,5 @@ def test_h2load(server) -> None:
 def test_h2load_uploads(server, tmp_path) -> None:
     body = tmp_path / "body"
     body.write_bytes(b"a" * 100_000)
-    output = run("h2load", "-n", "100", "-c", "2", "-m", "10", "-d", str(body), url(server))
+    output = run("h2load", "-n", "100", "-c", "2", "-m", "10", "-d", str(body), url_of(server))
     assert "100 succeeded, 0 failed, 0 errored, 0 timeout" in output

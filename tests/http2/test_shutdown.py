@@ -1,7 +1,5 @@
 """How a connection ends in order (RFC 9113 §6.8, §5.4.1)."""
 
-import asyncio
-
 import pytest
 
 from httpkit.response import Response
@@ -11,20 +9,9 @@ from .client import HTTP2Client
 from .frames import Code
 
 
-def gated(live, **options):
-    async def handler(request):
-        if request.path == "/held":
-            await released.wait()
-        return Response("done")
-
-    released = asyncio.Event()
-    server = live(handler, **options)
-    return server, lambda: server.call(released.set)
-
-
-def test_a_graceful_stop(live) -> None:
+def test_a_graceful_stop(gated) -> None:
     """§6.8: GOAWAY without a limit first, later one with the last stream; running requests end."""
-    server, release = gated(live)
+    server, release = gated()
     client = HTTP2Client(server.connect())
     number = client.request("/held")
     server.until(lambda: server.requests)
@@ -42,8 +29,8 @@ def test_a_graceful_stop(live) -> None:
     stopped.result(10)
 
 
-def test_an_idle_connection_is_closed_by_a_stop(live) -> None:
-    server, _ = gated(live)
+def test_an_idle_connection_is_closed_by_a_stop(gated) -> None:
+    server, _ = gated()
     client = HTTP2Client(server.connect())
     assert client.get().status == 200
     stopped = server.begin_stop()
@@ -54,9 +41,9 @@ def test_an_idle_connection_is_closed_by_a_stop(live) -> None:
 
 
 @pytest.mark.parametrize("code", [Code.NO_ERROR, Code.INTERNAL_ERROR, 0xDEADBEEF])
-def test_a_client_that_goes_away_is_served_until_it_is_gone(live, code: int) -> None:
+def test_a_client_that_goes_away_is_served_until_it_is_gone(gated, code: int) -> None:
     """§6.8: its GOAWAY is about streams of the server; it may even open more of its own."""
-    server, release = gated(live)
+    server, release = gated()
     client = HTTP2Client(server.connect())
     number = client.request("/held")
     client.send(frames.goaway(code, debug=b"thank you"))
@@ -68,9 +55,9 @@ def test_a_client_that_goes_away_is_served_until_it_is_gone(live, code: int) -> 
     client.until_end()
 
 
-def test_the_end_of_input_ends_the_connection_behind_the_answers(live) -> None:
+def test_the_end_of_input_ends_the_connection_behind_the_answers(gated) -> None:
     """A half-closed connection: the answers still come."""
-    server, release = gated(live)
+    server, release = gated()
     client = HTTP2Client(server.connect())
     number = client.request("/held")
     server.until(lambda: server.requests)
@@ -80,8 +67,8 @@ def test_the_end_of_input_ends_the_connection_behind_the_answers(live) -> None:
     client.until_end()
 
 
-def test_the_end_of_input_inside_a_frame(live) -> None:
-    server, _ = gated(live)
+def test_the_end_of_input_inside_a_frame(gated) -> None:
+    server, _ = gated()
     client = HTTP2Client(server.connect())
     client.send(frames.request(stream=1)[:-3])
     client.half_close()
@@ -154,9 +141,9 @@ def test_a_download_goes_on_through_a_stop(live) -> None:
     stopped.result(10)
 
 
-def test_requests_behind_the_last_goaway_are_not_served(live) -> None:
+def test_requests_behind_the_last_goaway_are_not_served(gated) -> None:
     """§6.8: they were not processed, and the client may send them elsewhere."""
-    server, release = gated(live)
+    server, release = gated()
     client = HTTP2Client(server.connect())
     number = client.request("/held")
     server.until(lambda: server.requests)
@@ -175,8 +162,8 @@ def test_requests_behind_the_last_goaway_are_not_served(live) -> None:
 
 
 @pytest.mark.parametrize("sent", ["reset", "malformed", "overflow", "ping"])
-def test_anything_may_come_during_a_stop(live, sent: str) -> None:
-    server, release = gated(live)
+def test_anything_may_come_during_a_stop(gated, sent: str) -> None:
+    server, release = gated()
     client = HTTP2Client(server.connect())
     first, second = client.request("/held"), client.request("/held")
     server.until(lambda: len(server.requests) == 2)

@@ -218,9 +218,9 @@ def test_what_was_on_its_way_when_the_server_reset(live, kind: str) -> None:
 # --- §5.1.2 concurrency --------------------------------------------------------------------------
 
 
-def test_a_hundred_streams_at_once(live) -> None:
+def test_a_hundred_streams_at_once(gated) -> None:
     """§5.1.2: one more is refused, all others go on; a free place is used again."""
-    server, release = gate(live)
+    server, release = gated()
     client = HTTP2Client(server.connect())
     held = [client.request("/held") for _ in range(100)]
     refused = client.answer(client.request("/refused"))
@@ -236,8 +236,8 @@ def test_a_hundred_streams_at_once(live) -> None:
     assert client.get().status == 200
 
 
-def test_the_limit_is_an_option(live) -> None:
-    server, release = gate(live, max_concurrent_streams=2)
+def test_the_limit_is_an_option(gated) -> None:
+    server, release = gated(max_concurrent_streams=2)
     client = HTTP2Client(server.connect())
     first, second, third = (client.request("/held") for _ in range(3))
     assert client.answer(third).reset == Code.REFUSED_STREAM
@@ -246,9 +246,9 @@ def test_the_limit_is_an_option(live) -> None:
     assert [client.answer(number).status for number in (first, second)] == [200, 200]
 
 
-def test_a_refused_request_may_have_a_body(live) -> None:
+def test_a_refused_request_may_have_a_body(gated) -> None:
     """§8.7: it was not processed; its DATA counts against the connection's window only for now."""
-    server, release = gate(live, max_concurrent_streams=1, connection_window=65_535)
+    server, release = gated(max_concurrent_streams=1, connection_window=65_535)
     client = HTTP2Client(server.connect())
     held = client.request("/held")
     for _ in range(20):
@@ -258,22 +258,6 @@ def test_a_refused_request_may_have_a_body(live) -> None:
     assert client.window_updates[0] >= 20 * 16_384 - 65_535
     release()
     assert client.answer(held).status == 200
-
-
-def gate(live, **options):
-    """A server whose answers wait, and what lets them go."""
-    import asyncio
-
-    from httpkit.response import Response
-
-    async def handler(request):
-        if request.path == "/held":
-            await released.wait()
-        return Response("done")
-
-    released = asyncio.Event()
-    server = live(handler, **options)
-    return server, lambda: server.call(released.set)
 
 
 # --- §5.4 errors ---------------------------------------------------------------------------------

@@ -7,25 +7,12 @@ import subprocess
 import httpx
 import pytest
 
-from httpkit.response import Response
-
-
-async def describe(request):
-    """Echo what matters of a request."""
-    body = await request.body()
-    return Response(
-        body or f"{request.method} {request.path} {request.http_version}",
-        headers={"x-length": str(len(body))},
-    )
+from tests.echoing import describe, url_of
 
 
 @pytest.fixture
 def server(live):
     return live(describe)
-
-
-def url(server, path: str = "/") -> str:
-    return f"http://{server.address}{path}"
 
 
 # --- in Python -----------------------------------------------------------------------------------
@@ -48,7 +35,7 @@ def test_http_client(server) -> None:
 
 
 def test_httpx(server) -> None:
-    with httpx.Client(base_url=url(server), trust_env=False) as client:
+    with httpx.Client(base_url=url_of(server), trust_env=False) as client:
         assert client.get("/a").text == "GET /a 1.1"
         assert client.post("/", content=b"abc").text == "abc"
         assert client.post("/", content=iter([b"one", b"two"])).text == "onetwo"
@@ -72,7 +59,7 @@ def run(*command: str, data: bytes = b"") -> str:
 
 @pytest.mark.system
 def test_curl_keeps_the_connection(server) -> None:
-    output = run("curl", "-sv", url(server, "/1"), url(server, "/2"))
+    output = run("curl", "-sv", url_of(server, "/1"), url_of(server, "/2"))
     assert "GET /1 1.1" in output
     assert "GET /2 1.1" in output
     assert server.server.counters.connections_opened == 1
@@ -80,7 +67,7 @@ def test_curl_keeps_the_connection(server) -> None:
 
 @pytest.mark.system
 def test_curl_with_http_1_0(server) -> None:
-    output = run("curl", "-sv", "--http1.0", url(server, "/1"), url(server, "/2"))
+    output = run("curl", "-sv", "--http1.0", url_of(server, "/1"), url_of(server, "/2"))
     assert "GET /2 1.0" in output
     assert server.server.counters.connections_opened == 2
 
@@ -88,32 +75,32 @@ def test_curl_with_http_1_0(server) -> None:
 @pytest.mark.system
 def test_curl_uploads(server) -> None:
     data = b"a" * 2_000_000  # curl expects 100-continue from a megabyte on
-    output = run("curl", "-sv", "-o", "/dev/null", "--data-binary", "@-", url(server), data=data)
+    output = run("curl", "-sv", "-o", "/dev/null", "--data-binary", "@-", url_of(server), data=data)
     assert "100 Continue" in output
     assert "< x-length: 2000000" in output
 
 
 @pytest.mark.system
 def test_curl_uploads_in_chunks(server) -> None:
-    output = run("curl", "-sv", "-o", "/dev/null", "-T", "-", url(server), data=b"a" * 300_000)
+    output = run("curl", "-sv", "-o", "/dev/null", "-T", "-", url_of(server), data=b"a" * 300_000)
     assert "> Transfer-Encoding: chunked" in output
     assert "< x-length: 300000" in output
 
 
 @pytest.mark.system
 def test_curl_asks_for_the_head(server) -> None:
-    assert "HTTP/1.1 200 OK" in run("curl", "-sI", url(server))
+    assert "HTTP/1.1 200 OK" in run("curl", "-sI", url_of(server))
 
 
 @pytest.mark.system
 def test_curl_offers_http_2(server) -> None:
     """An upgrade to h2c is ignored."""
-    assert "GET / 1.1" in run("curl", "-sv", "--http2", url(server))
+    assert "GET / 1.1" in run("curl", "-sv", "--http2", url_of(server))
 
 
 @pytest.mark.system
 def test_wrk(server) -> None:
-    output = run("wrk", "-t1", "-c10", "-d1s", url(server))
+    output = run("wrk", "-t1", "-c10", "-d1s", url_of(server))
     assert "Socket errors" not in output
     assert "Non-2xx" not in output
     assert server.server.counters.requests_begun > 10
@@ -122,7 +109,7 @@ def test_wrk(server) -> None:
 @pytest.mark.system
 @pytest.mark.parametrize("options", [[], ["-k"]])
 def test_ab(server, options) -> None:
-    output = run("ab", *options, "-q", "-n", "200", "-c", "10", url(server))
+    output = run("ab", *options, "-q", "-n", "200", "-c", "10", url_of(server))
     assert "Complete requests:      200" in output
     assert "Failed requests:        0" in output
     assert "Non-2xx" not in output
@@ -130,5 +117,5 @@ def test_ab(server, options) -> None:
 
 @pytest.mark.system
 def test_h2load(server) -> None:
-    output = run("h2load", "--h1", "-n", "200", "-c", "10", "-m", "5", url(server))
+    output = run("h2load", "--h1", "-n", "200", "-c", "10", "-m", "5", url_of(server))
     assert "200 succeeded, 0 failed, 0 errored" in output

@@ -121,8 +121,8 @@ def test_messages_before_a_close_are_answered_before_it(live) -> None:
     socket.client.expect_end()
 
 
-def test_an_error_while_nobody_receives_is_answered_at_once(live) -> None:
-    """A handler that only sends."""
+def deaf_server(live):
+    """A server whose handler neither receives nor sends, and the word that it has ended."""
 
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
@@ -132,12 +132,17 @@ def test_an_error_while_nobody_receives_is_answered_at_once(live) -> None:
             outcome.append("cancelled")
 
     outcome: list[str] = []
-    server = live(make_app(handler, close_timeout=0.05))
+    return live(make_app(handler, close_timeout=0.05)), outcome
+
+
+def test_an_error_while_nobody_receives_is_answered_at_once(live) -> None:
+    """A handler that only sends."""
+    server, outcome = deaf_server(live)
     socket = Socket(server.connect())
     socket.send(frame(TEXT, b"\xff"))
     socket.expect_close(1007)
     socket.client.expect_end()
-    server.until(lambda: outcome)  # it neither receives nor sends, so it is cancelled
+    server.until(lambda: outcome == ["cancelled"])
 
 
 # --- the answer ------------------------------------------------------------------------------
@@ -446,15 +451,7 @@ def test_a_client_that_vanishes(live, way, caplog) -> None:
 
 
 def test_a_handler_that_does_not_notice_the_end_is_cancelled(live) -> None:
-    async def handler(ws: WebSocket) -> None:
-        await ws.accept()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            outcome.append("cancelled")
-
-    outcome: list[str] = []
-    server = live(make_app(handler, close_timeout=0.05))
+    server, outcome = deaf_server(live)
     socket = Socket(server.connect())
     socket.client.reset()
     server.until(lambda: outcome)
