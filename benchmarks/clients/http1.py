@@ -1,10 +1,10 @@
 """HTTP/1.1 as far as verification needs it, over sockets or any other stream of bytes."""
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from benchmarks.clients.response import Response, VerificationError
+from benchmarks.clients.socket_client import SocketClient
 from benchmarks.endpoint import Endpoint
 from benchmarks.messages import Request
 
@@ -35,7 +35,7 @@ def receive_chunks(stream: BinaryIO) -> Iterator[bytes]:
     stream.readline()
 
 
-class HTTP1Client:
+class HTTP1Client(SocketClient):
     """One connection that sends the very bytes that a load generator replays."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -43,17 +43,10 @@ class HTTP1Client:
         self.socket = endpoint.connect()
         self.stream = self.socket.makefile("rb")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close_socket(self) -> None:
+        """Close the connection as it is."""
         self.stream.close()
-        self.socket.close()
+        super().close_socket()
 
     def exchange(self, request: Request, times: int = 1) -> list[Response]:
         """Send a request, pipelined if more than once, and return the responses in order."""

@@ -1,8 +1,6 @@
 """HTTP/2 as far as verification needs it: h2 on a blocking socket."""
 
-import socket
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -17,6 +15,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 
 from benchmarks.clients.response import Response, VerificationError
+from benchmarks.clients.socket_client import SocketClient
 from benchmarks.endpoint import Endpoint
 from benchmarks.messages import Request
 
@@ -37,26 +36,15 @@ class Stream:
         return Response(int(headers.pop(":status")), headers, bytes(self.body))
 
 
-class HTTP2Client:
+class HTTP2Client(SocketClient):
     """One connection: by prior knowledge, over TLS by ALPN (RFC 9113 §3.2, §3.3)."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.scheme, self.authority = endpoint.scheme, endpoint.authority
-        self.socket: socket.socket = endpoint.connect("h2")
+        self.socket = endpoint.connect("h2")
         self.connection = H2Connection(H2Configuration(header_encoding="utf-8"))
         self.connection.initiate_connection()
         self.streams: dict[int, Stream] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.socket.close()
 
     def exchange(self, request: Request, times: int = 1) -> list[Response]:
         """Send a request on so many streams at once, and return the responses in order."""

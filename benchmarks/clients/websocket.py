@@ -1,7 +1,6 @@
 """WebSocket as far as verification needs it: wsproto on a blocking socket."""
 
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -17,6 +16,7 @@ from wsproto.events import (
 from wsproto.utilities import ProtocolError
 
 from benchmarks.clients.response import VerificationError
+from benchmarks.clients.socket_client import SocketClient
 from benchmarks.endpoint import Endpoint
 
 READ_SIZE = 65536
@@ -26,7 +26,7 @@ class RefusedError(VerificationError):
     """The server answers the handshake with something other than 101."""
 
 
-class WebSocketClient:
+class WebSocketClient(SocketClient):
     """One WebSocket without extensions; wsproto checks the handshake (RFC 6455 §4.1)."""
 
     def __init__(self, endpoint: Endpoint, target: str) -> None:
@@ -39,17 +39,6 @@ class WebSocketClient:
         except BaseException:
             self.socket.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.socket.close()
 
     def echo(self, message: Any) -> Any:
         """Send a message (str or bytes) in one frame and return the one that comes back."""
