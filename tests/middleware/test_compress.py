@@ -345,6 +345,31 @@ def test_files_are_coded_in_pieces(tmp_path, coding):
     assert isinstance(small.body, FileBody)
 
 
+def test_ranges_of_a_file_are_those_of_its_bytes(tmp_path):
+    """RFC 9110 §14.2: and who has a coded part gets the whole anew, since it has another tag."""
+    (tmp_path / "file.txt").write_text(BIG)
+    app = App(middleware=[Compress(["gzip"])])
+    app.static("/", tmp_path, memory=0)
+
+    def get(*fields):
+        return ask(app, "GET", "/file.txt", BROWSER, *fields)
+
+    whole = get()
+    assert gzip.decompress(b"".join(pieces_of(whole))) == BIG.encode()
+    coded = whole.headers["etag"]
+    assert coded.endswith('-gzip"')
+    part = get(("range", "bytes=0-9"))
+    assert (part.status, part.headers["content-range"]) == (206, f"bytes 0-9/{len(BIG)}")
+    assert "content-encoding" not in part.headers
+    assert part.headers["vary"] == "Accept-Encoding"
+    again = get(("range", "bytes=0-9"), ("if-range", coded))
+    assert (again.status, again.headers["content-encoding"]) == (200, "gzip")
+    assert get(("if-none-match", coded)).status == 304
+    beyond = get(("range", f"bytes={len(BIG)}-"))
+    assert (beyond.status, beyond.headers["content-range"]) == (416, f"bytes */{len(BIG)}")
+    assert "content-encoding" not in beyond.headers
+
+
 def test_a_file_that_nobody_has_opened_is_left_alone(tmp_path):
     async def unopened(request, next):
         await next(request)

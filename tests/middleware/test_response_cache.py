@@ -37,6 +37,17 @@ def test_rfc9111_4_a_fresh_answer_is_sent_again(site, clock):
     assert (third.body, site.runs) == (b" 2", 2)
 
 
+def test_rfc9111_4_2_3_an_answer_may_be_old_when_it_comes(site, clock):
+    """From an origin behind the handler, say."""
+    site.fields = {"cache-control": "max-age=60", "date": format_http_date(NOW - 20), "age": "5"}
+    site.ask()
+    clock.turn(10)
+    response = site.ask()
+    assert status_of(response) == "httpkit; hit; ttl=30"
+    assert response.headers.getlist("age") == ["30"]
+    assert response.headers.getlist("date") == [format_http_date(NOW - 20)]
+
+
 def test_hits_of_one_second_share_their_bytes(site, clock):
     site.ask()
     one, two = site.ask(), site.ask()
