@@ -51,7 +51,7 @@ def test_certificates() -> None:
 
 def test_middleware() -> None:
     assert sorted(httpkit.middleware.__all__) == sorted(
-        "CachePolicy CacheStore Compress Conditional MemoryStore ResponseCache StoredResponse "
+        "CORS CachePolicy CacheStore Compress Conditional MemoryStore ResponseCache StoredResponse "
         "VaryBy cache".split()
     )
 

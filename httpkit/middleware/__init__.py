@@ -9,9 +9,11 @@ from httpkit.middleware.cache_policy import CachePolicy, cache
 from httpkit.middleware.cache_store import CacheStore, MemoryStore
 from httpkit.middleware.compress import Compress
 from httpkit.middleware.conditional import Conditional
+from httpkit.middleware.cors import CORS
 from httpkit.middleware.response_cache import ResponseCache
 
 __all__ = [
+    "CORS",
     "CachePolicy",
     "CacheStore",
     "Compress",

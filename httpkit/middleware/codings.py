@@ -1,7 +1,7 @@
 """Content codings that can be written: gzip, and br and zstd where they are installed.
 
-Owns the one interface in front of three libraries. Levels are those for answers that are made for
-one client: the point where more time buys little. Called by `Compress`.
+Owns the one interface in front of three libraries. Called by `Compress`, for answers that are made
+for one client, and by `httpkit.static.precompress`, for files that are coded once and sent often.
 """
 
 import zlib
@@ -11,8 +11,10 @@ from typing import Protocol
 
 __all__ = ["CODINGS", "Encoder", "make_encoder"]
 
-#: Of 1 to 9, 0 to 11, and 1 to 22.
+#: For one client: the point where more time buys little. Of 1 to 9, 0 to 11, and 1 to 22.
 _GZIP_LEVEL, _BROTLI_QUALITY, _ZSTD_LEVEL = 6, 4, 3
+#: For good. zstd could go on to 22, but with windows that clients need not take (see below).
+_BEST_GZIP_LEVEL, _BEST_BROTLI_QUALITY, _BEST_ZSTD_LEVEL = 9, 11, 19
 
 
 class Encoder(Protocol):
@@ -32,8 +34,9 @@ class Encoder(Protocol):
 
 
 class _Gzip:
-    def __init__(self) -> None:
-        self._compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    def __init__(self, level: int) -> None:
+        # Without a name and a time in its header: the same content has the same coding.
+        self._compressor = zlib.compressobj(level, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
         self.compress = self._compressor.compress
 
     def flush(self) -> bytes:
@@ -44,10 +47,10 @@ class _Gzip:
 
 
 class _Brotli:
-    def __init__(self) -> None:
+    def __init__(self, quality: int) -> None:
         import brotli  # noqa: PLC0415 - of the extra
 
-        self._compressor = brotli.Compressor(quality=_BROTLI_QUALITY)
+        self._compressor = brotli.Compressor(quality=quality)
 
     def compress(self, data: bytes) -> bytes:
         coded: bytes = self._compressor.process(data)
@@ -63,11 +66,11 @@ class _Brotli:
 
 
 class _Zstandard:
-    def __init__(self, size: int | None) -> None:
+    def __init__(self, level: int, size: int | None) -> None:
         import zstandard  # noqa: PLC0415 - of the extra
 
-        # The window of this level is 2 MiB; clients take up to 8 (RFC 9659 §3).
-        compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+        # Clients take windows of up to 8 MiB (RFC 9659 §3), which is what levels up to 19 have.
+        compressor = zstandard.ZstdCompressor(level=level)
         self._compressor = compressor.compressobj(-1 if size is None else size)
         self._block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
 
@@ -81,16 +84,19 @@ class _Zstandard:
         return self._compressor.flush()
 
 
-def make_encoder(coding: str, size: int | None) -> Encoder:
+def make_encoder(coding: str, size: int | None, *, best: bool = False) -> Encoder:
     """Begin a content.
 
     Args:
         coding: a key of `CODINGS` whose library is installed.
         size: of the whole content in bytes, if it is known.
+        best: as small as it gets, which takes a hundred times as long.
     """
     if coding == "br":
-        return _Brotli()
-    return _Zstandard(size) if coding == "zstd" else _Gzip()
+        return _Brotli(_BEST_BROTLI_QUALITY if best else _BROTLI_QUALITY)
+    if coding == "zstd":
+        return _Zstandard(_BEST_ZSTD_LEVEL if best else _ZSTD_LEVEL, size)
+    return _Gzip(_BEST_GZIP_LEVEL if best else _GZIP_LEVEL)
 
 
 #: Names, the favorite first, and whether they can be written here.

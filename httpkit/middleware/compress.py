@@ -8,6 +8,7 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from httpkit.body import FileBody, UnopenedFile
 from httpkit.errors import ConfigurationError
@@ -21,7 +22,7 @@ from httpkit.semantics.media_types import parse_media_type
 from httpkit.semantics.negotiation import preferred_token, refuses_token
 from httpkit.types import Next
 
-__all__ = ["COMPRESSIBLE", "Compress"]
+__all__ = ["COMPRESSIBLE", "Compress", "is_compressible"]
 
 #: Media types that are worth it, besides `text/*` and those that end in `+json`, `+xml` or `+text`.
 #: Images, video, archives and `woff2` are compressed already.
@@ -157,16 +158,7 @@ class Compress:
             return False
         types = [value.decode("latin-1") for name, value in fields if name == b"content-type"]
         media_type = parse_media_type(types[0]) if types else None
-        return media_type is not None and self._is_compressible(media_type.essence)
-
-    def _is_compressible(self, essence: str) -> bool:
-        # Servers of events flush what they have, and browsers take it coded, too.
-        return (
-            essence.startswith("text/")
-            or essence == "multipart/byteranges"  # parts of what may be text
-            or essence.endswith(("+json", "+xml", "+text"))
-            or essence in self._media_types
-        )
+        return media_type is not None and is_compressible(media_type.essence, self._media_types)
 
 
 def _refuses_identity(request: Request) -> bool:
@@ -182,6 +174,17 @@ def _size_of(response: Response) -> float:
     if isinstance(body, FileBody):
         return body.length
     return 0 if isinstance(body, UnopenedFile) else math.inf
+
+
+def is_compressible(essence: str, media_types: AbstractSet[str] = COMPRESSIBLE) -> bool:
+    """Whether content of a media type is worth it: text of any kind, or one of those named."""
+    # Servers of events flush what they have, and browsers take it coded, too.
+    return (
+        essence.startswith("text/")
+        or essence == "multipart/byteranges"  # parts of what may be text
+        or essence.endswith(("+json", "+xml", "+text"))
+        or essence in media_types
+    )
 
 
 async def _encode(request: Request, response: Response, coding: str) -> Response:
