@@ -19,16 +19,25 @@ from httpkit.cli.run import run_command
 __all__ = ["main"]
 
 
+#: Commands that are loaded when they are asked for, by their place: every worker imports this
+#: module, and none needs X.509 or a directory's listing.
+_LATER = {
+    "cert": ("httpkit.cli.cert", "cert_group"),
+    "compress": ("httpkit.cli.compress", "compress_command"),
+}
+
+
 class _Main(click.Group):
-    """Loads `cert` when it is asked for: every worker imports this module, and none needs X.509."""
+    """Knows all commands, and loads some of them late."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "cert"])
+        return sorted([*super().list_commands(ctx), *_LATER])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "cert":
-            group: click.Command = importlib.import_module("httpkit.cli.cert").cert_group
-            return group
+        if cmd_name in _LATER:
+            module, name = _LATER[cmd_name]
+            command: click.Command = getattr(importlib.import_module(module), name)
+            return command
         return super().get_command(ctx, cmd_name)
 
 

@@ -145,11 +145,11 @@ def test_a_websocket_is_left_alone():
     @app.websocket("/ws")
     async def echo(socket: WebSocket) -> None:
         await socket.accept()
-        await socket.send(await socket.receive_text())
+        await socket.send(await socket.receive())
 
     with Client(app) as client, client.websocket_connect("/ws") as socket:
-        socket.send_text("hello")
-        assert socket.receive_text() == "hello"
+        socket.send("hello")
+        assert socket.receive() == "hello"
 
 
 # --- preflights ----------------------------------------------------------------------------------
