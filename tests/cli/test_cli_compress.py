@@ -36,18 +36,15 @@ def test_a_run(site: Path) -> None:
     assert [line.split()[:4] for line in lines] == [
         [coding, "2", "45", "kB"] for coding in ("br", "zstd", "gzip")
     ]
-    assert all(re.search(r"4\d kB \(9\d%\)$", line) for line in lines)
+    assert all(re.search(r"4\d kB \(\d\d+%\)$", line) for line in lines)
     assert len(list(site.iterdir())) == 8
     assert call(site).output == "6 up to date\n"
 
 
 def test_the_current_directory(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(site)
-    assert (
-        call("--coding", "gzip", "--coding", "GZIP").output.splitlines()[1:]
-        == ["gzip    2      45 kB   368 B  45 kB (99%)"]
-        or (site / "app.js.gz").exists()
-    )
+    table = call("--coding", "gzip", "--coding", "GZIP").output
+    assert [line.split()[0] for line in table.splitlines()] == ["CODING", "gzip"]
     assert {path.suffix for path in site.iterdir()} == {".js", ".html", ".gz"}
 
 
