@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from httpkit.cli.options import SectionedCommand, effective_settings, setting_options
-from httpkit.cli.schema import SETTINGS
+from httpkit.cli.schema import RUN_SETTINGS, SETTINGS
 from httpkit.cli.settings import Settings, is_changed
 from httpkit.cli.sources import Found
 from httpkit.cli.terminal import is_colored
@@ -33,7 +33,7 @@ def config_command(ctx: click.Context, /, *, as_json: bool, changed: bool, **_: 
     shown = {
         name: found
         for name, found in settings.found.items()
-        if not changed or is_changed(name, found)
+        if name in RUN_SETTINGS and (not changed or is_changed(name, found))
     }
     if as_json:
         click.echo(json.dumps(_to_json(settings, shown), indent=2, ensure_ascii=False))
@@ -46,7 +46,7 @@ def _to_json(settings: Settings, shown: dict[str, Found]) -> dict[str, object]:
     limits: dict[str, object] = {}
     for name, found in shown.items():
         setting = SETTINGS[name]
-        (limits if setting.is_limit else options)[name] = {
+        (limits if setting.table else options)[name] = {
             "value": found.value,
             "text": setting.show(found.value),
             "origin": found.origin,
@@ -57,7 +57,7 @@ def _to_json(settings: Settings, shown: dict[str, Found]) -> dict[str, object]:
 
 def _lines(settings: Settings, shown: dict[str, Found]) -> Iterator[str]:
     yield f"Configuration file: {settings.file or 'none'}"
-    names = max(map(len, SETTINGS))
+    names = max(map(len, RUN_SETTINGS))
     texts = {name: shlex.quote(SETTINGS[name].show(found.value)) for name, found in shown.items()}
     values = max(map(len, texts.values()), default=0)
     section = ""

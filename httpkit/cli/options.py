@@ -12,10 +12,11 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from httpkit.cli.schema import SETTINGS, Setting
+from httpkit.cli.schema import RUN_SETTINGS, SETTINGS, Setting
 from httpkit.cli.settings import Settings, find_place, load_settings
 from httpkit.cli.sources import CONFIG_VARIABLE, Found
 from httpkit.cli.terminal import exit_with_error
+from httpkit.cli.values import OFF_WORDS
 from httpkit.errors import ConfigurationError
 
 __all__ = ["SectionedCommand", "effective_settings", "setting_options"]
@@ -24,6 +25,12 @@ __all__ = ["SectionedCommand", "effective_settings", "setting_options"]
 _JOINER = "\xa0"
 #: Longer terms stand on a line of their own.
 _TERM_WIDTH = 37
+
+_CONFIG_SEARCHED = (
+    "Configuration file  [default: httpkit.toml, or pyproject.toml with a table tool.httpkit, in "
+    "the directory of --app-dir or else in the current one]"
+)
+_CONFIG_NAMED = "Configuration file  [default: off]"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,8 +91,12 @@ class SectionedCommand(click.Command):
         return super().get_help(ctx).replace(_JOINER, " ")
 
 
-def setting_options(names: Iterable[str] = SETTINGS) -> Callable[[F], F]:
+def setting_options(
+    names: Iterable[str] = RUN_SETTINGS, *, searched: bool = True
+) -> Callable[[F], F]:
     """Add an argument or option for each of these settings, and `--config`.
+
+    `searched` tells whether a configuration file that is not named is looked for.
 
     Defaults belong to the structs: take the values from `effective_settings`.
     """
@@ -96,8 +107,7 @@ def setting_options(names: Iterable[str] = SETTINGS) -> Callable[[F], F]:
             metavar="FILE|off",
             type=click.Path(),
             envvar=CONFIG_VARIABLE,
-            help="Configuration file  [default: httpkit.toml, or pyproject.toml with a table "
-            "tool.httpkit, in the directory of --app-dir or else in the current one]",
+            help=_CONFIG_SEARCHED if searched else _CONFIG_NAMED,
         )(command)
         for name in reversed(list(names)):
             command = _option(SETTINGS[name])(command)
@@ -106,8 +116,11 @@ def setting_options(names: Iterable[str] = SETTINGS) -> Callable[[F], F]:
     return decorate
 
 
-def effective_settings(ctx: click.Context) -> Settings:
-    """The settings from all sources, or exit with code 1."""
+def effective_settings(ctx: click.Context, *, searched: bool = True) -> Settings:
+    """The settings from all sources, or exit with code 1.
+
+    `searched` is that of `setting_options`.
+    """
     given = {
         name: Found(
             tuple(chain.from_iterable(value)) if SETTINGS[name].repeats else value,
@@ -121,7 +134,8 @@ def effective_settings(ctx: click.Context) -> Settings:
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
     try:
-        return load_settings(given, os.environ, ctx.params["config"])
+        config = ctx.params["config"]
+        return load_settings(given, os.environ, config if searched or config else OFF_WORDS[0])
     except ConfigurationError as error:
         exit_with_error(str(error))
 

@@ -44,7 +44,7 @@ def _names(setting: Setting) -> str:
     elif not setting.is_argument:
         flags[0] += f" {setting.kind.metavar}"
         flags += setting.aliases
-    table = "[limits] " if setting.is_limit else ""
+    table = f"[{setting.table}] " if setting.table else ""
     names = [
         *flags,
         f"{setting.variable}={shlex.quote(setting.show(setting.default))}",

@@ -1,8 +1,9 @@
 """Every option that can be set: its names, kind, default, section and text.
 
-The structs are the one source of truth: `Target`, `Config` and `Limits`. The command line, the
-environment, configuration files, `httpkit config` and the reference page are made from what stands
-here, so a new field of a struct is an option everywhere at once. Nothing is written down twice.
+The structs are the one source of truth: `Target`, `Site`, `Config` and `Limits`. The command line,
+the environment, configuration files, `httpkit config` and the reference page are made from what
+stands here, so a new field of a struct is an option everywhere at once. Nothing is written down
+twice.
 """
 
 import ast
@@ -26,10 +27,13 @@ from httpkit.limits import Limits
 from httpkit.server.config import Config, Path
 
 __all__ = [
+    "RUN_SETTINGS",
     "SECTIONS",
+    "SERVE_SETTINGS",
     "SETTINGS",
     "VARIABLE_PREFIX",
     "Setting",
+    "Site",
     "Target",
     "describe_fields",
     "find_closest",
@@ -41,6 +45,7 @@ VARIABLE_PREFIX = "HTTPKIT_"
 #: the section of the one before it.
 SECTIONS = {
     "app": "Application",
+    "directory": "Site",
     "host": "Listening",
     "tls": "TLS",
     "workers": "Processes",
@@ -57,6 +62,10 @@ SECTIONS = {
     "shutdown_timeout": "Limits: shutdown",
 }
 
+
+#: What stands on a command line without a flag, and what the help calls it.
+_ARGUMENTS = {"app": "MODULE:APP", "directory": "DIR"}
+_TABLES = {"Site": "serve", "Limits": "limits"}
 
 #: What options are called on uvicorn's command line, so that scripts go on working. The command
 #: line alone knows these names.
@@ -105,6 +114,69 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Requests that a WSGI application has at a time, each in a thread (anyio: 40)."""
 
 
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """What `httpkit serve` serves, and how; the rest of a configuration says where."""
+
+    directory: Path = "."
+    """Directory whose files are served."""
+
+    index: str = "index.html"
+    """File that answers for a directory."""
+
+    spa: bool = False
+    """Answer with the index for paths that are no files: for applications in the browser that have
+    routes of their own."""
+
+    clean_urls: bool = False
+    """Serve `about.html` for `/about`, and redirect `/about.html` there."""
+
+    not_found: str | None = None
+    """Page for what is missing, as in `404.html`, with that status; off: a plain one."""
+
+    listing: bool = False
+    """List directories without an index, as a page or, by `Accept`, as JSON."""
+
+    dotfiles: bool = False
+    """Serve and list names that begin with a dot, too."""
+
+    symlinks: bool = False
+    """Follow symbolic links that lead out of the directory."""
+
+    precompressed: bool = False
+    """Serve `app.js.br`, `app.js.zst` or `app.js.gz` in the place of `app.js`, where they stand
+    beside it: `httpkit compress` makes them."""
+
+    compress: bool = False
+    """Compress what has no compressed file beside it, for each request anew."""
+
+    cache: str | None = None
+    """Value of `Cache-Control`, as in `no-cache` or `max-age=3600`."""
+
+    immutable: bool = False
+    """Let clients keep files with a hash in their name for good (RFC 8246), as in
+    `app.3f2a9c1b.js`."""
+
+    headers: Path | None = None
+    """File with header fields by path, in the `_headers` shape: a pattern at the left margin, as in
+    `/assets/*`, and `Name: value` indented below it."""
+
+    cors: bool = False
+    """Let the pages of any other site read what is served."""
+
+    cors_origin: tuple[str, ...] = ()
+    """Origins whose pages may, as in `https://app.example.com` or `https://*.example.com`."""
+
+    live_reload: bool = False
+    """Reload pages in browsers when a file changes: for development only."""
+
+    open: bool = False
+    """Open the address in the browser."""
+
+    live_line: bool = True
+    """Show requests, bytes and hits of the memory each second, where standard error is a terminal
+    and one process serves."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One option."""
@@ -115,18 +187,18 @@ class Setting:
     section: str
     #: What stands below the field, as one line.
     text: str
-    #: Whether it belongs to `Limits`.
-    is_limit: bool
+    #: The table of a file in which it stands: `limits`, where it may be left out, `serve`, or none.
+    table: str = ""
 
     @property
     def is_argument(self) -> bool:
         """Whether it stands on the command line without a flag."""
-        return self.name == "app"
+        return self.name in _ARGUMENTS
 
     @property
     def flag(self) -> str:
         """How the command line calls it."""
-        return "MODULE:APP" if self.is_argument else f"--{self.name.replace('_', '-')}"
+        return _ARGUMENTS.get(self.name) or f"--{self.name.replace('_', '-')}"
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -141,7 +213,9 @@ class Setting:
     @property
     def variable(self) -> str:
         """How the environment calls it."""
-        return VARIABLE_PREFIX + self.name.upper()
+        # Not only HTTPKIT_OPEN or HTTPKIT_CACHE, which say little to whoever comes across them.
+        table = "SERVE_" if self.table == "serve" else ""
+        return VARIABLE_PREFIX + table + self.name.upper()
 
     @cached_property
     def kind(self) -> Kind:
@@ -220,7 +294,7 @@ def find_closest(name: str, names: Iterable[str]) -> str | None:
 
 def _settings() -> Iterator[Setting]:
     section = ""
-    for struct in (Target, Config, Limits):
+    for struct in (Target, Site, Config, Limits):
         texts = describe_fields(struct)
         for field in msgspec.structs.fields(struct):
             if field.name != "limits":
@@ -231,9 +305,19 @@ def _settings() -> Iterator[Setting]:
                     field.default,
                     section,
                     texts.get(field.name, ""),
-                    is_limit=struct is Limits,
+                    _TABLES.get(struct.__name__, ""),
                 )
 
 
 #: By name, in the order of the structs.
 SETTINGS = {setting.name: setting for setting in _settings()}
+#: Those of `httpkit run`.
+RUN_SETTINGS = {name: each for name, each in SETTINGS.items() if each.table != "serve"}
+#: Those of `httpkit serve`: whatever has to do with code or with what clients send is of no use.
+SERVE_SETTINGS = {
+    name: each
+    for name, each in SETTINGS.items()
+    if name not in Target.__struct_fields__
+    and not name.startswith("reload")
+    and each.section not in ("Limits: request bodies", "Limits: WebSocket")
+}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from httpkit.cli.schema import SETTINGS, Target
+from httpkit.cli.schema import SETTINGS, Site, Target
 from httpkit.cli.sources import (
     Found,
     Source,
@@ -53,12 +53,19 @@ class Settings:
         return msgspec.convert(values, Target)
 
     @property
+    def site(self) -> Site:
+        """The directory that is served, if it is one."""
+        values = {name: self.found[name].value for name in Site.__struct_fields__}
+        return msgspec.convert(values, Site)
+
+    @property
     def options(self) -> dict[str, object]:
         """What `Config.of` takes, without defaults."""
+        others = (*Target.__struct_fields__, *Site.__struct_fields__)
         return {
             name: found.value
             for name, found in self.found.items()
-            if name not in Target.__struct_fields__ and is_changed(name, found)
+            if name not in others and is_changed(name, found)
         }
 
 

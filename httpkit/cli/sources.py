@@ -31,8 +31,8 @@ CONFIG_VARIABLE = f"{VARIABLE_PREFIX}CONFIG"
 #: who it is (`server.worker_process`).
 _NO_SETTINGS = (CONFIG_VARIABLE, *WORKER_VARIABLES)
 _OWN_FILE, _PROJECT_FILE = "httpkit.toml", "pyproject.toml"
-_PROJECT_TABLE, _LIMITS = "tool.httpkit", "limits"
-_LIMIT_SETTINGS = {name: setting for name, setting in SETTINGS.items() if setting.is_limit}
+_PROJECT_TABLE = "tool.httpkit"
+_TABLES = ("limits", "serve")
 _HEADER = re.compile(r"\s*\[+([^\[\]]+)\]+\s*(?:#.*)?")
 _KEY = re.compile(r"""\s*["']?([\w-]+)["']?\s*=""")
 
@@ -78,9 +78,9 @@ def read_environment(environ: Mapping[str, str]) -> Source:
             continue
         setting = by_variable.get(variable)
         if setting is None:
-            name = variable.removeprefix(VARIABLE_PREFIX).lower()
-            meant = find_closest(name, SETTINGS)
-            hint = f"did you mean {SETTINGS[meant].variable}?" if meant else "unset it"
+            names = [known.removeprefix(VARIABLE_PREFIX) for known in by_variable]
+            meant = find_closest(variable.removeprefix(VARIABLE_PREFIX), names)
+            hint = f"did you mean {VARIABLE_PREFIX}{meant}?" if meant else "unset it"
             raise ConfigurationError(f"{variable} is no variable of httpkit: {hint}")
         if text:
             try:
@@ -166,30 +166,38 @@ def _open(path: str) -> TomlFile | None:
 def _entries(file: TomlFile) -> Iterator[tuple[Setting, str, object, str]]:
     """Every key of a file: its setting, how it is written, the value, and where it stands."""
     for key, value in file.table.items():
-        if key != _LIMITS:
+        if key not in _TABLES:
             origin = _locate(file, file.name, key)
-            yield _find_setting(key, SETTINGS, origin), key, value, origin
+            yield _find_setting(key, "", origin), key, value, origin
             continue
         if not isinstance(value, dict):
             origin = _locate(file, file.name, key)
             raise ConfigurationError(
-                f"{origin}: limits is a table: write [limits], and the limits on lines below it"
+                f"{origin}: {key} is a table: write [{key}], and its options on lines below it"
             )
-        table = f"{file.name}.{_LIMITS}".lstrip(".")
-        for inner, limit in value.items():
+        table = f"{file.name}.{key}".lstrip(".")
+        for inner, option in value.items():
             origin = _locate(file, table, inner)
-            yield _find_setting(inner, _LIMIT_SETTINGS, origin), inner, limit, origin
+            yield _find_setting(inner, key, origin), inner, option, origin
 
 
-def _find_setting(key: str, among: Mapping[str, Setting], origin: str) -> Setting:
+def _find_setting(key: str, table: str, origin: str) -> Setting:
     name = key.replace("-", "_")
+    among = [each.name for each in SETTINGS.values() if _may_stand(each, table)]
     if name in among:
-        return among[name]
+        return SETTINGS[name]
     if name in SETTINGS:
-        raise ConfigurationError(f"{origin}: {key} is no limit: move it above the table of limits")
-    meant = find_closest(name, [*among, _LIMITS])
+        place = SETTINGS[name].table
+        where = f"below a line [{place}]" if place else f"above the table [{table}]"
+        raise ConfigurationError(f"{origin}: {key} does not belong here: move it {where}")
+    meant = find_closest(name, [*among, *_TABLES])
     hint = f"did you mean {meant}?" if meant else "remove it"
     raise ConfigurationError(f"{origin}: there is no option {key!r}: {hint}")
+
+
+def _may_stand(setting: Setting, table: str) -> bool:
+    """Whether an option may stand in a table of a file; limits may stand outside of theirs, too."""
+    return setting.table == table or (setting.table == "limits" and not table)
 
 
 def _example(setting: Setting, value: object) -> str:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from httpkit.cli import config as config_module
 from httpkit.cli import main
-from httpkit.cli.schema import SETTINGS
+from httpkit.cli.schema import RUN_SETTINGS, SETTINGS
 from httpkit.server import process
 
 from .conftest import APP, Write
@@ -55,7 +55,7 @@ def test_every_value_and_where_it_comes_from(project: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("Configuration file: httpkit.toml\n\nApplication\n* app ")
     rows = table(result.stdout)
-    assert list(rows) == list(SETTINGS)
+    assert list(rows) == list(RUN_SETTINGS)
     assert rows["app"] == ["*", "project_site:app", "httpkit.toml:1"]
     assert rows["port"] == ["*", "80", "--port"]
     assert rows["log_level"] == ["*", "error", "HTTPKIT_LOG_LEVEL"]
@@ -90,7 +90,7 @@ def test_the_listing_can_be_entered_again(project: Path) -> None:
 def test_json(project: Path) -> None:
     shown = json.loads(invoke("config", "--json", "proj:app").stdout)
     assert shown["file"] == "httpkit.toml"
-    assert [*shown["options"], *shown["limits"]] == list(SETTINGS)
+    assert [*shown["options"], *shown["limits"]] == list(RUN_SETTINGS)
     assert shown["options"]["app"] == {
         "value": "proj:app", "text": "proj:app", "origin": "command line", "changed": True,
     }  # fmt: skip

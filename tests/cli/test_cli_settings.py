@@ -120,7 +120,7 @@ def test_paths_are_relative_to_the_file(write: File) -> None:
 
 def test_several_paths_are_relative_to_the_file(write: File, monkeypatch: Any) -> None:
     paths = tuple[Annotated[str, msgspec.Meta(extra={"path": True})], ...]
-    new = Setting("watched", paths, (), "Server", "", is_limit=False)
+    new = Setting("watched", paths, (), "Server", "")
     monkeypatch.setitem(SETTINGS, "watched", new)
     write("deploy/site.toml", "watched = ['src', '/lib']\n")
     found = read_values(open_file("deploy/site.toml"))
@@ -199,6 +199,9 @@ def test_unknown_variables_are_refused() -> None:
     assert message_of(load, {"HTTPKIT_MAX_BDY": "5"}) == (
         "HTTPKIT_MAX_BDY is no variable of httpkit: did you mean HTTPKIT_MAX_BODY?"
     )
+    assert message_of(load, {"HTTPKIT_SERVE_SPAA": "on"}) == (
+        "HTTPKIT_SERVE_SPAA is no variable of httpkit: did you mean HTTPKIT_SERVE_SPA?"
+    )
     assert message_of(load, {"HTTPKIT_XYZZY": ""}) == (
         "HTTPKIT_XYZZY is no variable of httpkit: unset it"
     )
@@ -268,11 +271,21 @@ def test_keys_in_either_case_and_limits_in_either_place(write: File) -> None:
         ("xyzzy = 1", "f.toml:1: there is no option 'xyzzy': remove it"),
         ("[limit]\nmax_body = 1", "f.toml: there is no option 'limit': did you mean limits?"),
         ("[limits]\nmax_bdy = 1", "f.toml:2: there is no option 'max_bdy': did you mean max_body?"),
-        ("[limits]\nport = 1", "f.toml:2: port is no limit: move it above the table of limits"),
+        (
+            "[limits]\nport = 1",
+            "f.toml:2: port does not belong here: move it above the table [limits]",
+        ),
         (
             "limits = 5",
-            ("f.toml:1: limits is a table: write [limits], and the limits on lines below it"),
+            ("f.toml:1: limits is a table: write [limits], and its options on lines below it"),
         ),
+        ("spa = true", "f.toml:1: spa does not belong here: move it below a line [serve]"),
+        (
+            "[serve]\nmax-body = 1",
+            "f.toml:2: max-body does not belong here: move it below a line [limits]",
+        ),
+        ("[serve]\nspaa = true", "f.toml:2: there is no option 'spaa': did you mean spa?"),
+        ("serv = 1", "f.toml:1: there is no option 'serv': did you mean serve?"),
         (
             "max_body = 1\n[limits]\nmax-body = 1",
             ("f.toml:3: max-body is given twice, see f.toml:1: keep one"),

@@ -14,7 +14,7 @@ PATH = Annotated[str, Meta(extra={"path": True})]
 
 
 def setting(annotation: Any) -> Setting:
-    return Setting("x", annotation, None, "", "", is_limit=False)
+    return Setting("x", annotation, None, "", "")
 
 
 @pytest.mark.parametrize(
