@@ -9,6 +9,7 @@ class Counters:
     Attributes:
         connections_opened: accepted since the start; on a TLS port, through with their handshake.
         connections_open: open now.
+        bytes_sent: written to connections that are closed, before TLS; `Server.bytes_sent` has all.
         handshakes_begun: TLS handshakes of which a byte has come since the start.
         handshakes_failed: of them, those that ended without a connection.
         requests_begun: heads that passed every check since the start.
@@ -24,6 +25,7 @@ class Counters:
     """
 
     __slots__ = (
+        "bytes_sent",
         "connections_open",
         "connections_opened",
         "handshakes_begun",
@@ -43,6 +45,7 @@ class Counters:
     def __init__(self) -> None:
         self.connections_opened = 0
         self.connections_open = 0
+        self.bytes_sent = 0
         self.handshakes_begun = 0
         self.handshakes_failed = 0
         self.requests_begun = 0

@@ -345,6 +345,11 @@ class Server:
         """Whatever has deadlines: connections, and handshakes on their way to be one."""
         return [*self._connections, *self._handshakes()]
 
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes written to all connections since the start, before TLS. May be read in any thread."""
+        return self.counters.bytes_sent + sum(each.bytes_sent for each in list(self._connections))
+
     def begin_reload(self) -> None:
         """Do what `reload_certificates` does, without waiting for it."""
         if self._tls is not None:
@@ -372,6 +377,7 @@ class Server:
     def connection_closed(self, connection: Connection) -> None:
         """Forget it; there is room for another."""
         self.counters.connections_open -= 1
+        self.counters.bytes_sent += connection.bytes_sent
         self._connections.discard(connection)
         self._made_room()
 

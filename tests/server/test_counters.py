@@ -16,10 +16,10 @@ from .wire import chunked, make_request
 
 
 def shown(server) -> dict[str, int]:
-    """All counters that are not 0, as the server's thread sees them."""
+    """All counters that are not 0, as the server's thread sees them, but the bytes."""
     counters: Counters = server.server.counters
     values = server.call(lambda: {name: getattr(counters, name) for name in Counters.__slots__})
-    return {name: value for name, value in values.items() if value}
+    return {name: value for name, value in values.items() if value and name != "bytes_sent"}
 
 
 class Everything:
@@ -96,6 +96,24 @@ def test_begin_and_finish(live, handler) -> None:
     server.call(handler.released.set)
     client.receive()
     assert shown(server) == running
+
+
+def test_bytes_of_open_and_closed_connections(live) -> None:
+    """As they come out of the sockets: heads, bodies, and answers that are not complete."""
+    server = live(Everything())
+    first, second = server.connect(), server.connect()
+    first.get()
+    first.close()
+    server.until(lambda: server.server.counters.connections_open == 1)
+    closed = server.server.counters.bytes_sent
+    assert closed == server.server.bytes_sent > len("Hello")
+    second.request("/stream")
+    received = len(second.receive_until(b"first\r\n"))
+    assert server.server.bytes_sent == closed + received
+    assert server.server.counters.bytes_sent == closed
+    second.reset()
+    server.until(lambda: server.server.counters.connections_open == 0)
+    assert server.server.counters.bytes_sent == server.server.bytes_sent >= closed + received
 
 
 def test_a_stream_is_in_flight_until_its_end(live, handler) -> None:
