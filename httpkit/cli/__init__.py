@@ -1,4 +1,4 @@
-"""The command line: `httpkit run`, `config`, `routes`, `cert`; also as `python -m httpkit`.
+"""The command line, `httpkit`; also as `python -m httpkit`.
 
 Owns what a person sees in a terminal. What a server does stands in `httpkit.server`.
 
@@ -23,6 +23,7 @@ __all__ = ["main"]
 #: module, and none needs X.509 or a directory's listing.
 _LATER = {
     "cert": ("httpkit.cli.cert", "cert_group"),
+    "serve": ("httpkit.cli.serve", "serve_command"),
     "compress": ("httpkit.cli.compress", "compress_command"),
 }
 

@@ -96,8 +96,8 @@ class StatusLine:
         """Let whatever is written to the standard streams pass by the line, as far as it can."""
         with ExitStack() as stack:
             if stdout.isatty():
-                stack.enter_context(redirect_stdout(cast(TextIO, _Guarded(stdout, self))))
-            stack.enter_context(redirect_stderr(cast(TextIO, _Guarded(stderr, self))))
+                stack.enter_context(redirect_stdout(cast("TextIO", _Guarded(stdout, self))))
+            stack.enter_context(redirect_stderr(cast("TextIO", _Guarded(stderr, self))))
             try:
                 yield
             finally:

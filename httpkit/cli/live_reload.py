@@ -180,7 +180,7 @@ def _read(body: FileBody) -> bytes:
     try:
         pieces: list[bytes] = []
         while data := body.read(_MAX_PAGE):
-            pieces.append(data)  # noqa: PERF401 - until there is nothing left
+            pieces.append(data)
         return b"".join(pieces)
     finally:
         body.close()

@@ -130,8 +130,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     clean_urls: bool = False
     """Serve `about.html` for `/about`, and redirect `/about.html` there."""
 
-    not_found: str | None = None
-    """Page for what is missing, as in `404.html`, with that status; off: a plain one."""
+    not_found: str | None = "404.html"
+    """Page for what is missing, sent with status 404 where it is there."""
 
     listing: bool = False
     """List directories without an index, as a page or, by `Accept`, as JSON."""

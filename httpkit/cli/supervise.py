@@ -5,15 +5,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import msgspec
 
-from httpkit.cli.schema import Target
+from httpkit.cli.schema import Site, Target
 from httpkit.cli.terminal import exit_with_error, show_workers
 from httpkit.errors import ConfigurationError
 from httpkit.server.config import Config
 from httpkit.server.listening import Listening, open_for_workers
+from httpkit.server.report import Ready
 from httpkit.server.supervisor import Supervisor
 from httpkit.server.tls_port import with_certificate
 from httpkit.server.watch import watch
@@ -32,14 +34,21 @@ class Assembly(msgspec.Struct, frozen=True):
     Attributes:
         target: names it.
         import_path: `sys.path` of the command line.
+        site: the directory that is served, if there is no application.
     """
 
     target: Target
     import_path: list[str]
+    site: Site | None = None
 
 
-def run_workers(assembly: Assembly, config: Config) -> int:
-    """Serve until a signal ends it; the exit code."""
+def run_workers(
+    assembly: Assembly, config: Config, announce: Callable[[list[Ready]], object] = show_workers
+) -> int:
+    """Serve until a signal ends it; the exit code.
+
+    `announce` is called with the reports of all workers when they are ready.
+    """
     if sys.platform == "win32":
         exit_with_error("this system cannot hand sockets to workers: one process is what there is")
     try:
@@ -56,11 +65,15 @@ def run_workers(assembly: Assembly, config: Config) -> int:
             stack.callback(each.close)
         # Not uvloop: it would look after children itself.
         runner = stack.enter_context(asyncio.Runner(loop_factory=asyncio.SelectorEventLoop))
-        return runner.run(_supervise(assembly, config, listening, directory))
+        return runner.run(_supervise(assembly, config, listening, directory, announce))
 
 
 async def _supervise(
-    assembly: Assembly, config: Config, listening: list[Listening], directory: str
+    assembly: Assembly,
+    config: Config,
+    listening: list[Listening],
+    directory: str,
+    announce: Callable[[list[Ready]], object],
 ) -> int:
     application = msgspec.to_builtins(assembly)
 
@@ -74,7 +87,7 @@ async def _supervise(
             config.reload_include,
             config.reload_exclude,
         )
-    return await Supervisor(config, listening, spawn, announce=show_workers, changes=changes).run()
+    return await Supervisor(config, listening, spawn, announce=announce, changes=changes).run()
 
 
 def _command() -> list[str]:

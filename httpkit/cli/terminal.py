@@ -16,10 +16,12 @@ from httpkit.server.server import Server
 from httpkit.types import Address
 
 __all__ = [
+    "browser_url",
     "configure_logging",
     "exit_with_error",
     "is_colored",
     "show_banner",
+    "show_title",
     "show_workers",
 ]
 
@@ -96,23 +98,36 @@ def _show_banner(
     loop: str,
     workers: str = "",
 ) -> None:
+    protocols = " · ".join(f"{protocol} ({engine})" for protocol, engine in engines.items())
+    show_title(f"{protocols} · {loop} · pid {os.getpid()}{workers}", addresses, schemes)
+
+
+def show_title(text: str, addresses: list[Address], schemes: list[str]) -> None:
+    """The name of the program with a text, and below it where it can be reached."""
     if not logging.getLogger("httpkit").isEnabledFor(logging.INFO):
         return
     title = click.style(f"httpkit {__version__}", bold=True)
-    protocols = " · ".join(f"{protocol} ({engine})" for protocol, engine in engines.items())
-    lines = [f"{title} · {protocols} · {loop} · pid {os.getpid()}{workers}"]
+    lines = [f"{title} · {text}"]
     lines += [f"  {_link(*each)}" for each in zip(addresses, schemes, strict=True)]
     click.echo("\n".join(lines), err=True, color=is_colored(sys.stderr))
 
 
+def browser_url(address: Address, scheme: str) -> str | None:
+    """A URL that a browser on this machine can open; `None` for a Unix socket."""
+    if not address.port:
+        return None
+    host = _WILDCARDS.get(address.host, address.host)
+    return f"{scheme}://{Address(host, address.port)}"
+
+
 def _link(address: Address, scheme: str) -> str:
     """A URL that terminals make clickable, for TCP; what curl needs, for a Unix socket."""
-    if not address.port:
-        url = click.style(f"unix:{address.host}", fg="cyan")
-        return f"{url}  (curl --unix-socket {address.host} {scheme}://localhost/)"
-    host = _WILDCARDS.get(address.host, address.host)
-    url = click.style(f"{scheme}://{Address(host, address.port)}", fg="cyan", underline=True)
-    return f"{url}  (all addresses)" if host != address.host else url
+    url = browser_url(address, scheme)
+    if url is None:
+        path = click.style(f"unix:{address.host}", fg="cyan")
+        return f"{path}  (curl --unix-socket {address.host} {scheme}://localhost/)"
+    link = click.style(url, fg="cyan", underline=True)
+    return f"{link}  (all addresses)" if address.host in _WILDCARDS else link
 
 
 def exit_with_error(message: str) -> NoReturn:

@@ -12,6 +12,7 @@ from httpkit.cli.supervise import Assembly
 from httpkit.cli.terminal import configure_logging, exit_with_error
 from httpkit.errors import ConfigurationError
 from httpkit.server.worker import Worker, receive_assignment
+from httpkit.types import Application
 
 __all__ = ["run_worker"]
 
@@ -27,9 +28,8 @@ def run_worker(lifeline: int) -> int:
     configure_logging(assignment.config.log_level, assignment.number)
     worker = Worker(assignment, lifeline)
     try:
-        application = load_application(assembly.target)
         try:
-            return worker.run(application)
+            return worker.run(_load(assembly))
         except ConfigurationError as error:
             exit_with_error(str(error))
     except SystemExit as error:
@@ -37,6 +37,19 @@ def run_worker(lifeline: int) -> int:
         raise
     finally:
         worker.clean_up()
+
+
+def _load(assembly: Assembly) -> Application:
+    """The application, or that for a directory.
+
+    Raises:
+        ConfigurationError: the directory cannot be served.
+    """
+    if assembly.site is None:
+        return load_application(assembly.target)
+    from httpkit.cli.site import make_site  # noqa: PLC0415 - others need none of it
+
+    return make_site(assembly.site).app
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ class Router:
         name: str | None = None,
         middleware: Iterable[Middleware] = (),
         **options: Unpack[StaticOptions],
-    ) -> None:
+    ) -> StaticFiles:
         """Serve the files of a directory below `prefix`, as a mount.
 
         Nothing outside of the directory is served, whatever the path and whatever links there are.
@@ -293,6 +293,9 @@ class Router:
             middleware: around these files only.
             **options: see `StaticOptions`.
 
+        Returns:
+            The handler, which knows how often it has read the disk.
+
         Raises:
             ConfigurationError: a malformed prefix, no such directory, or an option that makes no
                 sense.
@@ -306,6 +309,7 @@ class Router:
             )
         )
         self.mount(prefix, router)
+        return handler
 
     def _add(self, inclusion: Inclusion) -> None:
         self._check_open()

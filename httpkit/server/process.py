@@ -35,7 +35,7 @@ from httpkit.server.server import Server
 from httpkit.transport.loop import new_event_loop
 from httpkit.types import Application
 
-__all__ = ["ExitCode", "run"]
+__all__ = ["ExitCode", "announce_stop", "run"]
 
 logger = logging.getLogger("httpkit")
 
@@ -54,7 +54,8 @@ class ExitCode(IntEnum):
     NOT_STARTED = 3
 
 
-def _announce_stop(reason: str) -> None:
+def announce_stop(reason: str) -> None:
+    """Log that a stop has begun, and why."""
     logger.info("%s: stopping; a second one ends at once", reason)
 
 
@@ -78,7 +79,7 @@ class Foreground:
         started: Callable[[Server], object],
         *,
         listening: Listening | None = None,
-        stopping: Callable[[str], object] = _announce_stop,
+        stopping: Callable[[str], object] = announce_stop,
         failed: Callable[[str], object] = _ignore,
         first_requests: float = 0.0,
     ) -> None:
@@ -178,7 +179,7 @@ def run(
     *,
     listening: Listening | None = None,
     prepare: Callable[[asyncio.AbstractEventLoop, Callable[[str], None]], object] = _ignore,
-    stopping: Callable[[str], object] = _announce_stop,
+    stopping: Callable[[str], object] = announce_stop,
     failed: Callable[[str], object] = _ignore,
     first_requests: float = 0.0,
 ) -> ExitCode:

@@ -347,7 +347,7 @@ class Server:
 
     @property
     def bytes_sent(self) -> int:
-        """Bytes written to all connections since the start, before TLS. May be read in any thread."""
+        """Bytes written to all connections since the start, before TLS; for any thread."""
         return self.counters.bytes_sent + sum(each.bytes_sent for each in list(self._connections))
 
     def begin_reload(self) -> None:

@@ -19,6 +19,8 @@ from httpkit.headers import encode_fields, encode_header
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.semantics.media_types import guess_media_type
+from httpkit.semantics.negotiation import preferred_media_type
+from httpkit.static.listing import LISTING_TYPES, render_listing
 from httpkit.static.lookup import Identity, Root, identity_of
 from httpkit.static.memory import Memory
 from httpkit.static.resource import Content, Resource
@@ -60,7 +62,9 @@ class StaticOptions(TypedDict, total=False):
     spa: bool
     #: Serve `about.html` for `/about`, and redirect `/about.html` there.
     clean_urls: bool
-    #: Serve names that begin with a dot, too.
+    #: List directories without an index, as a page or, by `Accept`, as JSON.
+    listing: bool
+    #: Serve and list names that begin with a dot, too.
     dotfiles: bool
     #: Follow symbolic links that lead out of the directory. Those inside are followed anyway.
     symlinks: bool
@@ -86,6 +90,10 @@ class StaticFiles:
 
     `StaticOptions` tells what the arguments mean.
 
+    Attributes:
+        directory: whose files are served, absolute.
+        loads: how often the disk was read for a request; all others were answered from memory.
+
     Raises:
         ConfigurationError: there is no such directory, or an option makes no sense.
     """
@@ -98,6 +106,7 @@ class StaticFiles:
         not_found: str | None = None,
         spa: bool = False,
         clean_urls: bool = False,
+        listing: bool = False,
         dotfiles: bool = False,
         symlinks: bool = False,
         precompressed: bool = False,
@@ -109,12 +118,14 @@ class StaticFiles:
     ) -> None:
         self._root = root = Root(directory, dotfiles=dotfiles, symlinks=symlinks)
         self.directory = root.directory
+        self.loads = 0
         self._index = self._check_file("index", index)
         self._not_found = self._check_file("not_found", not_found)
         if spa and index is None:
             raise ConfigurationError("spa=True needs an index, the page of the application")
         self._spa = spa
         self._clean_urls = clean_urls
+        self._listing = listing
         self._precompressed = precompressed
         self._cache_control = cache_control
         if cache_control is not None:
@@ -169,6 +180,7 @@ class StaticFiles:
             resource = memory.get(key)
             if resource is not None:
                 return resource
+        self.loads += 1
         found = await request.channel.run_blocking(load)
         if isinstance(found, Resource):
             memory.keep(key, found)
@@ -223,7 +235,7 @@ class StaticFiles:
         if not last:
             if slash and not directory:
                 raise HTTPError(404)  # a slash too many
-            return self._load_index(directory, path)
+            return self._load_index(request, directory, path)
         html = self._clean_urls and last.endswith(".html")
         try:
             file = self._root.open(path)
@@ -234,7 +246,7 @@ class StaticFiles:
         if file is None:
             if self._clean_urls and self._root.identify(f"{path}.html") is not None:
                 return self._load_page(path)
-            self._load_index(path, f"{path}/")  # nothing else has a slash
+            self._load_index(request, path, f"{path}/")  # nothing else has a slash
             return _redirect(request, f"./{quote(last, safe='')}/", 307)
         if html:
             file.close()
@@ -250,10 +262,15 @@ class StaticFiles:
             raise HTTPError(404)
         return self._make(path, page, file, [(path, self._root.identify(path))])
 
-    def _load_index(self, directory: str, path: str) -> Resource:
-        if self._index is None:
-            raise HTTPError(404)
-        return self._load_file(f"{directory}/{self._index}" if directory else self._index, path)
+    def _load_index(self, request: Request, directory: str, path: str) -> Resource | Response:
+        try:
+            if self._index is None:
+                raise HTTPError(404)
+            return self._load_file(f"{directory}/{self._index}" if directory else self._index, path)
+        except HTTPError:
+            if not self._listing:
+                raise
+        return self._list(request, directory, path)
 
     def _load_file(self, name: str, path: str | None = None) -> Resource:
         """A file by its name, as what stands for a path."""
@@ -261,6 +278,22 @@ class StaticFiles:
         if file is None:
             raise HTTPError(404)
         return self._make(path if path is not None else name, name, file, [])
+
+    def _list(self, request: Request, directory: str, path: str) -> Response:
+        """The listing of a directory, with the fields of its path."""
+        entries = self._root.scan(directory)
+        if self._precompressed:
+            names = {entry.name for entry in entries}
+            siblings = {name + ending for name in names for _, ending in _SIBLINGS}
+            entries = [entry for entry in entries if entry.name not in siblings]
+        wanted = preferred_media_type(request.headers.get("accept"), LISTING_TYPES)
+        root = request.path.removesuffix(path)
+        response = render_listing(
+            request.path, entries, wanted or LISTING_TYPES[0], root=root or "/"
+        )
+        if self._rule is not None:
+            response.headers.update(self._rule(f"/{path}"))
+        return response
 
     def _make(
         self,

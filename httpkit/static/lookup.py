@@ -13,15 +13,21 @@ switched to another release.
 
 import os
 import stat
+from collections.abc import Callable
 from os import PathLike
+from typing import TypeVar
 
 from httpkit.body import FileBody, is_missing
 from httpkit.errors import ConfigurationError, HTTPError
+from httpkit.static.listing import Entry
 
 __all__ = ["Identity", "Root", "identity_of", "is_plain_name"]
 
+T = TypeVar("T")
+
 # O_PATH, where there is one: passing through a directory needs no permission to list it.
 _STEP_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
+_LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 #: What tells whether a path still leads to the same, unchanged file: device, inode, size, and the
@@ -63,6 +69,22 @@ class Root:
         Raises:
             HTTPError: 404 for everything that is no file to be served.
         """
+        return self._reach(path, _open_below)
+
+    def scan(self, path: str) -> list[Entry]:
+        """The files and directories in a directory that could be served, in no order.
+
+        Raises:
+            HTTPError: 404, if it is no directory below this one, or may not be read.
+        """
+        return self._reach(path, self._scan_below)
+
+    def _reach(self, path: str, then: Callable[[str, list[str]], T]) -> T:
+        """Find out where a path leads, and go there from the root of it, name by name.
+
+        Raises:
+            HTTPError: 404 for everything that is not to be served.
+        """
         names = path.split("/") if path else []
         if not all(map(self.serves, names)):
             raise HTTPError(404)
@@ -73,11 +95,41 @@ class Root:
                 if not self._symlinks:
                     raise HTTPError(404)
                 root = os.path.dirname(real)  # the owner's choice; devices are still refused
-            return _open_below(root, os.path.relpath(real, root).split(os.sep))
+            return then(root, os.path.relpath(real, root).split(os.sep))
         except OSError as error:
             if is_missing(error):
                 raise HTTPError(404) from error
             raise
+
+    def _scan_below(self, root: str, names: list[str]) -> list[Entry]:
+        step = _enter(root, names)
+        try:
+            directory = os.open(".", _LIST_FLAGS, dir_fd=step)
+        finally:
+            os.close(step)
+        try:
+            place = os.path.join(root, *names)
+            with os.scandir(directory) as scan:
+                found = [self._look(place, entry) for entry in scan if self.serves(entry.name)]
+        finally:
+            os.close(directory)
+        return [entry for entry in found if entry is not None]
+
+    def _look(self, place: str, entry: "os.DirEntry[str]") -> Entry | None:
+        """What is seen of an entry; `None` for what would not be served."""
+        try:
+            if entry.is_symlink() and not self._symlinks:
+                root = os.path.realpath(self.directory, strict=True)
+                real = os.path.realpath(os.path.join(place, entry.name), strict=True)
+                if os.path.commonpath((root, real)) != root:
+                    return None
+            info = entry.stat()
+        except OSError:  # a link to nowhere, or gone again
+            return None
+        directory = stat.S_ISDIR(info.st_mode)
+        if not directory and not stat.S_ISREG(info.st_mode):
+            return None
+        return Entry(entry.name, directory, info.st_size, info.st_mtime)
 
     def identify(self, path: str) -> Identity | None:
         """What a path leads to now; `None` where there is nothing, or nothing that may be seen."""
@@ -97,13 +149,23 @@ def is_plain_name(name: str) -> bool:
     return name not in ("", ".", "..") and not any(c in name for c in "/\\\0")
 
 
-def _open_below(root: str, names: list[str]) -> FileBody | None:
-    """Walk to a file without following links; `None` where there is a directory."""
+def _enter(root: str, names: list[str]) -> int:
+    """A descriptor of a directory, reached without following links."""
     step = os.open(root, _STEP_FLAGS)
     try:
-        for name in names[:-1]:
+        for name in names:
             last, step = step, os.open(name, _STEP_FLAGS, dir_fd=step)
             os.close(last)
+    except OSError:
+        os.close(step)
+        raise
+    return step
+
+
+def _open_below(root: str, names: list[str]) -> FileBody | None:
+    """Walk to a file without following links; `None` where there is a directory."""
+    step = _enter(root, names[:-1])
+    try:
         mode = os.stat(names[-1], dir_fd=step, follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode):
             return None
