@@ -87,9 +87,10 @@ class StatusLine:
     def _columns(self) -> int:
         """The width: a longer text would become two lines, of which one could be erased."""
         try:
-            return max(2, os.get_terminal_size(self._stream.fileno()).columns)
+            columns = os.get_terminal_size(self._stream.fileno()).columns
         except (OSError, ValueError):  # ValueError: no descriptor
-            return 80
+            columns = 0
+        return columns or 80  # serial lines and some programs that pose as one do not say
 
     @contextmanager
     def guard(self, stdout: TextIO, stderr: TextIO) -> Iterator[None]:

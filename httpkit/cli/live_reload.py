@@ -126,7 +126,7 @@ class LiveReload:
             if self._version != seen:
                 kind = "reload" if self._page_version > seen else "style"
                 seen = self._version
-                yield f"event: {kind}\ndata:\n\n"
+                yield f"event: {kind}\ndata: {self._version}\n\n"
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _LOOK)

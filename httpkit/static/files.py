@@ -14,7 +14,7 @@ from typing import TypedDict, TypeVar
 from urllib.parse import quote
 
 from httpkit.body import FileBody
-from httpkit.errors import ConfigurationError, HTTPError
+from httpkit.errors import ConfigurationError, HTTPError, InvalidHeader
 from httpkit.headers import encode_fields, encode_header
 from httpkit.request import Request
 from httpkit.response import Response
@@ -129,7 +129,10 @@ class StaticFiles:
         self._precompressed = precompressed
         self._cache_control = cache_control
         if cache_control is not None:
-            encode_header("cache-control", cache_control)
+            try:
+                encode_header("cache-control", cache_control)
+            except InvalidHeader as error:
+                raise ConfigurationError(f"cache_control: {error}") from None
         self._hashed = _read_pattern(immutable)
         self._rule = headers
         if memory < 0 or check_interval < 0:
