@@ -64,7 +64,7 @@ def make_site(site: Site) -> Served:
         precompressed=site.precompressed,
         cache_control=site.cache,
         immutable=site.immutable,
-        headers=None if site.headers is None else HeaderRules.load(site.headers).match,
+        headers=None if site.headers is None else HeaderRules.load(site.headers),
         # What has just been saved is what the page must show.
         memory=0 if site.live_reload else _MEMORY,
     )

@@ -8,6 +8,7 @@ How a path becomes an open file is `lookup.py`, what is sent for it `resource.py
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from os import PathLike
 from typing import TypedDict, TypeVar
@@ -26,7 +27,7 @@ from httpkit.static.memory import Memory
 from httpkit.static.resource import Content, Resource
 from httpkit.urls import quote_query
 
-__all__ = ["HeaderRule", "StaticFiles", "StaticOptions"]
+__all__ = ["SIBLINGS", "HeaderRule", "StaticFiles", "StaticOptions"]
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ T = TypeVar("T")
 HeaderRule = Callable[[str], Iterable[tuple[str, str]]]
 
 #: Siblings that may stand beside a file, the favorite first.
-_SIBLINGS = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
+SIBLINGS = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
 
 #: Names that change with their content: a hash in hexadecimal or, of eight characters, in
 #: base64url, between a separator and the endings. Words and versions do not look like that.
@@ -266,13 +267,12 @@ class StaticFiles:
         return self._make(path, page, file, [(path, self._root.identify(path))])
 
     def _load_index(self, request: Request, directory: str, path: str) -> Resource | Response:
-        try:
-            if self._index is None:
-                raise HTTPError(404)
-            return self._load_file(f"{directory}/{self._index}" if directory else self._index, path)
-        except HTTPError:
-            if not self._listing:
-                raise
+        if self._index is not None:
+            name = f"{directory}/{self._index}" if directory else self._index
+            with suppress(HTTPError):
+                return self._load_file(name, path)
+        if not self._listing:
+            raise HTTPError(404)
         return self._list(request, directory, path)
 
     def _load_file(self, name: str, path: str | None = None) -> Resource:
@@ -287,7 +287,7 @@ class StaticFiles:
         entries = self._root.scan(directory)
         if self._precompressed:
             names = {entry.name for entry in entries}
-            siblings = {name + ending for name in names for _, ending in _SIBLINGS}
+            siblings = {name + ending for name in names for _, ending in SIBLINGS}
             entries = [entry for entry in entries if entry.name not in siblings]
         wanted = preferred_media_type(request.headers.get("accept"), LISTING_TYPES)
         root = request.path.removesuffix(path)
@@ -309,7 +309,7 @@ class StaticFiles:
         noted = [*probes, (name, identity_of(file.info))]
         contents: list[Content] = []
         if self._precompressed:
-            for coding, ending in _SIBLINGS:
+            for coding, ending in SIBLINGS:
                 sibling = name + ending
                 noted.append((sibling, self._root.identify(sibling)))
                 coded = self._open_sibling(sibling, file) if noted[-1][1] is not None else None

@@ -83,7 +83,9 @@ class _Rule(NamedTuple):
 class HeaderRules:
     """Which header fields the answers below a path get.
 
-        HeaderRules({"/*": {"X-Frame-Options": "DENY"}, "/feed.xml": {"Content-Type": "..."}})
+        app.static("/", "dist", headers=HeaderRules({"/*": {"X-Frame-Options": "DENY"}}))
+
+    What `Router.static` takes: a function of the path.
 
     Args:
         rules: fields by pattern, in the order in which they count.
@@ -155,6 +157,8 @@ class HeaderRules:
                     found.pop(name, None)
                 found |= rule.fields
         return tuple(field for lines in found.values() for field in lines)
+
+    __call__ = match
 
 
 def _read_line(rules: list[_Rule], line: str, where: str) -> None:

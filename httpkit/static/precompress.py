@@ -26,6 +26,7 @@ from httpkit.errors import ConfigurationError
 from httpkit.middleware.codings import make_encoder
 from httpkit.middleware.compress import is_compressible
 from httpkit.semantics.media_types import guess_media_type
+from httpkit.static.files import SIBLINGS
 
 __all__ = [
     "MINIMUM_SIZE",
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 #: What the name of a sibling ends with, by coding.
-SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
+SUFFIXES = dict(SIBLINGS)
 #: Bytes below which a file fits into one packet anyway (as in `Compress`).
 MINIMUM_SIZE = 1024
 #: Bytes that are coded in one step; between two of them an interruption is noticed.

@@ -1,6 +1,7 @@
 """`HeaderRules`: the shape of the file, what matches, and what is refused in which line."""
 
 import time
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given, settings
@@ -94,8 +95,6 @@ def test_patterns(pattern, path, matches):
 @given(st.text("/ab*", max_size=8), st.text("/ab", max_size=12))
 @settings(deadline=None)
 def test_stars_are_those_of_a_shell(pattern, path):
-    from fnmatch import fnmatchcase
-
     assert names(f"/{pattern}", f"/{path}") is fnmatchcase(f"/{path}", f"/{pattern}")
 
 
