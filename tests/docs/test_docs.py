@@ -7,6 +7,7 @@ called at its end.
 import asyncio
 import inspect
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +25,12 @@ from httpkit.certificates.report import Handshake, make_report
 from httpkit.certificates.roots import Roots
 from httpkit.cli import main
 from httpkit.cli.chain_picture import draw
+from httpkit.cli.compress import compress_command
 from httpkit.cli.config import config_command
 from httpkit.cli.reference import insert_reference
 from httpkit.cli.run import run_command
-from httpkit.cli.schema import describe_fields
+from httpkit.cli.schema import SETTINGS, describe_fields
+from httpkit.cli.serve import serve_command
 from httpkit.cli.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +43,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+SERVE = ROOT / "docs" / "serve.md"
 HOW_TO_CERTIFICATES = ROOT / "docs" / "how-to" / "certificates.md"
 CHAINS = ROOT / "docs" / "explanation" / "certificate-chains.md"
 #: Text that is not Markdown prose: fenced blocks.
@@ -129,19 +133,46 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
+COMMANDS = (run_command, config_command, serve_command, compress_command)
+
+
 def test_options_of_the_command_line_exist() -> None:
-    commands = run_command, config_command
-    params = [param for command in commands for param in command.params]
+    params = [param for command in COMMANDS for param in command.params]
     known = {opt for param in params for opt in (*param.opts, *param.secondary_opts)}
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for line in page.read_text().splitlines():
-            if (
-                "httpkit run" in line
-                or "httpkit config" in line
-                or line.startswith(("`--", "| `--"))
+            if any(f"httpkit {command.name}" in line for command in COMMANDS) or line.startswith(
+                ("`--", "| `--")
             ):
                 unknown = set(_OPTION.findall(line)) - known - {"--help"}
                 assert not unknown, f"{page}: {line}"
+
+
+def test_the_commands_of_the_page_on_serving_are_possible() -> None:
+    shown = [
+        shlex.split(line, comments=True)[1:]
+        for block in blocks(SERVE)
+        if block.info in ("sh", "console")
+        for line in block.text.replace("$ ", "").splitlines()
+        if line.startswith("httpkit ") and not line.startswith("httpkit 0")
+    ]
+    assert len(shown) >= 7
+    for name, *arguments in shown:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        assert "directory" in command.make_context(name, arguments).params
+
+
+def test_the_table_of_options_of_a_site() -> None:
+    """Every option of a site stands in the table, but for the live line, which has its section."""
+    table = SERVE.read_text().partition("| option |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`--([a-z-]+)`", table))
+    site = {
+        setting.flag[2:]
+        for setting in SETTINGS.values()
+        if setting.table == "serve" and not setting.is_argument
+    }
+    assert named == site - {"live-line"}
 
 
 def test_commands_for_certificates_exist() -> None:
