@@ -137,15 +137,26 @@ class LiveReload:
         """Put the script into pages, and let nobody keep anything."""
         if request.method not in ("GET", "HEAD") or request.path == _EVENTS_PATH:
             return await next(request)
-        fields = [field for field in request.raw_headers if field[0] not in _WITHHELD]
-        is_document = "text/html" in request.headers.get("accept", "text/html")
-        # Videos are sought by ranges, and nothing goes into them.
-        response = await next(request.replace_headers(fields) if is_document else request)
-        response = response.copy()
+        wants_page = _wants_page(request)
+        if wants_page:
+            fields = [field for field in request.raw_headers if field[0] not in _WITHHELD]
+            request = request.replace_headers(fields)
+        response = (await next(request)).copy()
         response.headers["cache-control"] = "no-store"
-        if _is_page(response):
+        if wants_page and _is_page(response):
             await _insert_script(response)
         return response
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether a browser is to show the answer: scripts load pieces of HTML, too, to put them in.
+
+    Whoever does not say what it is for (Sec-Fetch-Dest) is judged by what it accepts.
+    """
+    destination = request.headers.get("sec-fetch-dest")
+    if destination is not None:
+        return destination in ("document", "iframe", "frame")
+    return "text/html" in request.headers.get("accept", "text/html")
 
 
 def _is_page(response: Response) -> bool:

@@ -52,10 +52,7 @@ def serve_command(ctx: click.Context, /, **_: object) -> None:
     configure_logging(str(settings.found["log_level"].value))
     names = SERVE_SETTINGS.keys()
     options = {name: value for name, value in settings.options.items() if name in names}
-    # Workers begin where they are started, which may be another place one day.
-    site = msgspec.structs.replace(
-        settings.site, directory=os.path.abspath(settings.site.directory)
-    )
+    site = settings.site
     try:
         config = Config.of(**options)
         served = make_site(site)
@@ -63,6 +60,8 @@ def serve_command(ctx: click.Context, /, **_: object) -> None:
         listening = _listen(config, settings)
     except ConfigurationError as error:
         exit_with_error(str(error))
+    if not site.listing and not os.path.exists(os.path.join(site.directory, site.index)):
+        logger.info("there is no %s, so / is 404: --listing shows what is there", site.index)
     if config.workers > 1:
         sys.exit(_serve_with_workers(site, config, listening))
     code = _serve(site, served, config, listening)

@@ -212,7 +212,7 @@ def call(*arguments: object, **options: Any) -> Result:
     return CliRunner().invoke(main, ["serve", *map(str, arguments)], prog_name="httpkit", **options)
 
 
-def read(url: str, **options: Any) -> str:
+def read(url: str | urllib.request.Request, **options: Any) -> str:
     with urllib.request.urlopen(url, timeout=30, **options) as answer:
         return str(answer.read().decode())
 
@@ -312,6 +312,13 @@ def test_the_next_port(start_httpkit: Any, files: Path) -> None:
         assert f"port 8000 is in use: {port} is taken instead" in process.errors
         assert read(url) == "<h1>Home</h1>"
         assert process.stop() == 0
+
+
+def test_a_directory_without_an_index(start_httpkit: Any, files: Path) -> None:
+    process = start_httpkit("serve", str(files / "docs"), "--port", "0")
+    process.wait_for_url()
+    assert process.stop() == 0
+    assert "there is no index.html, so / is 404: --listing shows" in process.errors
 
 
 def test_no_port_at_all(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -501,7 +508,8 @@ def test_no_live_line(start_process: Any, files: Path, how: str) -> None:
 def test_live_reload(start_httpkit: Any, files: Path) -> None:
     process = start_httpkit("serve", str(files), "--port", "0", "--live-reload")
     url = process.wait_for_url()
-    assert "/.httpkit/live-reload.js" in read(url)
+    page = urllib.request.Request(url, headers={"Accept": "text/html"})
+    assert "/.httpkit/live-reload.js" in read(page)
     with urllib.request.urlopen(f"{url}/.httpkit/live-reload", timeout=30) as events:
         assert events.readline() == b": connected\n"
         # Until the watcher has begun nothing is noticed: write until it is.

@@ -37,7 +37,8 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(files: Path) -> Any:
-    with Client(make_site(Site(directory=str(files), live_reload=True, listing=True)).app) as found:
+    site = make_site(Site(directory=str(files), live_reload=True, listing=True))
+    with Client(site.app, headers={"Accept": "text/html"}) as found:
         yield found
 
 
@@ -71,6 +72,22 @@ def test_other_files_stay_as_they_are(served: Any) -> None:
     assert (part.status_code, part.text) == (206, "a")
 
 
+@pytest.mark.parametrize(
+    ("fields", "inserted"),
+    [
+        ({"Accept": "text/html,*/*;q=0.8"}, True),
+        ({"Accept": "*/*"}, False),
+        ({"Sec-Fetch-Dest": "document", "Accept": "*/*"}, True),
+        ({"Sec-Fetch-Dest": "iframe"}, True),
+        ({"Sec-Fetch-Dest": "empty", "Accept": "text/html"}, False),
+    ],
+)
+def test_pieces_that_scripts_put_into_pages(
+    served: Any, fields: dict[str, str], inserted: bool
+) -> None:
+    assert (TAG in served.get("/", headers=fields).text) is inserted
+
+
 def test_what_is_saved_is_shown_at_once(served: Any, files: Path) -> None:
     for text in ("one", "two", "three"):
         (files / "index.html").write_text(text)
@@ -91,8 +108,10 @@ def test_a_policy_that_knows_scripts_is_kept() -> None:
     app = site(live)
     policy = "default-src 'none'; script-src 'nonce-x'"
     app.get("/")(lambda request: Response.html("", headers={"content-security-policy": policy}))
-    with Client(app) as client:
-        assert client.get("/").headers["content-security-policy"] == policy
+    with Client(app, headers={"Accept": "text/html"}) as client:
+        page = client.get("/")
+        assert TAG in page.text
+        assert page.headers["content-security-policy"] == policy
 
 
 def test_what_no_script_can_go_into() -> None:
@@ -107,7 +126,7 @@ def test_what_no_script_can_go_into() -> None:
     )
     app.get("/broken")(lambda request: Response(b"x", headers={"content-type": 'text/html; a="'}))
     app.post("/")(lambda request: Response.html("posted"))
-    with Client(app) as client:
+    with Client(app, headers={"Accept": "text/html"}) as client:
         assert client.get("/stream").text == "<body>"
         assert client.get("/coded").content == b"x"
         assert client.get("/broken").content == b"x"

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from httpkit import App
 from httpkit.response import Response
 from httpkit.static.listing import LISTING_TYPES, Entry, format_size, render_listing
+from httpkit.testing import Client
 
 WHEN = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
 
@@ -178,6 +180,29 @@ def test_caches(media_type):
     headers = render_listing("/", [], media_type).headers
     assert (headers["vary"], headers["cache-control"]) == ("Accept", "no-cache")
     assert headers["content-type"].partition(";")[0] == media_type
+
+
+def test_below_a_prefix(tmp_path):
+    """The directory that is served is the topmost that is linked to."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("a")
+    app = App()
+    app.static("/files/of me", tmp_path, listing=True)
+    with Client(app) as client:
+        top = client.get("/files/of%20me/")
+        assert 'href="../"' not in top.text
+        inner = client.get("/files/of%20me/in/")
+        assert '<h1><a href="../">/files/of me/</a><a href="./">in/</a></h1>' in inner.text
+        assert client.get("/files/of%20me/in/a.txt").text == "a"
+        assert client.head("/files/of%20me/in/").content == b""
+        assert client.get("/files/of%20me/in").headers["location"] == "./in/"
+
+
+def test_nothing_is_listed_unless_it_is_said(tmp_path):
+    app = App()
+    app.static("/", tmp_path)
+    with Client(app) as client:
+        assert client.get("/").status_code == 404
 
 
 # --- JSON ----------------------------------------------------------------------------------------
