@@ -14,7 +14,7 @@ import msgspec
 from httpkit.cli.live_line import LiveLine, StatusLine, is_live, read_server
 from httpkit.cli.options import SectionedCommand, effective_settings, setting_options
 from httpkit.cli.schema import SERVE_SETTINGS, Site, Target
-from httpkit.cli.settings import DEFAULT, Settings
+from httpkit.cli.settings import DEFAULT
 from httpkit.cli.site import Served, describe_site, make_site
 from httpkit.cli.supervise import Assembly, run_workers
 from httpkit.cli.terminal import browser_url, configure_logging, exit_with_error, show_title
@@ -57,26 +57,41 @@ def serve_command(ctx: click.Context, /, **_: object) -> None:
         config = Config.of(**options)
         served = make_site(site)
         served.app.on_freeze()
-        listening = _listen(config, settings)
+        anywhere = not (config.fd or config.unix) and settings.found["port"].origin == DEFAULT
+        if anywhere and config.workers > 1:
+            config = _choose_port(config)
+        listening = None
+        if config.workers == 1:
+            listening = _listen_anywhere(config) if anywhere else open_listeners(config)
     except ConfigurationError as error:
         exit_with_error(str(error))
     if not site.listing and not os.path.exists(os.path.join(site.directory, site.index)):
         logger.info("there is no %s, so / is 404: --listing shows what is there", site.index)
-    if config.workers > 1:
-        sys.exit(_serve_with_workers(site, config, listening))
-    code = _serve(site, served, config, listening)
+    if listening is None:
+        code = _serve_with_workers(site, config)
+    else:
+        code = _serve(site, served, config, listening)
     if code:
         sys.exit(code)
 
 
-def _listen(config: Config, settings: Settings) -> Listening:
-    """Open what is configured, or the first free port if none was asked for.
+def _choose_port(config: Config) -> Config:
+    """The same with the first free port; workers open listeners of their own there.
 
     Raises:
-        ConfigurationError: it cannot be used; the message says what to do.
+        ConfigurationError: there is none.
     """
-    if config.fd or config.unix or settings.found["port"].origin != DEFAULT:
-        return open_listeners(config)
+    listening = _listen_anywhere(config)
+    listening.close()
+    return msgspec.structs.replace(config, port=listening.addresses[0].port)
+
+
+def _listen_anywhere(config: Config) -> Listening:
+    """Open the first free port.
+
+    Raises:
+        ConfigurationError: none can be used; the message is about the first one.
+    """
     problem: ConfigurationError | None = None
     for port in range(config.port, config.port + _PORTS):
         try:
@@ -129,12 +144,8 @@ def _move_log(terminal: TextIO) -> None:
             handler.setStream(sys.stderr)
 
 
-def _serve_with_workers(site: Site, config: Config, listening: Listening) -> int:
+def _serve_with_workers(site: Site, config: Config) -> int:
     """Serve with several processes; the exit code."""
-    # They need a listener each: this one has found the port.
-    listening.close()
-    if not (config.fd or config.unix):
-        config = msgspec.structs.replace(config, port=listening.addresses[0].port)
 
     def announce(reports: list[Ready]) -> None:
         _announce(site, reports[0].addresses, reports[0].schemes, len(reports))

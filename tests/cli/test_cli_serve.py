@@ -286,6 +286,43 @@ def test_workers(start_httpkit: Any, files: Path) -> None:
     )
 
 
+def test_workers_with_sockets_that_are_there_or_shared(
+    start_httpkit: Any, files: Path, tmp_path: Path
+) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port, number = listener.getsockname()[1], listener.fileno()
+        process = start_httpkit(
+            *("serve", str(files), "--workers", "2", "--fd", str(number)), pass_fds=[number]
+        )
+        assert process.wait_for_url() == f"http://127.0.0.1:{port}"
+        assert read(f"http://127.0.0.1:{port}/") == "<h1>Home</h1>"
+        assert process.stop() == 0
+    process = start_httpkit("serve", str(files), "--workers", "2", "--unix", f"{tmp_path}/s")
+    assert process.wait_for_url() == f"unix:{tmp_path}/s"
+    assert process.stop() == 0
+
+
+def test_workers_take_the_next_port_too(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    opened = serve.open_listeners
+
+    def refuse_the_first(config: Any) -> Any:
+        if config.port == 8000:
+            raise ConfigurationError("port 8000 is in use")
+        return opened(config)
+
+    def run(_: Any, config: Any, announce: Any) -> int:
+        seen.append(config.port)
+        return 0
+
+    monkeypatch.setattr(serve, "open_listeners", refuse_the_first)
+    monkeypatch.setattr(serve, "run_workers", run)
+    assert call(files, "--workers", "2").exit_code == 0
+    assert 8000 < seen[0] < 8020
+
+
 def test_a_worker_whose_directory_is_gone(start_httpkit: Any, files: Path) -> None:
     process = start_httpkit("serve", str(files), "--port", "0", "--workers", "2")
     process.wait_for_url()
