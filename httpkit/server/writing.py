@@ -62,7 +62,6 @@ class AnswerWriter(Channel):
             self.stream_id, body.length
         ):
             return False
-        connection.flush()
         passage = await connection.open_passage()
         ready = body.offset
         while body.length > 0:

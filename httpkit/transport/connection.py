@@ -268,9 +268,14 @@ class Connection(asyncio.Protocol):
             ClientDisconnected: the connection is lost.
         """
         transport = self.transport
+        if self.busy:
+            await asyncio.sleep(0)  # the batch, and in it the head, is written at its end
+        self.flush()
         try:
             transport.set_write_buffer_limits(high=0)
-            while not self._lost and transport.get_write_buffer_size():
+            while not self._lost and (
+                transport.get_write_buffer_size() or self.engine.has_more_to_send
+            ):
                 self._drained = self.owner.loop.create_future()
                 await self._drained
         finally:

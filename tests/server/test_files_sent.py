@@ -251,6 +251,23 @@ def test_what_comes_after_a_file(live, road, tmp_path) -> None:
     assert (connection._passage is not None) == (road == "sendfile")
 
 
+def test_the_head_of_a_file_that_is_open_already_comes_first(live, road, tmp_path) -> None:
+    """The answer begins within a batch, which is written at its end."""
+    content = os.urandom(3_000_000)
+    path = tmp_path / "data"
+    path.write_bytes(content)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    app = App()
+    app.static("/", tmp_path)
+    client = live(app).connect()
+    for _ in range(5):
+        assert client.get("/data").body == content
+    for _ in range(3):
+        client.request("/data")
+    for _ in range(3):
+        assert client.receive().body == content
+
+
 def test_a_file_that_is_not_in_memory_by_sendfile(live, tmp_path, monkeypatch) -> None:
     """The disk is waited for by a thread, and the loop only sends what is there."""
     threads: set[str] = set()
