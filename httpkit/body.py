@@ -181,20 +181,31 @@ class FileBody:
 
     def read_cached(self, size: int) -> bytes | None:
         """Like `read`, but only what needs no waiting for a disk; `None` if something does."""
-        if not hasattr(os, "RWF_NOWAIT"):
+        return self.read(size) if self.is_cached(size) else None
+
+    def read_at_once(self, limit: int) -> bytes | None:
+        """All that is left if it is `limit` bytes at most, in memory, and the file has not changed."""
+        if self.length > limit or not self.is_cached(self.length):
             return None
-        buffer = bytearray(min(size, self.length))
-        try:
-            count = os.preadv(self.fd, [buffer], self.offset, os.RWF_NOWAIT)
-        except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: a file system that cannot tell
+        data = os.pread(self.fd, self.length, self.offset)
+        if len(data) != self.length or self.has_changed():
             return None
-        self.skip(count)
-        return bytes(memoryview(buffer)[:count])
+        self.skip(len(data))
+        return data
 
     def is_cached(self, size: int) -> bool:
         """Whether the next `size` bytes seem to need no waiting for a disk: both ends do not."""
-        last = min(size, self.length) - 1
-        return all(self.span(self.offset + place, 1).read_cached(1) for place in (0, last))
+        if not hasattr(os, "RWF_NOWAIT"):
+            return False
+        last = max(0, min(size, self.length) - 1)
+        probe = [bytearray(1)]
+        try:
+            for place in (0, last) if last else (0,):
+                # At the end of a file that has become shorter there is nothing to wait for, either.
+                os.preadv(self.fd, probe, self.offset + place, os.RWF_NOWAIT)
+        except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: a file system that cannot tell
+            return False
+        return True
 
     def warm(self, size: int) -> None:
         """Let the system read the next `size` bytes into its memory. Blocks."""

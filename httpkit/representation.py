@@ -33,6 +33,7 @@ __all__ = [
     "REPRESENTATION_FIELDS",
     "answer_conditionally",
     "answer_range",
+    "cut_ranges",
     "file_etag",
     "make_not_modified",
     "read_validators",
@@ -201,12 +202,23 @@ def answer_range(request: Request, response: Response, now: float) -> Response:
     fields = request.headers.getlist("range")
     if len(fields) != 1:  # none, or more than the field's grammar allows: ignored
         return response
-    if not range_applies(request.headers, read_validators(response, now), date=now, now=now):
+    if "if-range" in request.headers and not range_applies(
+        request.headers, read_validators(response, now), date=now, now=now
+    ):
         return response
+    return cut_ranges(request, response, fields[0])
+
+
+def cut_ranges(request: Request, response: Response, field: str) -> Response:
+    """The parts of a 200 that a `Range` field asks for, all else decided.
+
+    Raises:
+        HTTPError: 416.
+    """
     body = response.body
     assert isinstance(body, bytes | FileBody)
     size = len(body) if isinstance(body, bytes) else body.length
-    spans = parse_range(fields[0], size)
+    spans = parse_range(field, size)
     if spans is None:
         return response
     if not spans:
@@ -216,19 +228,20 @@ def answer_range(request: Request, response: Response, now: float) -> Response:
     answer = response.copy()
     answer.status = 206
     if len(spans) == 1:
-        answer.headers["content-range"] = content_range(spans[0], size)
+        value = content_range(spans[0], size).encode()
+        answer.raw_headers = [*response.raw_headers, (b"content-range", value)]
         answer.body = _cut(body, spans[0])
+        return answer
+    content_type = answer.headers.get("content-type", "")
+    parts = Multipart(spans, size, content_type, secrets.token_hex(16))
+    answer.headers["content-type"] = parts.content_type
+    if isinstance(body, bytes):
+        answer.body = b"".join(
+            part if isinstance(part, bytes) else body[part.start : part.end] for part in parts
+        )
     else:
-        content_type = answer.headers.get("content-type", "")
-        parts = Multipart(spans, size, content_type, secrets.token_hex(16))
-        answer.headers["content-type"] = parts.content_type
-        if isinstance(body, bytes):
-            answer.body = b"".join(
-                part if isinstance(part, bytes) else body[part.start : part.end] for part in parts
-            )
-        else:
-            answer.headers["content-length"] = str(parts.length)
-            answer.body = _send_parts(request, body, parts)
+        answer.headers["content-length"] = str(parts.length)
+        answer.body = _send_parts(request, body, parts)
     return answer
 
 

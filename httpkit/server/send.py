@@ -51,10 +51,14 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
     try:
         if has_no_body(exchange.request.method, response.status):
             _send_head(exchange, response, _length(body))
-        elif isinstance(body, bytes | FileBody):
-            _send_head(exchange, response, _length(body))
-            if isinstance(body, bytes):
-                await exchange.send(body)
+        elif isinstance(body, bytes):
+            _send_head(exchange, response, len(body))
+            exchange.send_whole(body)
+        elif isinstance(body, FileBody):
+            _send_head(exchange, response, body.length)
+            data = body.read_at_once(_FILE_CHUNK)
+            if data is not None:
+                exchange.send_whole(data)
             else:
                 await send_file(exchange, body)
         else:

@@ -50,6 +50,11 @@ class AnswerWriter(Channel):
         while connection.engine.capacity(self.stream_id) <= 0:
             await self._wait_for_room()
 
+    def send_whole(self, data: bytes) -> None:
+        """Give the engine a body in one piece. Nothing follows that would have to wait for room."""
+        self.connection.engine.send_data(self.stream_id, data)
+        self.body_sent += len(data)
+
     async def pass_file(self, body: FileBody) -> bool:
         """Write a file past the engine and the transport, if both allow that.
 

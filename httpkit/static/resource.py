@@ -15,6 +15,7 @@ from httpkit.headers import MutableHeaders, encode_header
 from httpkit.representation import (
     answer_conditionally,
     answer_range,
+    cut_ranges,
     file_etag,
     make_not_modified,
 )
@@ -30,8 +31,12 @@ __all__ = ["Content", "Representation", "Resource"]
 _CONDITIONS = frozenset(
     (b"if-match", b"if-modified-since", b"if-none-match", b"if-unmodified-since", b"range")
 )
+#: Of them, and besides, what browsers seldom or never send; a second line of others counts as such.
+_RARE = frozenset((b"if-match", b"if-none-match", b"if-range", b"if-unmodified-since", b"range"))
 #: Values of `Accept-Encoding` that a resource remembers; browsers have a handful.
 _MAX_CHOICES = 32
+#: Bytes of a part that need no more than one write.
+_MAX_AT_ONCE = 131_072
 #: Bytes that an answer takes in memory besides its body.
 _OVERHEAD = 2048
 
@@ -103,26 +108,30 @@ class Representation:
         Raises:
             HTTPError: 412, or 416.
         """
-        if self._is_known(request.raw_headers):
+        tag = span = None
+        dated = False
+        for name, value in request.raw_headers:
+            if name == b"if-none-match" and tag is None:
+                tag = value
+            elif name == b"range" and span is None:
+                span = value
+            elif name == b"if-modified-since":
+                dated = True
+            elif name in _RARE:
+                return self._answer_fully(request)
+        if tag == self._tag:  # RFC 9110 §13.2.2: a date counts for nothing then, nor a range
             return self._not_modified.share()
+        if span is not None and tag is None and not dated and request.method == "GET":
+            answer = cut_ranges(request, self.whole(), span.decode("latin-1"))
+            if isinstance(answer.body, FileBody):
+                answer.body = answer.body.read_at_once(_MAX_AT_ONCE) or answer.body
+            return answer
+        return self._answer_fully(request)
+
+    def _answer_fully(self, request: Request) -> Response:
         now = time.time()
         response = answer_conditionally(request, self.whole(), now)
         return response if response.status == 304 else answer_range(request, response, now)
-
-    def _is_known(self, fields: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Whether the client names this very tag and asks for nothing else; browsers do.
-
-        By RFC 9110 §13.2.2 a date counts for nothing then, and a range neither.
-        """
-        known = False
-        for name, value in fields:
-            if name == b"if-none-match":
-                if value != self._tag:
-                    return False
-                known = True
-            elif name in (b"if-match", b"if-unmodified-since"):
-                return False
-        return known
 
 
 class Resource:

@@ -70,41 +70,75 @@ def test_a_file_that_shrinks_gives_less_than_its_length(path):
     assert body.length == 8
 
 
-def preadv_that(outcome):
-    """Stands for the system call: bytes that are in memory, or the error that says they are not."""
+def memory_of(*places):
+    """Stands for the system call: which bytes are in the memory of the system."""
 
     def preadv(descriptor, buffers, offset, flags):
         assert flags == os.RWF_NOWAIT
-        if isinstance(outcome, OSError):
-            raise outcome
-        data = os.pread(descriptor, min(outcome, len(buffers[0])), offset)
-        buffers[0][: len(data)] = data
-        return len(data)
+        if offset not in places:
+            raise OSError(errno.EAGAIN, "")
+        return os.pread(descriptor, len(buffers[0]), offset)
 
     return preadv
 
 
 def test_what_is_in_memory_is_read_without_waiting(path, monkeypatch):
-    monkeypatch.setattr(body_module.os, "preadv", preadv_that(4))
+    monkeypatch.setattr(body_module.os, "preadv", memory_of(0, 3, 4, 9))
     body = FileBody(path)
-    assert body.read_cached(100) == b"0123"
+    assert body.read_cached(4) == b"0123"
     assert (body.offset, body.length) == (4, 6)
-    assert body.read_cached(2) == b"45"
-    assert body.read(100) == b"6789"
-    assert body.read_cached(100) == b""
+    assert body.read_cached(100) == b"456789"
+    assert body.read_cached(100) is None
 
 
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP])
-def test_what_is_not_in_memory_is_left_to_read(path, monkeypatch, number):
-    monkeypatch.setattr(body_module.os, "preadv", preadv_that(OSError(number, "")))
+@pytest.mark.parametrize("places", [(), (0,), (9,)])
+def test_what_is_not_in_memory_at_both_ends_is_left_to_read(path, monkeypatch, places):
+    monkeypatch.setattr(body_module.os, "preadv", memory_of(*places))
     body = FileBody(path)
     assert body.read_cached(100) is None
+    assert body.read_at_once(100) is None
     assert body.read(100) == b"0123456789"
 
 
 def test_a_system_that_cannot_tell_always_waits(path, monkeypatch):
     monkeypatch.delattr(body_module.os, "RWF_NOWAIT")
     assert FileBody(path).read_cached(100) is None
+
+
+def test_what_is_little_is_read_at_once(path):
+    body = FileBody(path, 2, 5)
+    assert body.read_at_once(4) is None
+    assert body.read_at_once(5) == b"23456"
+    assert body.length == 0
+
+
+def test_what_has_changed_is_not_read_at_once(path):
+    body = FileBody(path)
+    path.write_bytes(b"0123456789!")
+    assert body.has_changed()
+    assert body.read_at_once(100) is None
+    path.write_bytes(b"012")
+    assert body.read_at_once(100) is None
+
+
+def test_warming_leaves_the_place(path):
+    body = FileBody(path)
+    body.warm(5)
+    body.warm(500)
+    os.truncate(path, 3)
+    body.warm(500)
+    assert (body.offset, body.length) == (0, 10)
+
+
+def test_spans_share_the_descriptor_and_close_it_together(path):
+    body = FileBody(path)
+    span = body.span(3, 4)
+    descriptor = body.fd
+    assert (span.fd, span.read(10), body.length) == (descriptor, b"3456", 10)
+    body.close()
+    assert (body.fd, is_open(descriptor)) == (-1, True)
+    span.close()
+    assert not is_open(descriptor)
 
 
 def test_a_symbolic_link_is_followed(path, tmp_path):

@@ -56,7 +56,8 @@ def test_a_file_that_is_not_in_memory(live, tmp_path, monkeypatch) -> None:
 
     original = FileBody.read
     monkeypatch.setattr(FileBody, "read", read)
-    monkeypatch.setattr(FileBody, "read_cached", lambda self, size: None)
+    monkeypatch.setattr(FileBody, "is_cached", lambda self, size: False)
+    monkeypatch.setattr(transport_connection, "_HAS_SENDFILE", False)
     path = tmp_path / "data"
     path.write_bytes(b"a" * 600_000)
     server = live(lambda request: Response.file(path))
