@@ -67,28 +67,27 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     return websocket
 
 
-room = web.AppKey("room", set[Any])
+room: set[web.WebSocketResponse] = set()
 
 
 async def join(request: web.Request) -> web.WebSocketResponse:
     """Join the room, and stay until the client leaves."""
     websocket = web.WebSocketResponse(compress=False)
     await websocket.prepare(request)
-    members = request.app[room]
-    members.add(websocket)
+    room.add(websocket)
     try:
         await websocket.send_str(JOINED)
         async for _ in websocket:
             pass
     finally:
-        members.discard(websocket)
+        room.discard(websocket)
     return websocket
 
 
 async def post(request: web.Request) -> web.Response:
     """Send a message to everybody in the room."""
     message = await request.text()
-    for member in list(request.app[room]):
+    for member in list(room):
         await member.send_str(message)
     return web.Response(body=SENT)
 
@@ -102,7 +101,6 @@ def make_app() -> web.Application:
     app.router.add_post("/echo", length)
     app.router.add_get("/stream", stream, allow_head=False)
     app.router.add_get("/ws", echo, allow_head=False)
-    app[room] = set()
     app.router.add_get("/room", join, allow_head=False)
     app.router.add_post("/room", post)
     for name in resources():

@@ -6,6 +6,7 @@ last WebSocket. Opening the WebSockets is not part of the figures.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -36,7 +37,7 @@ version = websocket.version
 class Room(Watch):
     """Who is in the room, which message is on its way, and who does not have it yet."""
 
-    def __init__(self, case: Case, endpoint: Endpoint) -> None:
+    def __init__(self, case: Case, endpoint: Endpoint, now: Callable[[], float]) -> None:
         super().__init__()
         (request,) = case.requests()
         self.target = request.target
@@ -49,7 +50,7 @@ class Room(Watch):
         self.missing = 0
         self.sent_at = 0.0
         self.latencies: list[float] = []
-        self.time = asyncio.get_running_loop().time
+        self.now = now
         self.delivered = asyncio.Event()
 
     def next_post(self) -> bytes:
@@ -59,14 +60,14 @@ class Room(Watch):
         self.frame = serialize_frame(TEXT, message)
         self.missing = self.members
         self.delivered.clear()
-        self.sent_at = self.time()
+        self.sent_at = self.now()
         return Request("POST", self.target, body=message).serialize(self.authority)
 
     def deliver(self) -> None:
         """Note that one more member has the message."""
         self.missing -= 1
         if not self.missing:
-            self.latencies.append(self.time() - self.sent_at)
+            self.latencies.append(self.now() - self.sent_at)
             self.delivered.set()
 
 
@@ -142,11 +143,7 @@ class Poster(asyncio.Protocol):
 
 def run(load: Load) -> LoadResult:
     """Post messages for some seconds."""
-
-    async def measure() -> LoadResult:
-        return await post_messages(load, asyncio.get_running_loop().time)
-
-    return uvloop.run(measure())
+    return uvloop.run(post_messages(load, time.perf_counter))
 
 
 async def post_messages(load: Load, now: Callable[[], float]) -> LoadResult:
@@ -156,7 +153,7 @@ async def post_messages(load: Load, now: Callable[[], float]) -> LoadResult:
         LoadError: A WebSocket was refused or closed, a message is not the one that was posted,
             somebody did not get it in time, or a post was not answered well.
     """
-    room = Room(load.case, load.endpoint)
+    room = Room(load.case, load.endpoint, now)
     members: list[Member] = []
     with closing(room, members):
         await connect_all(lambda: Member(room), load.endpoint, room.members, members)
