@@ -30,7 +30,8 @@ def check(response: Response, answer: Answer) -> None:
         if expected != received:
             raise VerificationError(f"Content-Type is {received!r}, not {expected!r}")
     for name, text in answer.fields:
-        if text not in (value := response.headers.get(name, "nothing")):
+        value = response.headers.get(name)
+        if value is None or text not in value:
             raise VerificationError(f"{name} is {value!r}, without {text!r}")
     if answer.body != response.body:
         raise VerificationError(f"body is {_shorten(response.body)}, not {_shorten(answer.body)}")

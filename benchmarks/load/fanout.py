@@ -127,14 +127,14 @@ class Poster(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in the answer."""
         self.received += data
-        if not self.received.endswith(HEAD_END + SENT):
-            if HEAD_END in self.received and not self.received.endswith(HEAD_END):
-                self.room.fail(f"the post is answered with {self.received[:200]!r}")
+        head, end, body = self.received.partition(HEAD_END)
+        if not end:
             return
-        if not self.received.startswith(b"HTTP/1.1 200 "):
+        if not head.startswith(b"HTTP/1.1 200 ") or not SENT.startswith(body):
             self.room.fail(f"the post is answered with {self.received[:200]!r}")
-        self.received = b""
-        self.answered.set()
+        elif body == SENT:
+            self.received = b""
+            self.answered.set()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note an end that nobody has asked for."""

@@ -15,6 +15,8 @@ def rate(value: float) -> str:
 
 def micros(value: float) -> str:
     """Write microseconds with three significant digits where they are small."""
+    if value >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
