@@ -11,9 +11,26 @@ from benchmarks.load.result import LoadError
 from benchmarks.messages import Request
 
 HEAD_END = b"\r\n\r\n"
+VERSION = b"HTTP/1.1 "
 PATIENCE = 10.0
 #: Connections that are opened before their answers are waited for: less than any backlog.
 BATCH = 256
+
+
+def has_head(received: bytes) -> bool:
+    """Tell whether the head of an answer is complete.
+
+    Raises:
+        ValueError: This is no answer of HTTP/1.1.
+    """
+    if not received.startswith(VERSION[: len(received)]):
+        raise ValueError(f"no answer but {shorten(received)}")
+    return HEAD_END in received
+
+
+def shorten(received: bytes) -> str:
+    """Return what was received for people; it may be a body where a head should be."""
+    return repr(received) if len(received) <= 200 else f"{received[:200]!r}..."
 
 
 class Watch:
@@ -76,7 +93,7 @@ class UpgradedProtocol(asyncio.Protocol):
         if not end:
             return
         if not head.startswith(b"HTTP/1.1 101 ") or (rest and not self.greeted):
-            self.watch.fail(f"the handshake is answered with {self.head!r}")
+            self.watch.fail(f"the handshake is answered with {shorten(self.head)}")
             return
         self.receive = self.receive_messages
         self.opened.set()

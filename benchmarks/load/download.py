@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from benchmarks.load.connections import HEAD_END
+from benchmarks.load.connections import HEAD_END, has_head, shorten
 from benchmarks.load.result import Load, LoadError, LoadResult
 
 DISCARDED = 1024 * 1024
@@ -52,16 +52,16 @@ def download_until(load: Load, now: Callable[[], float]) -> LoadResult:
 def _receive(connection: socket.socket, status: int, length: int) -> None:
     """Receive one answer and throw its body away."""
     received = b""
-    while HEAD_END not in received:
+    while not has_head(received):
         if not (data := connection.recv(16 * 1024)):
-            raise ValueError(f"no answer but {received!r}")
+            raise ValueError(f"no answer but {shorten(received)}")
         received += data
     head, _, body = received.partition(HEAD_END)
     lines = head.lower().split(b"\r\n")
     if not lines[0].startswith(b"http/1.1 %d " % status):
-        raise ValueError(f"the answer is {head!r}")
+        raise ValueError(f"the answer is {shorten(head)}")
     if b"content-length: %d" % length not in lines:
-        raise ValueError(f"the length is not {length}: {head!r}")
+        raise ValueError(f"the length is not {length}: {shorten(head)}")
     left = length - len(body)
     buffer = bytearray(DISCARDED)
     while left > 0:

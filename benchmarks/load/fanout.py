@@ -24,6 +24,7 @@ from benchmarks.load.connections import (
     closing,
     connect_all,
     handshake,
+    shorten,
 )
 from benchmarks.load.frames import TEXT, serialize_frame
 from benchmarks.load.result import Load, LoadResult
@@ -87,7 +88,7 @@ class Member(UpgradedProtocol):
         """Take in the greeting."""
         self.rest += data
         if not GREETING.startswith(self.rest):
-            self.room.fail(f"the greeting is {self.rest[:40]!r}")
+            self.room.fail(f"the greeting is {shorten(self.rest)}")
         elif self.rest == GREETING:
             self.rest = b""
             self.receive = self.receive_fanout
@@ -98,7 +99,7 @@ class Member(UpgradedProtocol):
         room = self.room
         data = self.rest + data
         if self.received == room.number or not room.frame.startswith(data):
-            room.fail(f"not the message that was posted: {data[:80]!r}")
+            room.fail(f"not the message that was posted: {shorten(data)}")
         elif data == room.frame:
             self.rest = b""
             self.received += 1
@@ -131,7 +132,7 @@ class Poster(asyncio.Protocol):
         if not end:
             return
         if not head.startswith(b"HTTP/1.1 200 ") or not SENT.startswith(body):
-            self.room.fail(f"the post is answered with {self.received[:200]!r}")
+            self.room.fail(f"the post is answered with {shorten(self.received)}")
         elif body == SENT:
             self.received = b""
             self.answered.set()

@@ -21,6 +21,8 @@ from benchmarks.load.connections import (
     all_set,
     closing,
     connect_all,
+    has_head,
+    shorten,
 )
 from benchmarks.load.result import Load, LoadError, LoadResult
 from benchmarks.load.websocket import EchoProtocol, Script
@@ -161,9 +163,9 @@ class SlowReader:
             await loop.sock_connect(connection, (HOST, self.port))
             await loop.sock_sendall(connection, self.request)
             received = b""
-            while HEAD_END not in received:
+            while not has_head(received):
                 if not (data := await loop.sock_recv(connection, READ_SIZE)):
-                    raise ValueError(f"no answer but {received!r}")
+                    raise ValueError(f"no answer but {shorten(received)}")
                 received += data
             body = BodyCheck(self.answer, received)
             while True:
@@ -180,7 +182,7 @@ class BodyCheck:
     def __init__(self, answer: Answer, beginning: bytes) -> None:
         head, _, data = beginning.partition(HEAD_END)
         if not head.startswith(b"HTTP/1.1 %d " % answer.status):
-            raise ValueError(f"the answer is {head!r}")
+            raise ValueError(f"the answer is {shorten(head)}")
         self.block = answer.block
         self.length = 0
         self.take(data)

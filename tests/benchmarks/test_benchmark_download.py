@@ -66,6 +66,7 @@ def test_downloads_are_counted_until_the_time_is_over(seconds, downloads):
     ("answer", "reason"),
     [
         (b"", "no answer but b''"),
+        (BLOCK + ANSWER, r"no answer but b'\\x00\\x01.{,800}\.\.\.$"),
         (ANSWER[:20], "no answer but b'HTTP/1.1 200 OK"),
         (ANSWER.replace(b"200", b"206", 1), "the answer is b'HTTP/1.1 206"),
         (ANSWER.replace(b"Length: 3", b"Length: 2", 1), "the length is not 3145728"),

@@ -157,6 +157,7 @@ def test_slow_readers_compare_what_they_read():
     ("answer", "reason"),
     [
         (b"", "no answer but b''"),
+        (BLOCK + HEAD, r"no answer but b'\\x00\\x01"),
         (HEAD[:-2], "no answer but b'HTTP/1.1 200 OK"),
         (HEAD.replace(b"200", b"404"), "the answer is b'HTTP/1.1 404"),
         (HEAD + b"wrong", "the body differs after 0 bytes: b'wrong'"),
