@@ -2,12 +2,12 @@
 #
 #   make demo       the showcase on http://127.0.0.1:8000 and https://localhost:8443
 #   make test       every test that needs Python packages only
-#   make test-all   the slow tests too, and those that need programs of the system (wrk, nghttp, curl)
+#   make test-all   the slow tests too, and those that need programs of the system (wrk, nghttp, nginx, curl)
 #   make test-slow  the slow tests alone
 #   make coverage   all but the slow tests, measured, with the thresholds
 #   make lint       ruff, mypy, import-linter
 #   make reference  the options in docs/configuration.md, written anew from the code
-#   make bench      the benchmarks (wrk, h2load)
+#   make bench      the benchmarks (wrk, h2load, nginx)
 #   make docs       the documentation as a site, in site/
 #   make docs-serve the same on http://127.0.0.1:8000, rebuilt when a page changes
 #   make package    sdist and wheel in dist/, installed and tried in clean environments

@@ -5,6 +5,7 @@ Exit codes: 0 all well, 1 a cell failed or a bar was missed, 2 the benchmark can
 """
 
 import importlib.util
+import shutil
 import signal
 import sys
 import tempfile
@@ -28,6 +29,7 @@ GENERATOR_MISSING = (
     "install the Debian package {package} (apt install {package})."
 )
 FULL = Settings(duration=5, rounds=3, warmup=1)
+SECONDS = click.FloatRange(0, min_open=True)
 QUICK = Settings(duration=1, rounds=1, warmup=1)
 
 
@@ -58,11 +60,9 @@ class Names(click.ParamType[list[str]]):
 @click.option(
     "--servers", type=Names(list(SERVERS)), help="Comma-separated servers.  [default: all]"
 )
-@click.option(
-    "--duration", type=click.IntRange(1), help="Seconds of each measurement.  [default: 5]"
-)
+@click.option("--duration", type=SECONDS, help="Seconds of each measurement.  [default: 5]")
 @click.option("--rounds", type=click.IntRange(1), help="Rounds over all cells.  [default: 3]")
-@click.option("--warmup", type=click.IntRange(0), help="Seconds of load before it.  [default: 1]")
+@click.option("--warmup", type=click.FloatRange(0), help="Seconds of load before it.  [default: 1]")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -74,9 +74,9 @@ def main(
     *,
     cases: list[str] | None,
     servers: list[str] | None,
-    duration: int | None,
+    duration: float | None,
     rounds: int | None,
-    warmup: int | None,
+    warmup: float | None,
     output: Path,
     quick: bool,
 ) -> None:
@@ -118,7 +118,10 @@ def installed(servers: list[str]) -> list[str]:
     """Leave out the servers that cannot run here, and say so."""
     found = []
     for name in servers:
-        missing = [m for m in SERVERS[name].requires if importlib.util.find_spec(m) is None]
+        server = SERVERS[name]
+        missing = [m for m in server.requires if importlib.util.find_spec(m) is None]
+        if server.program and shutil.which(server.program[0]) is None:
+            missing.append(f"the Debian package {server.program[1]}")
         if missing:
             note(f"left out: {name} needs {', '.join(missing)}", "yellow")
         else:
@@ -158,7 +161,7 @@ def collect(cases: list[str], servers: list[str], settings: Settings) -> Results
 def show_progress(counter: str, cell: Cell, outcome: Sample | Failure | None) -> None:
     """Show a line for each measurement: first what runs, then what came out."""
     if outcome is None:
-        start = f"{counter} round {cell.round}  {cell.case.name:<21}{cell.server.name:<20}"
+        start = f"{counter} round {cell.round}  {cell.case.name:<21}{cell.server.name:<22}"
         click.echo(start, nl=False, err=True)
     elif isinstance(outcome, Failure):
         click.secho(f"FAILED: {outcome.reason}", fg="red", bold=True, err=True)

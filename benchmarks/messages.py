@@ -39,17 +39,20 @@ class Request:
         return "\r\n".join([*lines, "", ""]).encode("ascii") + self.body
 
 
-#: The handshake of a WebSocket (RFC 6455 §4.1) without extensions; the key is that of §1.3.
-UPGRADE = Request(
-    "GET",
-    "/ws",
-    (
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("Sec-WebSocket-Version", "13"),
-    ),
+#: The fields of a WebSocket's handshake (RFC 6455 §4.1), no extensions; the key is that of §1.3.
+_HANDSHAKE = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("Sec-WebSocket-Version", "13"),
 )
+#: Opens a WebSocket that sends each message back.
+UPGRADE = Request("GET", "/ws", _HANDSHAKE)
+#: Opens a WebSocket that gets ``JOINED`` at once, and then what is posted to the same path.
+JOIN = Request("GET", "/room", _HANDSHAKE)
+JOINED = "joined"
+#: What a post to the room is answered with.
+SENT = b"sent"
 
 
 def browser_headers(source: random.Random) -> Headers:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks.apps.extras import ROUTES_VARIABLE
 from benchmarks.cases import Case
-from benchmarks.credentials import Credentials
 from benchmarks.endpoint import HOST, Endpoint
+from benchmarks.files import FILES_VARIABLE
 from benchmarks.machine import ROOT, pinned
-from benchmarks.servers.registry import Server
+from benchmarks.servers.server import Materials, Server
 
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 5.0
@@ -46,17 +46,21 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    server: Server, case: Case, core: int, output: Path, credentials: Credentials
+    server: Server, case: Case, core: int, output: Path, materials: Materials
 ) -> Iterator[RunningServer]:
     """Run a server on one core, in a process group of its own that is killed at the end."""
     port = free_port()
-    command = [sys.executable, "-m", *server.arguments(port, case, credentials)]
-    endpoint = Endpoint(port, credentials.certificate if case.tls else None)
+    command = [sys.executable, "-m", *server.arguments(port, case, materials)]
+    endpoint = Endpoint(port, materials.credentials.certificate if case.tls else None)
     with output.open("wb") as sink, pinned(core):
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, ROUTES_VARIABLE: str(case.routes)},
+            env={
+                **os.environ,
+                ROUTES_VARIABLE: str(case.routes),
+                FILES_VARIABLE: str(materials.files),
+            },
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,

@@ -88,6 +88,11 @@ def read_tree(root: int) -> list[ProcessStat]:
     return select_tree(stats, root)
 
 
+def read_cpu_seconds(root: int) -> float:
+    """Read the CPU time of the process tree below ``root`` until now."""
+    return cpu_seconds(read_tree(root))
+
+
 def read_memory(root: int) -> Memory:
     """Read the memory of the process tree below ``root`` as it is now."""
     parts = []

@@ -13,8 +13,9 @@ class Sample:
     """One server under one case in one round.
 
     ``server_busy`` and ``foreign_busy`` are shares of the time of the server's core: what the
-    server took of it and what others took. The latencies are None where the load
-    generator cannot tell them.
+    server took of it and what others took. A figure is None where the load generator cannot tell
+    it. Where connections were held, ``requests`` is how many, ``growth_mib`` what the server grew
+    by, and there is neither a rate nor CPU time.
     """
 
     server: str
@@ -22,14 +23,25 @@ class Sample:
     round: int
     requests: int
     seconds: float
-    requests_per_second: float
-    cpu_us: float
+    requests_per_second: float | None
+    cpu_us: float | None
     latency_p50_ms: float | None
     latency_p99_ms: float | None
     resident_mib: float
     peak_mib: float
     server_busy: float
     foreign_busy: float
+    growth_mib: float | None = None
+
+    @property
+    def connections(self) -> int | None:
+        """Return how many connections were held."""
+        return None if self.growth_mib is None else self.requests
+
+    @property
+    def growth_kib_each(self) -> float | None:
+        """Return what the server grew by for each connection, in KiB."""
+        return None if self.growth_mib is None else self.growth_mib * 1024 / self.requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ class Results:
     """Everything that one run of the benchmark found."""
 
     facts: dict[str, str]
-    settings: dict[str, int]
+    settings: dict[str, float]
     started: str
     servers: list[str]
     cases: list[str]

@@ -14,6 +14,7 @@ import uvloop
 from aiohttp import WSMsgType, web
 
 from benchmarks.apps.extras import chunks, resources
+from benchmarks.messages import JOINED, SENT
 
 encode = msgspec.json.Encoder().encode
 
@@ -66,6 +67,31 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     return websocket
 
 
+room: set[web.WebSocketResponse] = set()
+
+
+async def join(request: web.Request) -> web.WebSocketResponse:
+    """Join the room, and stay until the client leaves."""
+    websocket = web.WebSocketResponse(compress=False)
+    await websocket.prepare(request)
+    room.add(websocket)
+    try:
+        await websocket.send_str(JOINED)
+        async for _ in websocket:
+            pass
+    finally:
+        room.discard(websocket)
+    return websocket
+
+
+async def post(request: web.Request) -> web.Response:
+    """Send a message to everybody in the room."""
+    message = await request.text()
+    for member in list(room):
+        await member.send_str(message)
+    return web.Response(body=SENT)
+
+
 def make_app() -> web.Application:
     """Return the application with its routes; HEAD is not asked for."""
     app = web.Application()
@@ -75,17 +101,17 @@ def make_app() -> web.Application:
     app.router.add_post("/echo", length)
     app.router.add_get("/stream", stream, allow_head=False)
     app.router.add_get("/ws", echo, allow_head=False)
+    app.router.add_get("/room", join, allow_head=False)
+    app.router.add_post("/room", post)
     for name in resources():
         app.router.add_get(rf"/{name}/{{id:\d+}}", user, allow_head=False)
     return app
 
 
-@click.command()
-@click.option("--port", type=int, required=True)
-def main(port: int) -> None:
+def serve(app: web.Application, port: int) -> None:
     """Serve on uvloop, without access log."""
     web.run_app(
-        make_app(),
+        app,
         host="127.0.0.1",
         port=port,
         loop=uvloop.new_event_loop(),
@@ -93,6 +119,13 @@ def main(port: int) -> None:
         backlog=2048,
         print=None,
     )
+
+
+@click.command()
+@click.option("--port", type=int, required=True)
+def main(port: int) -> None:
+    """Serve the application."""
+    serve(make_app(), port)
 
 
 if __name__ == "__main__":

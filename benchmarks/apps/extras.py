@@ -17,6 +17,8 @@ CHUNKS = 64
 #: A block that is not all alike: whoever loses or swaps a part of a download is found out.
 BLOCK = bytes(range(256)) * 256
 BLOCKS = 160
+#: What a cache keeps.
+CACHED = b"x" * 10_240
 
 
 def resources() -> list[str]:

@@ -1,8 +1,9 @@
 # ruff: noqa: ARG001  a handler takes the request, whether it needs it or not
 """The benchmark application as a user of httpkit would write it; JSON is msgspec's (built in)."""
 
-from benchmarks.apps.extras import chunks, download, resources
+from benchmarks.apps.extras import CACHED, chunks, download, resources
 from httpkit import App, Request, Response
+from httpkit.middleware import ResponseCache, cache
 
 app = App()
 
@@ -41,6 +42,13 @@ async def stream(request: Request) -> Response:
 async def large(request: Request) -> Response:
     """Answer many bytes at once."""
     return Response(download(), media_type="application/octet-stream")
+
+
+@app.get("/cached", middleware=[ResponseCache()])
+@cache(max_age=86_400)
+async def cached(request: Request) -> Response:
+    """Answer what the cache keeps; it runs once."""
+    return Response(CACHED, media_type="text/plain; charset=utf-8")
 
 
 async def resource(request: Request, id: int) -> dict[str, int]:

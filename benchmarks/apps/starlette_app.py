@@ -11,9 +11,11 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from benchmarks.apps.extras import chunks, resources
+from benchmarks.messages import JOINED, SENT
 
 encode = msgspec.json.Encoder().encode
 
@@ -51,6 +53,29 @@ async def stream(request: Request) -> StreamingResponse:
     return StreamingResponse(chunks(), media_type="text/plain")
 
 
+room: set[WebSocket] = set()
+
+
+async def join(websocket: WebSocket) -> None:
+    """Join the room, and stay until the client leaves."""
+    await websocket.accept()
+    room.add(websocket)
+    try:
+        await websocket.send_text(JOINED)
+        async for _ in websocket.iter_text():
+            pass
+    finally:
+        room.discard(websocket)
+
+
+async def post(request: Request) -> PlainTextResponse:
+    """Send a message to everybody in the room."""
+    message = (await request.body()).decode()
+    for member in list(room):
+        await member.send_text(message)
+    return PlainTextResponse(SENT)
+
+
 app = Starlette(
     routes=[
         Route("/", index),
@@ -59,5 +84,7 @@ app = Starlette(
         Route("/echo", length, methods=["POST"]),
         Route("/stream", stream),
         *[Route(f"/{name}/{{id:int}}", user, name=name) for name in resources()],
+        WebSocketRoute("/room", join),
+        Route("/room", post, methods=["POST"]),
     ]
 )

@@ -18,13 +18,16 @@ def receive_response(stream: BinaryIO) -> Response:
     while (line := stream.readline().strip()) != b"":
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
+    status = int(status_line[1])
+    if status == 304:  # never a body, whatever the fields say (RFC 9112 §6.3)
+        return Response(status, headers, b"")
     if headers.get("transfer-encoding", "").lower() == "chunked":
         body = b"".join(receive_chunks(stream))
     elif "content-length" in headers:
         body = stream.read(int(headers["content-length"]))
     else:
         raise VerificationError("a response without Content-Length")
-    return Response(int(status_line[1]), headers, body)
+    return Response(status, headers, body)
 
 
 def receive_chunks(stream: BinaryIO) -> Iterator[bytes]:

@@ -32,10 +32,10 @@ class WebSocketClient(SocketClient):
     def __init__(self, endpoint: Endpoint, target: str) -> None:
         self.socket = endpoint.connect()
         self.connection = WSConnection(ConnectionType.CLIENT)
+        self.pending: list[Event] = []
         try:
             self._send(Request(host=endpoint.authority, target=target))
-            while not self._accepted():
-                pass
+            self._wait_until_accepted()
         except BaseException:
             self.socket.close()
             raise
@@ -43,29 +43,36 @@ class WebSocketClient(SocketClient):
     def echo(self, message: Any) -> Any:
         """Send a message (str or bytes) in one frame and return the one that comes back."""
         self._send(Message(data=message))
+        return self.receive()
+
+    def receive(self) -> Any:
+        """Return the next message (str or bytes), whole."""
         parts: list[Any] = []
         while True:
-            for event in self._receive():
-                if not isinstance(event, TextMessage | BytesMessage):
-                    raise VerificationError(f"the server sent {event!r}")
-                parts.append(event.data)
-                if event.message_finished:
-                    return type(event.data)().join(parts)
+            event = self._next()
+            if not isinstance(event, TextMessage | BytesMessage):
+                raise VerificationError(f"the server sent {event!r}")
+            parts.append(event.data)
+            if event.message_finished:
+                return type(event.data)().join(parts)
 
     def close(self) -> None:
         """Close with 1000, and wait until the server has done so too (RFC 6455 §7.1.2)."""
         self._send(CloseConnection(code=1000))
-        while not any(isinstance(event, CloseConnection) for event in self._receive()):
+        while not isinstance(self._next(), CloseConnection):
             pass
 
-    def _accepted(self) -> bool:
-        """Take in what comes next, and tell whether it ends the handshake."""
-        for event in self._receive():
+    def _wait_until_accepted(self) -> None:
+        """Take in the answer to the handshake."""
+        while not isinstance(event := self._next(), AcceptConnection):
             if isinstance(event, RejectConnection):
                 raise RefusedError(f"the WebSocket is refused with {event.status_code}")
-            if isinstance(event, AcceptConnection):
-                return True
-        return False
+
+    def _next(self) -> Event:
+        """Return what comes next; several events may have come at once."""
+        while not self.pending:
+            self.pending += self._receive()
+        return self.pending.pop(0)
 
     def _send(self, event: Event) -> None:
         self.socket.sendall(self.connection.send(event))

@@ -7,28 +7,27 @@ anything went wrong is a :class:`LoadError` and never a number.
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.cases import Case
-from benchmarks.endpoint import Endpoint
-from benchmarks.load import h2load, handshake, websocket, wrk
-from benchmarks.load.result import LoadError, LoadResult
+from benchmarks.load import download, fanout, h2load, handshake, holding, websocket, wrk
+from benchmarks.load.result import Load, LoadError, LoadResult
 
-__all__ = ["GENERATORS", "Generator", "LoadError", "LoadResult"]
+__all__ = ["GENERATORS", "Generator", "Load", "LoadError", "LoadResult"]
 
 
 @dataclass(frozen=True, slots=True)
 class Generator:
     """One way to put load on a server.
 
-    ``run`` takes the case, where the server is, seconds, and a directory for its files.
     ``package`` is the Debian package of the program, empty if the generator is part of this one.
+    ``holds`` says that it holds connections instead of sending requests: what is measured is how
+    much the server grows by them, so the server gets no load before, and CPU time means nothing.
     """
 
     name: str
-    run: Callable[[Case, Endpoint, int, Path], LoadResult]
+    run: Callable[[Load], LoadResult]
     version: Callable[[], str]
     package: str = ""
+    holds: bool = False
 
     @property
     def installed(self) -> bool:
@@ -40,6 +39,10 @@ _GENERATORS = (
     Generator("wrk", wrk.run, wrk.version, "wrk"),
     Generator("h2load", h2load.run, h2load.version, "nghttp2-client"),
     Generator("handshake", handshake.run, handshake.version),
+    Generator("download", download.run, download.version),
     Generator("websocket", websocket.run, websocket.version),
+    Generator("fanout", fanout.run, fanout.version),
+    Generator("idle", holding.hold_websockets, websocket.version, holds=True),
+    Generator("slow-readers", holding.read_slowly, websocket.version, holds=True),
 )
 GENERATORS = {generator.name: generator for generator in _GENERATORS}

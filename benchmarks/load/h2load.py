@@ -6,11 +6,10 @@ prints no percentiles of the latency.
 
 import re
 import subprocess
-from pathlib import Path
 
 from benchmarks.cases import Case
 from benchmarks.endpoint import CIPHER, Endpoint
-from benchmarks.load.result import LoadError, LoadResult, run_program
+from benchmarks.load.result import Load, LoadError, LoadResult, run_program
 
 _FINISHED = re.compile(r"^finished in [\d.]+\w+, ([\d.]+) req/s", re.MULTILINE)
 _REQUESTS = re.compile(
@@ -29,14 +28,14 @@ def version() -> str:
     return shown.stdout.strip().removeprefix("h2load ")
 
 
-def command(case: Case, endpoint: Endpoint, seconds: int) -> list[str]:
+def command(case: Case, endpoint: Endpoint, seconds: float) -> list[str]:
     """Return the command of one load: one thread, since it has one core.
 
     h2load counts in timed runs what is answered in time; what is in flight then is dropped.
     """
     (request,) = case.requests()
     return [
-        *("h2load", "-t", "1", "-D", f"{seconds}s"),
+        *("h2load", "-t", "1", "-D", f"{seconds * 1000:.0f}ms"),
         *("-c", str(case.connections), "-m", str(case.depth)),
         *("--npn-list=h2", "--no-tls-proto=h2c", f"--tls13-ciphers={CIPHER}"),
         *(part for name, value in request.headers for part in ("-H", f"{name}: {value}")),
@@ -44,10 +43,10 @@ def command(case: Case, endpoint: Endpoint, seconds: int) -> list[str]:
     ]
 
 
-def run(case: Case, endpoint: Endpoint, seconds: int, directory: Path) -> LoadResult:  # noqa: ARG001  it needs no files
+def run(load: Load) -> LoadResult:
     """Put the load on the server and wait for its end."""
-    output = run_program(command(case, endpoint, seconds), seconds)
-    return parse(output, "h2" if case.tls else "h2c")
+    output = run_program(command(load.case, load.endpoint, load.seconds), load.seconds)
+    return parse(output, "h2" if load.case.tls else "h2c")
 
 
 def parse(output: str, protocol: str) -> LoadResult:

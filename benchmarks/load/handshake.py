@@ -8,12 +8,11 @@ import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from benchmarks.cases import Case
 from benchmarks.clients import HTTP1Client, VerificationError
 from benchmarks.endpoint import Endpoint
-from benchmarks.load.result import LoadError, LoadResult
+from benchmarks.load.result import Load, LoadError, LoadResult
 from benchmarks.verify import check
 
 
@@ -22,9 +21,9 @@ def version() -> str:
     return ssl.OPENSSL_VERSION
 
 
-def run(case: Case, endpoint: Endpoint, seconds: int, directory: Path) -> LoadResult:  # noqa: ARG001  it needs no files
+def run(load: Load) -> LoadResult:
     """Open connections for some seconds, ``case.connections`` of them at a time."""
-    return open_connections(case, endpoint, seconds, time.monotonic)
+    return open_connections(load.case, load.endpoint, load.seconds, time.monotonic)
 
 
 def open_connections(

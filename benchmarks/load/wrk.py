@@ -1,13 +1,12 @@
 """The load generator wrk, for HTTP/1.1: its command, and what its output says."""
 
+import math
 import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.cases import Case
-from benchmarks.endpoint import Endpoint
-from benchmarks.load.result import LoadError, LoadResult, run_program
+from benchmarks.load.result import Load, LoadError, LoadResult, run_program
 
 SCRIPT = Path(__file__).with_name("replay.lua")
 
@@ -30,19 +29,20 @@ def write_messages(path: Path, messages: Sequence[bytes]) -> None:
     path.write_bytes(b"".join(b"%d\n%b" % (len(message), message) for message in messages))
 
 
-def command(url: str, connections: int, seconds: int, messages: Path) -> list[str]:
-    """Return the command of one load: one thread, since it has one core."""
-    options = ["-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency"]
+def command(url: str, connections: int, seconds: float, messages: Path) -> list[str]:
+    """Return the command of one load: one thread, since it has one core; for whole seconds."""
+    options = ["-t", "1", "-c", str(connections), "-d", f"{math.ceil(seconds)}s", "--latency"]
     return ["wrk", *options, "-s", str(SCRIPT), url, "--", str(messages)]
 
 
-def run(case: Case, endpoint: Endpoint, seconds: int, directory: Path) -> LoadResult:
+def run(load: Load) -> LoadResult:
     """Replay the messages of the case and wait for the end."""
-    messages = directory / "messages"
+    case, endpoint = load.case, load.endpoint
+    messages = load.directory / "messages"
     write_messages(messages, case.messages(endpoint.authority))
-    line = command(endpoint.url(), case.connections, seconds, messages)
+    line = command(endpoint.url(), case.connections, load.seconds, messages)
     # wrk corrects latencies for coordinated omission as if each message had one response.
-    return parse(run_program(line, seconds), timed=case.depth == 1)
+    return parse(run_program(line, load.seconds), timed=case.depth == 1)
 
 
 def parse(output: str, *, timed: bool = True) -> LoadResult:

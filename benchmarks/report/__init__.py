@@ -37,7 +37,7 @@ def to_json(results: Results, verdicts: Sequence[Verdict]) -> str:
             "metric": verdict.bar.kind.metric,
             "relation": verdict.bar.kind.relation,
             "limit": verdict.bar.limit,
-            "ratio": verdict.ratio.median if verdict.ratio else None,
+            "measured": verdict.measured.median if verdict.measured else None,
             "passed": verdict.passed,
         }
         for verdict in verdicts

@@ -5,17 +5,32 @@ from collections.abc import Callable, Sequence
 from benchmarks.bars import Verdict
 from benchmarks.cases import CASES
 from benchmarks.report.charts import CHARTS
-from benchmarks.report.text import WORDS, bar_figures, mebibytes, micros, millis, rate
-from benchmarks.report.text import ratio as write_ratio
+from benchmarks.report.text import (
+    WORDS,
+    bar_figures,
+    bar_limit,
+    count,
+    measure,
+    mebibytes,
+    micros,
+    millis,
+    rate,
+    tenths,
+)
 from benchmarks.results import DISTURBED, Results, Spread
 from benchmarks.servers.registry import SERVERS
 
 IDLE = 0.9
-COLUMNS: tuple[tuple[str, str, Callable[[float], str], bool], ...] = (
+#: Title, figure, how it is written, and whether the range of the rounds is shown.
+Column = tuple[str, str, Callable[[float], str], bool]
+COLUMNS: tuple[Column, ...] = (
     ("CPU µs/request", "cpu_us", micros, True),
     ("requests/s", "requests_per_second", rate, True),
     ("p50 ms", "latency_p50_ms", millis, False),
     ("p99 ms", "latency_p99_ms", millis, False),
+    ("connections", "connections", count, True),
+    ("growth MiB", "growth_mib", tenths, True),
+    ("KiB/connection", "growth_kib_each", tenths, False),
     ("RSS MiB", "resident_mib", mebibytes, False),
     ("peak MiB", "peak_mib", mebibytes, False),
 )
@@ -41,20 +56,32 @@ def write_spread(spread: Spread, write: Callable[[float], str], *, ranged: bool)
     return f"{write(spread.median)} ({write(spread.low)}..{write(spread.high)})"
 
 
+def columns(results: Results, case: str, servers: Sequence[str]) -> list[Column]:
+    """Return the columns in which a case has figures; all of them if no server has any."""
+    shown = [
+        column
+        for column in COLUMNS
+        if any(results.spread(case, server, column[1]) for server in servers)
+    ]
+    return shown or list(COLUMNS)
+
+
 def marks(results: Results, case: str, server: str) -> str:
-    """Return the footnote marks of one cell."""
+    """Return the footnote marks of one cell; who only holds connections is idle anyway."""
+    if results.spread(case, server, "connections"):
+        return ""
     busy = results.spread(case, server, "server_busy")
     foreign = results.spread(case, server, "foreign_busy")
     idle = " †" if busy and foreign and busy.median + foreign.median < IDLE else ""
     return idle + (" ‡" if foreign and foreign.median > DISTURBED else "")
 
 
-def server_row(results: Results, case: str, server: str) -> list[str]:
+def server_row(results: Results, case: str, server: str, shown: Sequence[Column]) -> list[str]:
     """Return the row of one server in the table of a case."""
     if results.failed(case, server):
-        return [server, "**failed**", *[""] * (len(COLUMNS) - 1)]
+        return [server, "**failed**", *[""] * (len(shown) - 1)]
     row = [server + marks(results, case, server)]
-    for _, metric, write, ranged in COLUMNS:
+    for _, metric, write, ranged in shown:
         spread = results.spread(case, server, metric)
         row.append(write_spread(spread, write, ranged=ranged) if spread else "")
     return row
@@ -67,8 +94,9 @@ def case_section(results: Results, case: str) -> list[str]:
         for server in results.servers
         if results.cell(case, server) or results.failed(case, server)
     ]
-    header = ["server", *(title for title, *_ in COLUMNS)]
-    rows = [server_row(results, case, server) for server in servers]
+    shown = columns(results, case, servers)
+    header = ["server", *(title for title, *_ in shown)]
+    rows = [server_row(results, case, server, shown) for server in servers]
     lines = [f"## {case}", "", CASES[case].title + ".", "", *table(header, rows, 1), ""]
     for server in servers:
         lines += [
@@ -78,17 +106,30 @@ def case_section(results: Results, case: str) -> list[str]:
     return [*lines, ""] if lines[-1] else lines
 
 
+def write_measured(verdict: Verdict) -> str:
+    """Write what a bar has measured, with the range of the rounds; empty if nothing."""
+    if verdict.measured is None:
+        return ""
+    return write_spread(verdict.measured, lambda value: measure(verdict.bar, value), ranged=True)
+
+
 def bars_section(verdicts: Sequence[Verdict]) -> list[str]:
     """Return the section of the bars."""
     rows = []
     for verdict in verdicts:
-        bar, ratio = verdict.bar, verdict.ratio
-        measured = write_spread(ratio, write_ratio, ranged=True) if ratio else ""
+        bar = verdict.bar
         word = WORDS[verdict.passed]
-        bold = f"**{word}**" if verdict.passed is False else word
-        limit = f"{bar.kind.relation} {write_ratio(bar.limit)}"
-        figures = bar_figures(verdict)
-        rows.append([bar.case, bar.kind.title, bar.pair, bold, limit, measured, figures])
+        rows.append(
+            [
+                bar.case,
+                bar.kind.title,
+                bar.pair,
+                f"**{word}**" if verdict.passed is False else word,
+                bar_limit(verdict),
+                write_measured(verdict),
+                bar_figures(verdict),
+            ]
+        )
     header = ["case", "figure", "server / peer", "result", "bar", "measured", "figures"]
     return ["## Bars", "", *table(header, rows, 4), ""]
 
@@ -97,8 +138,8 @@ def facts_section(results: Results) -> list[str]:
     """Return how and on what the run was made, and what the servers are."""
     settings = results.settings
     ran = (
-        f"Started {results.started}: {settings['rounds']} round(s) of {settings['duration']} s "
-        f"for each cell after {settings['warmup']} s of warmup."
+        f"Started {results.started}: {settings['rounds']:g} round(s) of {settings['duration']:g} s "
+        f"for each cell after {settings['warmup']:g} s of warmup."
     )
     facts = table(["fact", "value"], [[name, value] for name, value in results.facts.items()], 2)
     servers = [f"- `{name}`: {SERVERS[name].title}" for name in results.servers]

@@ -36,6 +36,7 @@ STYLE = """
   .hypercorn { fill: #bf3989; }
   .sanic { fill: #b08800; }
   .aiohttp { fill: #6e7f0e; }
+  .nginx { fill: #1a7f37; }
   @media (prefers-color-scheme: dark) {
     .card { fill: #0d1117; stroke: #30363d; }
     text { fill: #f0f6fc; }
@@ -51,9 +52,12 @@ STYLE = """
     .hypercorn { fill: #db61a2; }
     .sanic { fill: #d9a514; }
     .aiohttp { fill: #a5b62a; }
+    .nginx { fill: #3fb950; }
   }
 """
-FAMILIES = frozenset({"limit", "httpkit", "granian", "uvicorn", "hypercorn", "sanic", "aiohttp"})
+FAMILIES = frozenset(
+    ("limit", "httpkit", "granian", "uvicorn", "hypercorn", "sanic", "aiohttp", "nginx")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.bars import Verdict
+from benchmarks.bars import Bar, Verdict
 from benchmarks.results import Sample
 
 WORDS = {True: "pass", False: "FAIL", None: "not measured"}
@@ -15,6 +15,8 @@ def rate(value: float) -> str:
 
 def micros(value: float) -> str:
     """Write microseconds with three significant digits where they are small."""
+    if value >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
@@ -33,31 +35,62 @@ def mebibytes(value: float) -> str:
     return f"{value:.0f}"
 
 
+def tenths(value: float) -> str:
+    """Write a small amount of memory."""
+    return f"{value:.1f}"
+
+
+def count(value: float) -> str:
+    """Write a number of things."""
+    return f"{value:,.0f}"
+
+
 #: How each figure is written, and its unit.
 FIGURES: dict[str, tuple[Callable[[float], str], str]] = {
     "cpu_us": (micros, "µs"),
     "requests_per_second": (rate, "req/s"),
     "resident_mib": (mebibytes, "MiB"),
+    "growth_mib": (tenths, "MiB"),
 }
 
 
 def cell_line(sample: Sample) -> str:
     """Return one measurement as a line of the terminal."""
-    p99 = "" if sample.latency_p99_ms is None else millis(sample.latency_p99_ms)
-    return (
-        f"{rate(sample.requests_per_second):>9} req/s {micros(sample.cpu_us):>7} µs CPU"
-        f"  p99 {p99:>6} ms {mebibytes(sample.resident_mib):>5} MiB"
-    )
+    memory = f"{mebibytes(sample.resident_mib):>5} MiB"
+    if sample.growth_mib is not None:
+        return f"{count(sample.requests)} connections: {tenths(sample.growth_mib)} more of {memory}"
+    figures = [
+        "" if value is None else write(value)
+        for value, write in (
+            (sample.requests_per_second, rate),
+            (sample.cpu_us, micros),
+            (sample.latency_p99_ms, millis),
+        )
+    ]
+    return "{:>9} req/s {:>7} µs CPU  p99 {:>6} ms {}".format(*figures, memory)
+
+
+def bar_limit(verdict: Verdict) -> str:
+    """Write how what was measured has to stand to which limit."""
+    return f"{verdict.bar.kind.relation} {measure(verdict.bar, verdict.bar.limit)}"
+
+
+def measure(bar: Bar, value: float) -> str:
+    """Write a ratio, or a figure with its unit where the bar has no peer."""
+    if bar.peer:
+        return ratio(value)
+    write, unit = FIGURES[bar.kind.metric]
+    return f"{write(value)} {unit}"
 
 
 def bar_line(verdict: Verdict) -> str:
     """Return one bar as a line of the terminal."""
     bar = verdict.bar
-    limit = f"{bar.kind.relation} {ratio(bar.limit)}"
-    line = f"{WORDS[verdict.passed]:<13}{bar.case:<21}{bar.pair} {limit}"
-    if verdict.ratio is None:
+    line = f"{WORDS[verdict.passed]:<13}{bar.case:<21}{bar.pair} {bar_limit(verdict)}"
+    if verdict.measured is None:
         return line
-    return f"{line}: {ratio(verdict.ratio.median)} ({bar_figures(verdict)})"
+    figures = f" ({bar_figures(verdict)})" if bar.peer else ""
+    return f"{line}: {measure(bar, verdict.measured.median)}{figures}"
 
 
 def bar_figures(verdict: Verdict) -> str:

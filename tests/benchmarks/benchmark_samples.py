@@ -7,7 +7,7 @@ def make_sample(server="httpkit", case="plaintext", number=1, cpu_us=10.0, **fig
     values = {
         "requests": 1000,
         "seconds": 5.0,
-        "requests_per_second": 1e6 / cpu_us,
+        "requests_per_second": 1e6 / cpu_us if cpu_us else None,
         "latency_p50_ms": 0.5,
         "latency_p99_ms": 1.5,
         "resident_mib": 30.0,

@@ -1,5 +1,6 @@
 """The cases send what their names say, and the verification lets nothing else pass."""
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from benchmarks.messages import BROWSER_VARIANTS, Request
 from benchmarks.runner import Settings, estimate_seconds, plan
 from benchmarks.servers.limit import protocol_factory, serialize_answer
 from benchmarks.servers.registry import SERVERS
+from benchmarks.servers.server import Materials
 from httpkit.cli.run import run_command
 
 HOST = "127.0.0.1:8000"
 HELLO = Answer("text/plain; charset=utf-8", b"Hello")
-CREDENTIALS = Credentials(Path("/run/cert.pem"), Path("/run/key.pem"))
+MATERIALS = Materials(Credentials(Path("/run/cert.pem"), Path("/run/key.pem")), Path("/run/www"))
 GOOD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/plain;charset=UTF-8\r\n"
     b"Date: Mon, 01 Jan 2024 00:00:00 GMT\r\nContent-Length: 5\r\n\r\nHello"
@@ -90,7 +92,9 @@ def test_applications_have_as_many_routes_as_the_case_says(monkeypatch):
 def test_tables_of_routes_are_for_servers_that_route():
     for server in SERVERS.values():
         routes = "routes-100" in server.only
-        assert routes == ("bare_" not in "".join(server.command) and not server.access_log)
+        command = "".join(server.command)
+        files = "static" in command or "nginx" in command
+        assert routes == ("bare_" not in command and not files and not server.access_log)
 
 
 def test_plan_interleaves_servers_within_cases_within_rounds():
@@ -110,7 +114,7 @@ def test_every_command_takes_the_port_and_over_tls_the_certificate():
     for server in SERVERS.values():
         for name in server.only:
             case = CASES[name]
-            arguments = server.arguments(8123, case, CREDENTIALS)
+            arguments = server.arguments(8123, case, MATERIALS)
             assert any("8123" in part for part in arguments)
             assert not any("{" in part for part in arguments)
             assert ("/run/cert.pem" in arguments) is case.tls
@@ -120,7 +124,7 @@ def test_every_command_takes_the_port_and_over_tls_the_certificate():
 def test_options_go_by_the_version_of_the_case():
     granian = SERVERS["granian-rsgi"]
     for name, version in (("plaintext", "1"), ("http1-tls", "1"), ("h2c-1x100", "2")):
-        arguments = granian.arguments(8123, CASES[name], CREDENTIALS)
+        arguments = granian.arguments(8123, CASES[name], MATERIALS)
         assert arguments[arguments.index("--http") + 1] == version
 
 
@@ -189,6 +193,36 @@ def test_verification_accepts_the_right_answer():
 def test_verification_refuses_every_other_answer(old, new, reason):
     with pytest.raises(verify.VerificationError, match=reason):
         verify.check(receive_response(io.BytesIO(GOOD.replace(old, new))), HELLO)
+
+
+def test_verification_reads_fields_and_knows_answers_without_content():
+    answer = Answer(None, b"Hello", fields=(("date", "2024"), ("content-type", "plain")))
+    verify.check(receive_response(io.BytesIO(GOOD)), answer)
+    for name, text in (("date", "2025"), ("age", "")):
+        with pytest.raises(verify.VerificationError, match=f"{name} is .* without '{text}'"):
+            verify.check(
+                receive_response(io.BytesIO(GOOD)),
+                dataclasses.replace(answer, fields=((name, text),)),
+            )
+    # RFC 9112 §6.3: a 304 ends with its head, though it may say how long the content is.
+    stream = io.BytesIO(GOOD.replace(b"200 OK", b"304 No").partition(b"Hello")[0] + GOOD)
+    verify.check(receive_response(stream), Answer(None, b"", status=304))
+    assert receive_response(stream).body == b"Hello"
+
+
+def test_each_request_of_a_case_may_have_its_own_answer():
+    case = CASES["static-1000-files"]
+    targets = [request.target for request in case.requests()]
+    assert (len(targets), targets[0], targets[-1]) == (
+        1000,
+        "/static/many/0000.png",
+        "/static/many/0999.png",
+    )
+    bodies = {case.answer_to(request).body for request in case.requests()}
+    assert {len(body) for body in bodies} == {4096}
+    assert len(bodies) == 1000
+    plaintext = CASES["plaintext"]
+    assert plaintext.answer_to(Request("GET", "/")) is plaintext.answer
 
 
 STREAM = Answer("text/plain; charset=utf-8", b"Hello", streamed=True)

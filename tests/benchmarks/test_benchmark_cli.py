@@ -75,6 +75,7 @@ def test_names_keep_the_order_of_the_registry(invoke):
         (["--quick"], Settings(1, 1, 1)),
         (["--quick", "--rounds", "2", "--warmup", "0"], Settings(1, 2, 0)),
         (["--duration", "10"], Settings(10, 3, 1)),
+        (["--duration", "0.3", "--warmup", "0.2"], Settings(0.3, 3, 0.2)),
     ],
 )
 def test_settings(invoke, arguments, settings):
@@ -122,3 +123,15 @@ def test_servers_that_are_not_installed_are_left_out(invoke, monkeypatch):
     assert "left out: granian-rsgi needs granian" in result.output
     assert invoke.runs[0][1] == ["limit"]
     assert invoke("--servers", "granian-rsgi").exit_code == 2
+
+
+def test_programs_that_are_not_installed_are_named_with_their_package(invoke, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "nginx" else name)
+    result = invoke("--cases", "static-10k", "--servers", "nginx,httpkit-static")
+    assert "left out: nginx needs the Debian package nginx-light" in result.output
+    assert invoke.runs[0][1] == ["httpkit-static"]
+
+
+@pytest.mark.parametrize("duration", ["0", "-1"])
+def test_a_duration_is_more_than_nothing(invoke, duration):
+    assert invoke("--duration", duration).exit_code == 2

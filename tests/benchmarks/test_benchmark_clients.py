@@ -14,7 +14,7 @@ from benchmarks.cases import CASES
 from benchmarks.clients import HTTP1Client, HTTP2Client, VerificationError, connect
 from benchmarks.endpoint import HOST, Endpoint
 from benchmarks.messages import Request
-from benchmarks.verify import verify
+from benchmarks.verify import prepare, verify
 from httpkit import App, Response
 from httpkit.testing import LiveServer
 
@@ -31,13 +31,13 @@ def endpoint():
 CLEARTEXT = [
     name
     for name, case in CASES.items()
-    if not (case.tls or case.routes or case.protocol == "websocket")
+    if not (case.tls or case.routes or case.needs == "files" or case.protocol == "websocket")
 ]
 
 
 @pytest.mark.parametrize("name", CLEARTEXT)
 def test_the_application_is_verified(endpoint, name):
-    verify(CASES[name], endpoint, canned=False)
+    verify(prepare(CASES[name], endpoint), endpoint, canned=False)
 
 
 def test_a_download_is_longer_than_every_window(endpoint):

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import pytest
+from benchmark_peers import make_load
 
 from benchmarks.apps.httpkit_app import app
 from benchmarks.cases import CASES
@@ -77,7 +78,7 @@ def test_the_wrong_kind_of_http2_is_an_error(protocol, expected):
 
 def test_command_names_connections_streams_and_one_cipher(tmp_path):
     command = h2load.command(CASE, Endpoint(8123), 5)
-    assert command[:9] == ["h2load", "-t", "1", "-D", "5s", "-c", "16", "-m", "32"]
+    assert command[:9] == ["h2load", "-t", "1", "-D", "5000ms", "-c", "16", "-m", "32"]
     assert command[-1] == "http://127.0.0.1:8123/"
     download = h2load.command(CASES["download-h2-tls"], Endpoint(8123, tmp_path), 5)
     assert download[-1] == "https://127.0.0.1:8123/download"
@@ -86,30 +87,30 @@ def test_command_names_connections_streams_and_one_cipher(tmp_path):
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1, "h2load ended with 1: no way"), (0, "unknown")])
-def test_a_program_that_fails_is_an_error(monkeypatch, tmp_path, code, reason):
+def test_a_program_that_fails_is_an_error(monkeypatch, code, reason):
     def run(command, **options):
         return subprocess.CompletedProcess(command, code, stdout="", stderr="no way\n")
 
     monkeypatch.setattr(result.subprocess, "run", run)
     with pytest.raises(LoadError, match=reason):
-        h2load.run(CASE, Endpoint(1), 1, tmp_path)
+        h2load.run(make_load(CASE, Endpoint(1)))
 
 
-def test_a_program_that_hangs_is_an_error(monkeypatch, tmp_path):
+def test_a_program_that_hangs_is_an_error(monkeypatch):
     def run(command, timeout, **options):
         raise subprocess.TimeoutExpired(command, timeout)
 
     monkeypatch.setattr(result.subprocess, "run", run)
     with pytest.raises(LoadError, match="h2load did not end within 25 s"):
-        h2load.run(CASE, Endpoint(1), 5, tmp_path)
+        h2load.run(make_load(CASE, Endpoint(1), seconds=5))
 
 
 @pytest.mark.system
 @pytest.mark.skipif(shutil.which("h2load") is None, reason="needs h2load")
-def test_the_real_h2load_is_understood(tmp_path):
+def test_the_real_h2load_is_understood():
     assert h2load.version().startswith("nghttp2/")
     with LiveServer(app, host=HOST) as server:
-        loaded = GENERATORS["h2load"].run(CASE, Endpoint(server.port), 1, tmp_path)
+        loaded = GENERATORS["h2load"].run(make_load(CASE, Endpoint(server.port), seconds=0.5))
     assert loaded.requests > 0
     with pytest.raises(LoadError):
-        GENERATORS["h2load"].run(CASE, Endpoint(server.port), 1, tmp_path)
+        GENERATORS["h2load"].run(make_load(CASE, Endpoint(server.port), seconds=0.5))

@@ -11,9 +11,9 @@ from benchmarks import procfs
 from benchmarks.cases import CASES
 from benchmarks.credentials import Credentials
 from benchmarks.process import StartError, running
-from benchmarks.servers.registry import Server
+from benchmarks.servers.server import Materials, Server
 
-CREDENTIALS = Credentials(Path("/unused"), Path("/unused"))
+MATERIALS = Materials(Credentials(Path("/unused"), Path("/unused")), Path("/unused"))
 PARENT = """\
 import http.server, subprocess, sys, signal
 signal.signal(signal.SIGTERM, {handler})
@@ -32,7 +32,7 @@ def make_server(tmp_path, monkeypatch, source):
     name = "benchmark_test_server"
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    return Server(name, "other", "a test", (name, "{port}"), ())
+    return Server(name, "other", "a test", (name, "{port}"), (), only=())
 
 
 def is_alive(pid):
@@ -51,7 +51,7 @@ def test_the_whole_process_group_is_ended(tmp_path, monkeypatch, core, handler):
     pids = []
 
     def interrupt():
-        with running(server, CASES["plaintext"], core, tmp_path / "output", CREDENTIALS) as process:
+        with running(server, CASES["plaintext"], core, tmp_path / "output", MATERIALS) as process:
             socket.create_connection(("127.0.0.1", process.endpoint.port)).close()
             pids.extend(stat.pid for stat in procfs.read_tree(process.pid))
             assert {frozenset(os.sched_getaffinity(pid)) for pid in pids} == {frozenset({core})}
@@ -71,7 +71,7 @@ def test_a_server_that_ends_at_once_is_an_error_with_its_last_line(tmp_path, mon
     server = make_server(tmp_path, monkeypatch, "print('hello')\nraise SystemExit('no way')")
     with (
         pytest.raises(StartError, match="ended with 1: no way"),
-        running(server, CASES["plaintext"], core, tmp_path / "output", CREDENTIALS),
+        running(server, CASES["plaintext"], core, tmp_path / "output", MATERIALS),
     ):
         pass
 
@@ -81,6 +81,6 @@ def test_a_server_that_never_listens_is_an_error(tmp_path, monkeypatch, core):
     server = make_server(tmp_path, monkeypatch, "import time\ntime.sleep(600)")
     with (
         pytest.raises(StartError, match=r"did not listen within .* it wrote nothing"),
-        running(server, CASES["plaintext"], core, tmp_path / "output", CREDENTIALS),
+        running(server, CASES["plaintext"], core, tmp_path / "output", MATERIALS),
     ):
         pass

@@ -144,6 +144,56 @@ def test_lines_of_a_throughput_bar():
     assert f"{start} (45.0 / 1,500 req/s)" in lines
 
 
+@pytest.fixture
+def held():
+    """Results of a case in which connections were held, and of one in which they were not."""
+    results = make_results({"httpkit": [10]}, cases=["plaintext", "static-slow-readers"])
+    for number, growth in ((1, 17.0), (2, 18.0), (3, 30.0)):
+        results.samples.append(
+            make_sample(
+                "httpkit-static",
+                "static-slow-readers",
+                number,
+                None,
+                requests=50,
+                growth_mib=growth,
+                server_busy=0.01,
+                latency_p50_ms=None,
+                latency_p99_ms=None,
+            )
+        )
+    return results
+
+
+def test_where_connections_were_held_the_table_says_what_they_take(held):
+    held.servers.append("httpkit-static")
+    page = render(held, judge_all(held))
+    assert "| server | connections | growth MiB | KiB/connection | RSS MiB | peak MiB |" in page
+    assert "| httpkit-static | 50 | 18.0 (17.0..30.0) | 368.6 | 30 | 31 |" in page
+    assert "| server | CPU µs/request | requests/s | p50 ms | p99 ms | RSS MiB | peak MiB |" in page
+
+
+def test_a_bar_without_a_peer_is_written_with_its_unit(held):
+    verdicts = [verdict for verdict in judge_all(held) if not verdict.bar.peer]
+    assert [bar_line(verdict) for verdict in verdicts] == [
+        "FAIL         static-slow-readers  httpkit-static <= 16.0 MiB: 18.0 MiB"
+    ]
+    assert (
+        "| static-slow-readers | memory growth | httpkit-static | **FAIL** | <= 16.0 MiB "
+        "| 18.0 MiB (17.0 MiB..30.0 MiB) |  |"
+    ) in render(held, verdicts)
+
+
+def test_a_line_of_held_connections(held):
+    assert cell_line(held.samples[-1]) == "50 connections: 30.0 more of    30 MiB"
+
+
+def test_a_case_that_failed_everywhere_has_all_columns():
+    page = render(make_results({"httpkit": []}, failures=[("httpkit", "dead")]), [])
+    assert "p99 ms | connections | growth MiB |" in page
+    assert "| httpkit | **failed** |" in page
+
+
 def test_every_kind_of_bar_can_be_written():
     for bar in BARS:
         write, unit = FIGURES[bar.kind.metric]
@@ -156,6 +206,8 @@ def test_small_ratios_have_a_further_decimal(value, text):
     assert ratio(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.823, "0.82"), (9.994, "9.99"), (123.4, "123.4")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.823, "0.82"), (9.994, "9.99"), (123.4, "123.4"), (26250.0, "26,250")]
+)
 def test_microseconds(value, text):
     assert micros(value) == text

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
+from benchmark_peers import make_load
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -21,6 +22,7 @@ from benchmarks.load.handshake import open_connections
 from benchmarks.process import running
 from benchmarks.servers.limit import server_context
 from benchmarks.servers.registry import SERVERS
+from benchmarks.servers.server import Materials
 from benchmarks.verify import verify
 
 HANDSHAKE = CASES["handshake"]
@@ -131,7 +133,8 @@ def test_what_deviates_from_the_measured_tls_is_named(cipher, reused, reason):
 def test_the_limit_speaks_tls(credentials, tmp_path, name):
     case = CASES[name]
     core = min(os.sched_getaffinity(0))
-    with running(SERVERS["limit"], case, core, tmp_path / "output", credentials) as process:
+    materials = Materials(credentials, tmp_path)
+    with running(SERVERS["limit"], case, core, tmp_path / "output", materials) as process:
         verify(case, process.endpoint, canned=True)
         if name == "handshake":
             assert open_connections(case, process.endpoint, 5, Clock()).requests >= 8
@@ -184,11 +187,11 @@ def test_a_wrong_answer_after_the_handshake_is_never_a_number(context, credentia
         open_connections(HANDSHAKE, Endpoint(port, credentials.certificate), 5, Clock())
 
 
-def test_a_refused_connection_is_never_a_number(credentials, tmp_path):
+def test_a_refused_connection_is_never_a_number(credentials):
     with socket.create_server((HOST, 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(LoadError, match="a new connection failed"):
-        GENERATORS["handshake"].run(HANDSHAKE, Endpoint(port, credentials.certificate), 1, tmp_path)
+        GENERATORS["handshake"].run(make_load(HANDSHAKE, Endpoint(port, credentials.certificate)))
 
 
 def test_the_load_of_handshakes_needs_no_program():

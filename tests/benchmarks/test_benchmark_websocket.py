@@ -3,64 +3,24 @@
 import asyncio
 import dataclasses
 import socket
-import socketserver
-import threading
-from contextlib import contextmanager, suppress
 
 import pytest
-from wsproto import ConnectionType, WSConnection
+from benchmark_peers import Echo, make_load, serving
+from wsproto import ConnectionType
 from wsproto.connection import Connection
-from wsproto.events import (
-    AcceptConnection,
-    BytesMessage,
-    CloseConnection,
-    Ping,
-    RejectConnection,
-    Request,
-    TextMessage,
-)
+from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnection, Request
 
 from benchmarks.cases import CASES
 from benchmarks.clients import VerificationError
 from benchmarks.endpoint import HOST, Endpoint
-from benchmarks.load import GENERATORS, LoadError, websocket
-from benchmarks.load.websocket import CLOSE, MASK, TEXT, EchoProtocol, Script, serialize_frame
+from benchmarks.load import GENERATORS, LoadError, connections, websocket
+from benchmarks.load.frames import CLOSE, MASK, TEXT, serialize_frame
+from benchmarks.load.websocket import EchoProtocol, Script
 from benchmarks.verify import verify
 
-NAMES = [name for name, case in CASES.items() if case.protocol == "websocket"]
+NAMES = [name for name, case in CASES.items() if case.generator == "websocket"]
 CASE = CASES["ws-echo-32"]
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
-
-
-class Echo:
-    """A server's side of one WebSocket by the book; subclasses do one thing otherwise."""
-
-    def __init__(self, server):
-        self.server = server
-        self.connection = WSConnection(ConnectionType.SERVER)
-
-    def answer(self, event):
-        """Return the bytes that answer an event."""
-        match event:
-            case Request(target="/ws"):
-                return self.connection.send(AcceptConnection())
-            case Request():
-                return self.connection.send(RejectConnection(status_code=404))
-            case CloseConnection():
-                return self.connection.send(event.response())
-            case TextMessage() | BytesMessage():
-                return self.echo(event)
-        return b""
-
-    def echo(self, event):
-        self.server.count(event.message_finished)
-        # A long message comes in parts, and goes out as one frame all the same.
-        self.parts = [*getattr(self, "parts", []), event.data]
-        if not event.message_finished:
-            return b""
-        data, self.parts = type(event.data)().join(self.parts), []
-        first = TEXT if isinstance(data, str) else 0x82
-        return serialize_frame(first, data.encode() if isinstance(data, str) else data)
 
 
 class Reject(Echo):
@@ -109,51 +69,6 @@ class Silent(Echo):
 class Clinging(Echo):
     def answer(self, event):
         return b"" if isinstance(event, CloseConnection) else super().answer(event)
-
-
-class Handler(socketserver.BaseRequestHandler):
-    """Serves one connection until its WebSocket is closed."""
-
-    def handle(self):
-        peer = self.server.behavior(self.server)
-        with suppress(ConnectionError):
-            while data := self.request.recv(65536):
-                peer.connection.receive_data(data)
-                for event in peer.connection.events():
-                    answer = peer.answer(event)
-                    self.request.sendall(answer)
-                    if answer and isinstance(event, CloseConnection):
-                        return
-
-
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    request_queue_size = 128
-
-    def __init__(self, behavior, enough):
-        super().__init__((HOST, 0), Handler)
-        self.behavior = behavior
-        self.left = enough
-        self.lock = threading.Lock()
-        self.enough = threading.Event()
-
-    def count(self, messages):
-        with self.lock:
-            self.left -= messages
-            if self.left <= 0:
-                self.enough.set()
-
-
-@contextmanager
-def serving(behavior, enough=1):
-    with Server(behavior, enough) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server, Endpoint(server.server_address[1])
-        finally:
-            server.shutdown()
-            thread.join(10)
 
 
 def load(case, endpoint, enough=None):
@@ -242,7 +157,7 @@ def test_anything_but_the_echo_is_never_a_number(behavior, reason):
 
 
 def test_a_server_that_never_closes_is_an_error(monkeypatch):
-    monkeypatch.setattr(websocket, "PATIENCE", 0.3)
+    monkeypatch.setattr(connections, "PATIENCE", 0.3)
     with (
         serving(Clinging) as (server, endpoint),
         pytest.raises(LoadError, match="did not open or end"),
@@ -250,11 +165,11 @@ def test_a_server_that_never_closes_is_an_error(monkeypatch):
         load(dataclasses.replace(CASE, connections=2), endpoint, server.enough)
 
 
-def test_nobody_listening_is_an_error(tmp_path):
+def test_nobody_listening_is_an_error():
     with socket.create_server((HOST, 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(LoadError, match="no connection"):
-        GENERATORS["websocket"].run(CASE, Endpoint(port), 1, tmp_path)
+        GENERATORS["websocket"].run(make_load(CASE, Endpoint(port)))
 
 
 class Transport:
@@ -271,7 +186,7 @@ class Transport:
 def test_echoes_are_counted_wherever_they_are_cut(size):
     async def scenario():
         case = CASES["ws-echo-16-in-flight"]
-        script = Script(case, Endpoint(8000), asyncio.get_running_loop().create_future())
+        script = Script(case, Endpoint(8000))
         protocol, transport = EchoProtocol(script), Transport()
         protocol.connection_made(transport)
         assert transport.written == script.handshake
@@ -302,7 +217,7 @@ def test_echoes_are_counted_wherever_they_are_cut(size):
 
 def test_more_than_was_asked_for_is_a_failure():
     async def scenario():
-        script = Script(CASE, Endpoint(8000), asyncio.get_running_loop().create_future())
+        script = Script(CASE, Endpoint(8000))
         protocol = EchoProtocol(script)
         protocol.connection_made(Transport())
         protocol.data_received(SWITCHED + b"\x81")

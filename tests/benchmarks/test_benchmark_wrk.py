@@ -83,3 +83,8 @@ def test_command_hands_the_messages_to_the_script(tmp_path):
     command = wrk.command("http://127.0.0.1:1/", 64, 5, tmp_path / "messages")
     assert command[:8] == ["wrk", "-t", "1", "-c", "64", "-d", "5s", "--latency"]
     assert command[-3:] == ["http://127.0.0.1:1/", "--", str(tmp_path / "messages")]
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0.3, "1s"), (1, "1s"), (1.5, "2s")])
+def test_wrk_runs_for_whole_seconds(tmp_path, seconds, asked):
+    assert wrk.command("http://127.0.0.1:1/", 64, seconds, tmp_path)[6] == asked
