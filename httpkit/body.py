@@ -184,7 +184,7 @@ class FileBody:
         return self.read(size) if self.is_cached(size) else None
 
     def read_at_once(self, limit: int) -> bytes | None:
-        """All that is left if it is `limit` bytes at most, in memory, and the file has not changed."""
+        """All that is left, if it is at most `limit` bytes that are in memory and unchanged."""
         if self.length > limit or not self.is_cached(self.length):
             return None
         data = os.pread(self.fd, self.length, self.offset)

@@ -2,9 +2,9 @@
 
 Owns the decision what is expected and what is a bug:
 
-1. Expected: an `HTTPError`, what the peer caused (`RemoteProtocolError`, `ClientDisconnected`),
-   and every exception for which a handler is registered. Answered where it was raised, so that
-   middleware further out sees a Response.
+1. Expected: an `HTTPError`, what the peer caused (`RemoteProtocolError`, `ClientDisconnected` if
+   this client is gone), and every exception for which a handler is registered. Answered where it
+   was raised, so that middleware further out sees a Response.
 2. Unexpected: everything else. Raised on through the middleware; at the outermost layer logged
    once with the request's id and answered 500, by the handler registered for `Exception` or 500
    if there is one, with a traceback instead in debug mode.
@@ -80,7 +80,7 @@ class ErrorHandlers:
                 return error_page(request, HTTPError(error.status))
         except Exception as broken:  # noqa: BLE001 - an HTTPError that cannot be written
             return self.fail(request, broken)
-        if isinstance(error, ClientDisconnected):
+        if isinstance(error, ClientDisconnected) and request.is_disconnected():
             logger.debug("request %s: the client went away", request.id)
             return plain_error_page(400)  # nobody reads it
         return None

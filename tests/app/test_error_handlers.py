@@ -13,11 +13,12 @@ from httpkit.errors import (
     HTTPError,
     InvalidHeader,
     RemoteProtocolError,
+    WebSocketClosed,
 )
 from httpkit.response import Response
 from httpkit.routing import Router
 
-from .conftest import BROWSER, PROBLEM, ask, raising, text
+from .conftest import BROWSER, PROBLEM, FakeChannel, ask, raising, text
 
 # --- what the peer caused ------------------------------------------------------------------------
 
@@ -43,10 +44,18 @@ def test_errors_of_the_peer_answer_with_their_status(target, log):
     assert not log.records
 
 
-def test_a_client_that_left_is_no_error(log):
+def test_a_client_that_left_is_no_error(log, monkeypatch):
+    monkeypatch.setattr(FakeChannel, "is_disconnected", lambda self: True)
     response = ask(raising(ClientDisconnected()))
     assert response.status == 400
     assert [record.levelname for record in log.records] == ["DEBUG"]
+
+
+def test_another_client_that_left_is_not_the_fault_of_this_one(log):
+    """A handler that writes to the WebSocket of somebody else, who is gone."""
+    response = ask(raising(WebSocketClosed(1006)))
+    assert response.status == 500
+    assert [record.levelname for record in log.records] == ["ERROR"]
 
 
 # --- unexpected exceptions -----------------------------------------------------------------------
