@@ -294,7 +294,9 @@ class WebSocket:
         Raises:
             LocalProtocolError: a code that must not be sent.
         """
-        self.channel.close(code, reason)
+        closing = self.channel.close(code, reason)
+        if closing is not None:
+            await closing
 
     @property
     def close_code(self) -> int | None:
