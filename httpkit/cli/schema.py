@@ -108,7 +108,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     `auto` to go on without where it has none."""
 
     root_path: str = ""
-    """Path below which a proxy has mounted an ASGI or WSGI application, which it has cut off."""
+    """Path below which a proxy has mounted the application, and which it has cut off."""
 
     threads: Annotated[int, Meta(ge=1, le=10_000)] = 40
     """Requests that a WSGI application has at a time, each in a thread (anyio: 40)."""
