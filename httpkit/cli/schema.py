@@ -79,6 +79,8 @@ ALIASES = {
     "ping_timeout": ("--ws-ping-timeout",),
     "keep_alive_timeout": ("--timeout-keep-alive",),
     "max_requests_in_flight": ("--limit-concurrency",),
+    "max_requests": ("--limit-max-requests",),
+    "max_requests_jitter": ("--limit-max-requests-jitter",),
     "shutdown_timeout": ("--timeout-graceful-shutdown",),
 }
 
