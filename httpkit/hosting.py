@@ -21,7 +21,15 @@ from httpkit.types import Application
 from httpkit.urls import quote_path, split_target
 from httpkit.wsgi import WSGIApplication
 
-__all__ = ["ANY_METHOD", "Interface", "RootedApplication", "adapt", "find_interface", "make_router"]
+__all__ = [
+    "ANY_METHOD",
+    "Interface",
+    "RootedApplication",
+    "adapt",
+    "as_application",
+    "find_interface",
+    "make_router",
+]
 
 #: What is routed to a mounted application: it decides itself.
 ANY_METHOD = tuple(name for name in METHODS.values() if name != "CONNECT")
@@ -109,6 +117,18 @@ class RootedApplication:
         """Answer a request that knows where it is."""
         request.root_path = self._root_path
         return self._handle(request)
+
+
+def as_application(found: object) -> Application:
+    """The application that an object is, or that is made of it with the usual options.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    interface = find_interface(found)
+    if interface is None:
+        raise ConfigurationError(f"{found!r} is no httpkit App, nor an ASGI or WSGI application")
+    return adapt(found, interface)
 
 
 def make_router(found: Any) -> Router:
