@@ -107,7 +107,6 @@ class RootedApplication:
 
     def __init__(self, application: Application, root_path: str) -> None:
         self.application = application
-        self.cancel_on_disconnect: bool = getattr(application, "cancel_on_disconnect", True)
         self.on_freeze = application.on_freeze
         self.lifespan = application.lifespan
         self._handle = application.handle
@@ -117,6 +116,9 @@ class RootedApplication:
         """Answer a request that knows where it is."""
         request.root_path = self._root_path
         return self._handle(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.application, name)  # what an Application may have besides
 
 
 def as_application(found: object) -> Application:

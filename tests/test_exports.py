@@ -12,11 +12,11 @@ import httpkit.middleware
 import httpkit.testing
 
 PUBLIC = """
-    Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError FileBody
-    FormData FormLimits HTTPError HTTPKitError Handler Headers InvalidHeader Limits
-    LocalProtocolError Middleware MutableHeaders Next Part ProtocolError Query RawStream
-    RemoteProtocolError Request Response Router Server TLSInfo Tap URL Upgrade UploadedFile
-    WebSocket WebSocketClosed __version__ serve
+    Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError
+    DeflateOptions FileBody FormData FormLimits HTTPError HTTPKitError Handler Headers
+    InvalidHeader Limits LocalProtocolError Middleware MutableHeaders Next Part ProtocolError
+    Query RawStream RemoteProtocolError Request Response Router Server TLSInfo Tap URL Upgrade
+    UploadedFile WebSocket WebSocketClosed __version__ serve
 """.split()
 
 TESTING = """

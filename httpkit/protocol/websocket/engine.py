@@ -90,7 +90,7 @@ class WebSocketEngine:
         extensions: list[Extension] = [self._guard]
         self._compressor: PermessageDeflate | None = None
         if deflate is not None:
-            self._compressor = PermessageDeflate(deflate.window_bits, limits.max_message)
+            self._compressor = PermessageDeflate(deflate, limits.max_message)
             extensions.append(self._compressor)
         self._reader = FrameReader(extensions)
         self._threshold = limits.compress_from
@@ -237,7 +237,7 @@ class WebSocketEngine:
             len(payload) >= self._threshold if compress is None else compress
         ):
             compressed = compressor.compress(payload)
-            if len(compressed) < len(payload):
+            if len(compressed) < len(payload) or compressor.keeps_context:
                 return serialize_frame(first | _RSV1, compressed)
         return serialize_frame(first, payload)
 
