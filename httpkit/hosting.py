@@ -41,10 +41,12 @@ def find_interface(found: object) -> Literal["httpkit", "asgi", "wsgi"] | None:
     """What an object speaks, by what it looks like; `None` if it cannot be served.
 
     ASGI applications are coroutine functions of three arguments, WSGI applications functions of
-    two; objects count as their `__call__`, and classes are no applications.
+    two; objects count as their `__call__`. A class is an application if it makes something of three
+    arguments that can be awaited, as the endpoints of Starlette are.
     """
     if isinstance(found, type):
-        return None
+        awaitable = hasattr(found, "__await__") and _count_arguments(found) == 3
+        return "asgi" if awaitable else None
     if isinstance(found, Application):
         return "httpkit"
     if not callable(found):
