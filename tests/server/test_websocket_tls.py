@@ -51,6 +51,7 @@ def test_messages_and_both_ends(live: Live, authority: Authority) -> None:
     ws.send(frame(TEXT, b"a" * 70_000), close(3000, b"enough"))
     ws.expect_close(3000)
     assert end_of(client) == b""
+    server.until(lambda: len(seen) == 3)
     assert seen == ["é", "a" * 70_000, (3000, "enough")]
 
 

@@ -71,7 +71,7 @@ def test_json(client: Client) -> None:
 
 
 def test_form(client: Client) -> None:
-    response = client.post("/form", data={"a": "1 &", "b": ["x", "y"]})
+    response = client.post("/form", data={"a": "1 &", "b": ["x", b"y"]})
     assert response.json() == {"fields": [["a", "1 &"], ["b", "x"], ["b", "y"]], "files": {}}
 
 

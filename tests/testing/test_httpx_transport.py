@@ -190,14 +190,20 @@ async def test_a_timeout_cancels_the_handler(
 async def test_a_timeout_of_the_application_is_its_own(package: ModuleType) -> None:
     app = App()
 
-    @app.get("/")
+    @app.get("/whole")
     async def late(request: Request) -> None:
+        raise TimeoutError("the database")
+
+    @app.get("/stream")
+    async def broken(request: Request) -> AsyncIterator[str]:
+        yield "begun"
         raise TimeoutError("the database")
 
     transport = HTTPXTransport(app)
     async with package.AsyncClient(transport=transport, base_url="http://x") as client:
-        with pytest.raises(TimeoutError, match="the database"):
-            await client.get("/")
+        for path in ("/whole", "/stream"):
+            with pytest.raises(TimeoutError, match="the database"):
+                await client.get(path)
 
 
 @in_loop
