@@ -32,6 +32,7 @@ from httpkit.limits import FormLimits, Limits
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade
 from httpkit.routing import Router
+from httpkit.semantics.websocket import DeflateOptions
 from httpkit.server.config import Config
 from httpkit.server.server import Server, serve
 from httpkit.tls import TLSInfo
@@ -51,6 +52,7 @@ __all__ = [
     "ClientDisconnected",
     "Config",
     "ConfigurationError",
+    "DeflateOptions",
     "FileBody",
     "FormData",
     "FormLimits",

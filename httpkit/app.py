@@ -23,6 +23,7 @@ from httpkit.routing.definitions import HostDefinition, Lifespan
 from httpkit.routing.hosts import HostPattern
 from httpkit.routing.route import Route, RouteInfo
 from httpkit.routing.router import Router
+from httpkit.routing.websocket import Compression, check_compression
 from httpkit.threads import ThreadPool
 from httpkit.types import Middleware
 from httpkit.watchdog import Watchdog
@@ -43,6 +44,8 @@ class App(Router):
         threads: how many handlers with `thread=True` run at once.
         redirect_slashes: answer `/users/` with a redirect (307) where only `/users` is routed,
             and the other way round. The outermost app's choice holds for mounted ones.
+        websocket_compression: whether WebSocket routes of this app take permessage-deflate where a
+            client offers it, or how: `DeflateOptions`. A route may say otherwise.
 
     Attributes:
         state: a place for what the app shares, e.g. a pool of connections made by the lifespan.
@@ -50,7 +53,8 @@ class App(Router):
         threads: the pool of this app.
 
     Raises:
-        ConfigurationError: middleware that cannot be called, or no threads.
+        ConfigurationError: middleware that cannot be called, no threads, or a window of compression
+            that zlib cannot make.
     """
 
     def __init__(
@@ -61,12 +65,15 @@ class App(Router):
         lifespan: Lifespan | None = None,
         threads: int = 40,
         redirect_slashes: bool = True,
+        websocket_compression: Compression = True,
     ) -> None:
         super().__init__(middleware=middleware, lifespan=lifespan)
         self.definitions.app = self
         self.debug = debug
         self.state = State()
         self.threads = ThreadPool(threads)
+        check_compression(websocket_compression)
+        self.websocket_compression = websocket_compression
         self._redirect_slashes = redirect_slashes
         self._compiled: Compiled | None = None
         self._watchdog: Watchdog | None = None

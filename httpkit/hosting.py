@@ -5,6 +5,7 @@ Called by the command line for the application that it serves, and by `Router.mo
 
 import functools
 import inspect
+from collections.abc import Awaitable
 from typing import Any, Literal
 
 from httpkit.asgi import ASGIApplication, LifespanChoice
@@ -17,10 +18,18 @@ from httpkit.routing.handlers import describe
 from httpkit.routing.pattern import quote_segments
 from httpkit.status import METHODS
 from httpkit.types import Application
-from httpkit.urls import split_target
+from httpkit.urls import quote_path, split_target
 from httpkit.wsgi import WSGIApplication
 
-__all__ = ["ANY_METHOD", "Interface", "adapt", "find_interface", "make_router"]
+__all__ = [
+    "ANY_METHOD",
+    "Interface",
+    "RootedApplication",
+    "adapt",
+    "as_application",
+    "find_interface",
+    "make_router",
+]
 
 #: What is routed to a mounted application: it decides itself.
 ANY_METHOD = tuple(name for name in METHODS.values() if name != "CONNECT")
@@ -32,10 +41,12 @@ def find_interface(found: object) -> Literal["httpkit", "asgi", "wsgi"] | None:
     """What an object speaks, by what it looks like; `None` if it cannot be served.
 
     ASGI applications are coroutine functions of three arguments, WSGI applications functions of
-    two; objects count as their `__call__`, and classes are no applications.
+    two; objects count as their `__call__`. A class is an application if it makes something of three
+    arguments that can be awaited, as the endpoints of Starlette are.
     """
     if isinstance(found, type):
-        return None
+        awaitable = hasattr(found, "__await__") and _count_arguments(found) == 3
+        return "asgi" if awaitable else None
     if isinstance(found, Application):
         return "httpkit"
     if not callable(found):
@@ -79,12 +90,49 @@ def adapt(
         root_path: where a proxy has mounted it.
         threads: of a WSGI application, see `WSGIApplication`.
     """
+    root_path = f"/{trimmed}" if (trimmed := root_path.strip("/")) else ""
     if interface == "asgi":
         return ASGIApplication(found, lifespan=lifespan, root_path=root_path)
     if interface == "wsgi":
         return WSGIApplication(found, threads=threads, root_path=root_path)
     assert isinstance(found, Application)
-    return found
+    return RootedApplication(found, root_path) if root_path else found
+
+
+class RootedApplication:
+    """An application of ours that a proxy has mounted; implements `types.Application`.
+
+    Args:
+        application: what answers.
+        root_path: the part of the path that the proxy has cut off, without a last slash.
+    """
+
+    def __init__(self, application: Application, root_path: str) -> None:
+        self.application = application
+        self.on_freeze = application.on_freeze
+        self.lifespan = application.lifespan
+        self._handle = application.handle
+        self._root_path = quote_path(root_path)
+
+    def handle(self, request: Request, /) -> Response | Awaitable[Response]:
+        """Answer a request that knows where it is."""
+        request.root_path = self._root_path
+        return self._handle(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.application, name)  # what an Application may have besides
+
+
+def as_application(found: object) -> Application:
+    """The application that an object is, or that is made of it with the usual options.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    interface = find_interface(found)
+    if interface is None:
+        raise ConfigurationError(f"{found!r} is no httpkit App, nor an ASGI or WSGI application")
+    return adapt(found, interface)
 
 
 def make_router(found: Any) -> Router:
@@ -104,6 +152,7 @@ def make_router(found: Any) -> Router:
     async def handler(request: Request, **_: object) -> Response:
         assert request.route is not None
         root, rest = _split_prefix(request, request.route.pattern)
+        root = request.root_path.encode() + root
         query = request.query_string
         below = request.with_target(rest + b"?" + query if query else rest)
         return await hosted.handle_below(below, root)

@@ -229,8 +229,12 @@ class WebSocketChannel(Protocol):
         """Queue a Ping."""
         ...
 
-    def close(self, code: int, reason: str, /) -> None:
-        """Send the Close."""
+    def close(self, code: int, reason: str, /) -> Awaitable[None] | None:
+        """Send the Close; if that has to wait, an awaitable that does it.
+
+        Raises:
+            LocalProtocolError: a code that must not be sent.
+        """
         ...
 
     async def finish(self, error: BaseException | None, /) -> None:

@@ -135,9 +135,14 @@ def parse_urlencoded(data: bytes, errors: str = "replace") -> list[tuple[str, st
     return pairs
 
 
-def quote_path(path: str) -> str:
-    """Percent-encode a decoded path for a URL; slashes stay."""
-    return quote(path, safe=_PATH_SAFE)
+def quote_path(path: str, errors: str = "strict") -> str:
+    """Percent-encode a decoded path for a URL; slashes stay.
+
+    Args:
+        path: decoded.
+        errors: what becomes of surrogates, as for `str.encode`.
+    """
+    return quote(path, safe=_PATH_SAFE, errors=errors)
 
 
 def quote_query(query: bytes) -> str:

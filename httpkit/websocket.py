@@ -16,6 +16,7 @@ from httpkit.request import Request, State
 from httpkit.response import Upgrade
 from httpkit.semantics.websocket import (
     DeflateAgreement,
+    DeflateOptions,
     accept_key,
     choose_subprotocol,
     negotiate_deflate,
@@ -96,7 +97,7 @@ class WebSocket:
         opening: what gives the answer to the server.
         task: that runs the handler.
         subprotocols: that the route speaks, the favorite first.
-        compression: whether the route compresses.
+        compression: what the route wants of it, `None` for none.
         overrides: limits of the route.
 
     Attributes:
@@ -127,14 +128,14 @@ class WebSocket:
         task: Cancellable,
         *,
         subprotocols: Sequence[str],
-        compression: bool,
+        compression: DeflateOptions | None,
         overrides: Mapping[str, Any],
     ) -> None:
         self.request = request
         self.offered = read_subprotocols(request.headers)
         self.subprotocol: str | None = None
         self.accepted = False
-        deflate = negotiate_deflate(request.headers) if compression else None
+        deflate = None if compression is None else negotiate_deflate(request.headers, compression)
         self.response = WebSocketUpgrade(task, overrides, deflate, opening.open)
         self._key = key
         self._opening = opening
@@ -294,7 +295,9 @@ class WebSocket:
         Raises:
             LocalProtocolError: a code that must not be sent.
         """
-        self.channel.close(code, reason)
+        closing = self.channel.close(code, reason)
+        if closing is not None:
+            await closing
 
     @property
     def close_code(self) -> int | None:

@@ -4,22 +4,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import httpkit
 import httpkit.certificates
 import httpkit.middleware
 import httpkit.testing
 
 PUBLIC = """
-    Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError FileBody
-    FormData FormLimits HTTPError HTTPKitError Handler Headers InvalidHeader Limits
-    LocalProtocolError Middleware MutableHeaders Next Part ProtocolError Query RawStream
-    RemoteProtocolError Request Response Router Server TLSInfo Tap URL Upgrade UploadedFile
-    WebSocket WebSocketClosed __version__ serve
+    Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError
+    DeflateOptions FileBody FormData FormLimits HTTPError HTTPKitError Handler Headers
+    InvalidHeader Limits LocalProtocolError Middleware MutableHeaders Next Part ProtocolError
+    Query RawStream RemoteProtocolError Request Response Router Server TLSInfo Tap URL Upgrade
+    UploadedFile WebSocket WebSocketClosed __version__ serve
 """.split()
 
 TESTING = """
     AsyncClient AsyncStream AsyncUpgradedStream AsyncWebSocketConnection Client Cookies
-    Informational LiveServer Response Stream UnexpectedStatusError UpgradedStream
+    Informational LiveServer Response Stream TooManyRedirects UnexpectedStatusError UpgradedStream
     WebSocketConnection
 """.split()
 
@@ -40,6 +42,21 @@ def test_the_clients() -> None:
     assert sorted(httpkit.testing.__all__) == sorted(TESTING)
     for name in TESTING:
         assert hasattr(httpkit.testing, name)
+
+
+def test_the_transport_for_httpx_is_loaded_when_it_is_asked_for() -> None:
+    assert "httpx" not in loaded_by("httpkit.testing")
+    assert isinstance(httpkit.testing.HTTPXTransport, type)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        httpkit.testing.Nothing  # noqa: B018
+    code = (
+        "import sys; sys.modules['httpx'] = sys.modules['httpx2'] = None\n"
+        "from httpkit.testing import HTTPXTransport"
+    )
+    failed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "ImportError: HTTPXTransport needs httpx: pip install httpx" in failed.stderr
 
 
 def test_certificates() -> None:

@@ -79,6 +79,8 @@ class _Cycle:
         self.answer: Response | None = None
         self._ws = ws
         self._connected = False
+        #: It is accepted, or refused: a `receive` that came before goes on.
+        self._decided = asyncio.Event()
         self._closed = False
         #: The body of an answer that is not complete.
         self._body: list[bytes] | None = None
@@ -89,11 +91,11 @@ class _Cycle:
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
+        if not self._decided.is_set():
+            # The client has nothing to say yet; if it goes away, this task is cancelled.
+            await self._decided.wait()
         if self.answer is not None:
             return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
-        if not self._ws.accepted:
-            # The client has nothing to say yet; if it goes away, this task is cancelled.
-            await asyncio.get_running_loop().create_future()
         try:
             message = await self._ws.receive()
         except WebSocketClosed as closed:
@@ -130,6 +132,7 @@ class _Cycle:
             await self._ws.accept(message.get("subprotocol"), fields)
         except WebSocketClosed as error:
             raise ClientGone(str(error)) from None
+        self._decided.set()
 
     async def _send_accepted(self, kind: str, message: Message) -> None:
         if kind == "websocket.close":
@@ -150,8 +153,7 @@ class _Cycle:
     def _refuse(self, kind: str, message: Message) -> None:
         """An answer that is no WebSocket; it goes out when the application returns."""
         if kind == "websocket.close" and self.answer is None and self._body is None:
-            self.answer = Response(b"", 403)
-            self._closed = True
+            self._answer(Response(b"", 403))
         elif kind == "websocket.http.response.start" and self._body is None:
             self._response, _ = make_answer(message)
             self._body = []
@@ -159,7 +161,11 @@ class _Cycle:
             self._body.append(check_bytes(message, "body"))
             if not message.get("more_body"):
                 self._response.body = b"".join(self._body)
-                self.answer = self._response
-                self._closed = True
+                self._answer(self._response)
         else:
             raise ASGIProtocolError(f"{kind} was sent where the WebSocket is not accepted yet")
+
+    def _answer(self, response: Response) -> None:
+        self.answer = response
+        self._closed = True
+        self._decided.set()

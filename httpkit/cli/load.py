@@ -140,10 +140,10 @@ def _suggest(name: str) -> str:
 
 def _problem(target: str, found: object) -> str | None:
     """Why this cannot be served."""
-    if isinstance(found, type):
-        return f"{target} is a class: make an instance of it and name that"
     if find_interface(found) is not None:
         return None
+    if isinstance(found, type):
+        return f"{target} is a class: make an instance of it and name that"
     problem = (
         f"{target} is no httpkit App, and no ASGI or WSGI application, but of type "
         f"{type(found).__name__}"

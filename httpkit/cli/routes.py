@@ -9,7 +9,7 @@ from httpkit.cli.load import load_target
 from httpkit.cli.options import effective_settings, setting_options
 from httpkit.cli.terminal import exit_with_error
 from httpkit.errors import ConfigurationError
-from httpkit.hosting import ANY_METHOD
+from httpkit.hosting import ANY_METHOD, RootedApplication
 from httpkit.routing import RouteInfo
 
 __all__ = ["routes_command"]
@@ -26,6 +26,8 @@ def routes_command(ctx: click.Context, /, **_: object) -> None:
     settings = effective_settings(ctx)
     application = load_target(settings)
     target = settings.target.app
+    if isinstance(application, RootedApplication):
+        application = application.application
     if not isinstance(application, App):
         exit_with_error(f"{target} has no routes: it is not an httpkit App")
     try:

@@ -79,6 +79,8 @@ ALIASES = {
     "ping_timeout": ("--ws-ping-timeout",),
     "keep_alive_timeout": ("--timeout-keep-alive",),
     "max_requests_in_flight": ("--limit-concurrency",),
+    "max_requests": ("--limit-max-requests",),
+    "max_requests_jitter": ("--limit-max-requests-jitter",),
     "shutdown_timeout": ("--timeout-graceful-shutdown",),
 }
 
@@ -108,7 +110,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     `auto` to go on without where it has none."""
 
     root_path: str = ""
-    """Path below which a proxy has mounted an ASGI or WSGI application, which it has cut off."""
+    """Path below which a proxy has mounted the application, and which it has cut off."""
 
     threads: Annotated[int, Meta(ge=1, le=10_000)] = 40
     """Requests that a WSGI application has at a time, each in a thread (anyio: 40)."""

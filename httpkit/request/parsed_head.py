@@ -33,6 +33,7 @@ class ParsedHead(msgspec.Struct, eq=False, weakref=True):
     max_body: int | None = None
     path_params: Mapping[str, Any] = _NO_PARAMS
     route: MatchedRoute | None = None
+    root_path: str = ""
     # What is parsed on first use.
     _segments: list[str] | EllipsisType | None = ...
     _headers: Headers | None = None
@@ -108,15 +109,14 @@ class ParsedHead(msgspec.Struct, eq=False, weakref=True):
     @property
     def url(self) -> URL:
         """The effective URL of the request (RFC 9110 §7.1); that of `*` has no path."""
-        path, query = split_target(self.target)
-        if path == b"*":
-            path = b""
-        return URL(self.scheme, self.authority, path.decode("latin-1"), query.decode("latin-1"))
+        raw_path, query = split_target(self.target)
+        path = "" if raw_path == b"*" else self.root_path + raw_path.decode("latin-1")
+        return URL(self.scheme, self.authority, path, query.decode("latin-1"))
 
     @property
     def base_url(self) -> URL:
-        """The URL of the root of this server, as the client reaches it."""
-        return URL(self.scheme, self.authority, "/")
+        """The URL of the root of this application, as the client reaches it."""
+        return URL(self.scheme, self.authority, f"{self.root_path}/")
 
     # --- header fields -----------------------------------------------------------------------
 

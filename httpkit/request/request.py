@@ -40,6 +40,8 @@ class Request(RequestBody):
         path_params: what the route's converters took from the path.
         route: the route that matched, `None` before the router has seen the request; its pattern
             is empty where none matched.
+        root_path: where a proxy or another framework has mounted the application, percent-encoded
+            and without a last slash. The target does not have it; the client's URL does.
         max_body: the limit for this request's body in bytes, `None` for none.
         min_body_rate: bytes a second that the body must reach, `None` for any, `...` for what the
             server says.
@@ -94,7 +96,7 @@ class Request(RequestBody):
             port = authority.rpartition("]")[2].rpartition(":")
             host, _, rest = path[2:].partition("/")
             authority, path = host + "".join(port[1:] if port[1] else ()), f"/{rest}"
-        return URL(self.scheme, authority, path, query)
+        return URL(self.scheme, authority, self.root_path + path, query)
 
     @property
     def app(self) -> Any:

@@ -129,7 +129,7 @@ class Dispatcher:
         other = segments[:-1] if segments[-1] == "" else [*segments, ""]
         if not other or type(find(tree, other, [])) is not Route:
             return None
-        path = quote_segments(other)
+        path = request.root_path + quote_segments(other)
         if path.startswith("//"):
             return None
         query = quote_query(split_target(request.target)[1])

@@ -30,7 +30,12 @@ from httpkit.routing.handlers import (
     is_stream,
 )
 from httpkit.routing.pattern import parse_pattern
-from httpkit.routing.websocket import WebSocketHandler, WebSocketOptions, make_settings
+from httpkit.routing.websocket import (
+    Compression,
+    WebSocketHandler,
+    WebSocketOptions,
+    make_settings,
+)
 from httpkit.static import StaticFiles, StaticOptions
 from httpkit.status import METHODS
 from httpkit.types import Handler, Middleware
@@ -176,7 +181,7 @@ class Router:
         middleware: Iterable[Middleware] = (),
         subprotocols: Iterable[str] = (),
         origins: Iterable[str] = (),
-        compression: bool = True,
+        compression: Compression | None = None,
         **limits: Unpack[WebSocketOptions],
     ) -> Callable[[H], H]:
         """Decorate a WebSocket handler: `async def handler(ws, **parameters)`; see `WebSocket`.
@@ -191,7 +196,8 @@ class Router:
                 one that the client offers.
             origins: pages that may open it in a browser besides those of the same host, such as
                 `https://example.com`; `*` for all. Others are refused with 403.
-            compression: take permessage-deflate where the client offers it.
+            compression: whether permessage-deflate is taken where the client offers it, or how:
+                `DeflateOptions`. Without, the app says it.
             **limits: `max_message`, `slow_client` and so on, instead of the server's.
 
         Raises:

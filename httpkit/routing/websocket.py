@@ -17,13 +17,24 @@ from httpkit.errors import ConfigurationError, WebSocketClosed
 from httpkit.limits import WebSocketLimits
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade, to_response
-from httpkit.semantics.websocket import check_handshake, check_origin, is_token
+from httpkit.semantics.websocket import DeflateOptions, check_handshake, check_origin, is_token
 from httpkit.types import Handler, WebSocketChannel
 from httpkit.websocket import WebSocket
 
-__all__ = ["WebSocketHandler", "WebSocketOptions", "WebSocketSettings", "make_settings"]
+__all__ = [
+    "Compression",
+    "WebSocketHandler",
+    "WebSocketOptions",
+    "WebSocketSettings",
+    "check_compression",
+    "make_settings",
+]
 
 _ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#\s]+")
+
+
+#: Whether permessage-deflate is taken, and how.
+Compression = bool | DeflateOptions
 
 
 class WebSocketOptions(TypedDict, total=False):
@@ -49,13 +60,14 @@ class WebSocketSettings:
     Attributes:
         subprotocols: that it speaks, the favorite first.
         origins: in lower case, that may open it besides its own host; `*` for all.
-        compression: whether permessage-deflate is taken.
+        compression: what of permessage-deflate is taken: none, the usual or this; `None` leaves it
+            to the app.
         overrides: of the server's limits.
     """
 
     subprotocols: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-    compression: bool = True
+    compression: Compression | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,7 +77,7 @@ def make_settings(
     origins: Iterable[str],
     limits: Mapping[str, Any],
     *,
-    compression: bool,
+    compression: Compression | None,
 ) -> WebSocketSettings:
     """Check what a route says.
 
@@ -73,12 +85,37 @@ def make_settings(
         ConfigurationError: says what to change.
     """
     WebSocketLimits.check_overrides(limits)
+    if compression is not None:
+        check_compression(compression)
     return WebSocketSettings(
         _check_subprotocols(pattern, subprotocols),
         _check_origins(pattern, origins),
         compression,
         dict(limits),
     )
+
+
+def check_compression(compression: Compression) -> None:
+    """Check what a route or an app says.
+
+    Raises:
+        ConfigurationError: says what to change.
+    """
+    if isinstance(compression, DeflateOptions):
+        for name in ("server_max_window_bits", "client_max_window_bits"):
+            bits = getattr(compression, name)
+            if type(bits) is not int or not 9 <= bits <= 15:
+                raise ConfigurationError(f"{name} is a number from 9 to 15, not {bits!r}")
+    elif not isinstance(compression, bool):
+        raise ConfigurationError(
+            f"compression of WebSockets is True, False or DeflateOptions, not {compression!r}"
+        )
+
+
+def _deflate_options(compression: Compression) -> DeflateOptions | None:
+    if isinstance(compression, DeflateOptions):
+        return compression
+    return DeflateOptions() if compression else None
 
 
 def _check_subprotocols(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -141,6 +178,10 @@ class WebSocketHandler:
             request.method, request.http_version, request.headers, request.protocol
         )
         check_origin(request.headers, request.authority, settings.origins)
+        compression = settings.compression
+        if compression is None:
+            # The application of another framework has no route, and mounts none either.
+            compression = True if request.route is None else request.app.websocket_compression
         opening = _Opening()
         begin: asyncio.Future[WebSocket] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._run(begin, opening, parameters))
@@ -151,7 +192,7 @@ class WebSocketHandler:
             opening,
             task,
             subprotocols=settings.subprotocols,
-            compression=settings.compression,
+            compression=_deflate_options(compression),
             overrides=settings.overrides,
         )
         begin.set_result(ws)

@@ -17,6 +17,7 @@ from httpkit.semantics.parameters import TOKEN, split_list
 
 __all__ = [
     "DeflateAgreement",
+    "DeflateOptions",
     "accept_key",
     "check_handshake",
     "check_origin",
@@ -37,20 +38,46 @@ _PARAMETER = re.compile(
 )
 _WINDOW_BITS = re.compile(r"[89]|1[0-5]")
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-#: 4 KiB: what is worth finding again in a message of a few KiB, for 16 KiB of tables.
-_MAX_WINDOW_BITS = 12
+
+
+class DeflateOptions(NamedTuple):
+    """What a route wants of permessage-deflate (RFC 7692 §7.1); the client's offer may take away.
+
+    With a context, a message is compressed with what came before it in mind. Many small messages
+    that are alike shrink a lot more, and each idle WebSocket holds memory of zlib's: for sending
+    2^(bits + 2) + 16 384 bytes (32 KiB with 12 bits, 144 KiB with 15), for receiving 2^bits and
+    some 7 KiB.
+
+    Attributes:
+        server_context_takeover: what the server sends has a context.
+        client_context_takeover: what the client sends has one.
+        server_max_window_bits: of what the server sends, 9 to 15: 2^bits bytes. 4 KiB by default:
+            what is worth finding again in a message of a few KiB.
+        client_max_window_bits: of what the client sends, where it can be told so, 9 to 15.
+    """
+
+    server_context_takeover: bool = False
+    client_context_takeover: bool = False
+    server_max_window_bits: int = 12
+    client_max_window_bits: int = 15
 
 
 class DeflateAgreement(NamedTuple):
-    """permessage-deflate as both sides will speak it, without context takeover (RFC 7692).
+    """permessage-deflate as both sides will speak it (RFC 7692).
 
     Attributes:
-        window_bits: of what the server sends, 9 to 12.
+        window_bits: of what the server sends, 9 to 15.
         answer: for `Sec-WebSocket-Extensions`.
+        server_context_takeover: what the server sends has a context.
+        client_context_takeover: what the client sends may have one.
+        client_window_bits: of what the client sends, 8 to 15.
     """
 
     window_bits: int
     answer: str
+    server_context_takeover: bool = False
+    client_context_takeover: bool = False
+    client_window_bits: int = 15
 
 
 def check_handshake(
@@ -161,23 +188,48 @@ def choose_subprotocol(offered: Collection[str], spoken: Sequence[str]) -> str |
     return next((name for name in spoken if name in offered), None)
 
 
-def negotiate_deflate(headers: Headers) -> DeflateAgreement | None:
+def negotiate_deflate(headers: Headers, options: DeflateOptions) -> DeflateAgreement | None:
     """Take the first acceptable offer of permessage-deflate (RFC 7692 §5, §7.1).
 
     An offer with a parameter that is unknown, repeated or invalid is declined, as is one that asks
     for a window of 256 bytes, which zlib cannot make.
+
+    Args:
+        headers: of the request.
+        options: what the route wants; an offer may ask for less memory, never for more.
     """
     for offer in split_list(",".join(headers.getlist("sec-websocket-extensions"))):
         parameters = _read_parameters(offer)
         if parameters is not None and _acceptable(parameters):
-            wanted = parameters.get("server_max_window_bits")
-            bits = min(int(wanted), _MAX_WINDOW_BITS) if wanted else _MAX_WINDOW_BITS
-            # RFC 7692 §7.1.1: both may stand in an answer whether or not they were offered.
-            answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-            if wanted:
-                answer += f"; server_max_window_bits={bits}"
-            return DeflateAgreement(bits, answer)
+            return _agree(parameters, options)
     return None
+
+
+def _agree(offer: dict[str, str | None], options: DeflateOptions) -> DeflateAgreement:
+    """The answer to an acceptable offer.
+
+    That there is no context, and the window of the server, may stand in an answer whether or not
+    they were offered (§7.1.1, §7.1.2.1); the window of the client only if it was (§7.1.2.2).
+    """
+    answer = ["permessage-deflate"]
+    server_context = options.server_context_takeover and "server_no_context_takeover" not in offer
+    client_context = options.client_context_takeover and "client_no_context_takeover" not in offer
+    if not server_context:
+        answer.append("server_no_context_takeover")
+    if not client_context:
+        answer.append("client_no_context_takeover")
+    wanted = offer.get("server_max_window_bits")
+    bits = options.server_max_window_bits
+    if wanted:
+        bits = min(int(wanted), bits)
+        answer.append(f"server_max_window_bits={bits}")
+    client_bits = 15
+    if client_context and "client_max_window_bits" in offer:
+        offered = int(offer["client_max_window_bits"] or 15)
+        client_bits = min(offered, options.client_max_window_bits)
+        if client_bits < 15:
+            answer.append(f"client_max_window_bits={client_bits}")
+    return DeflateAgreement(bits, "; ".join(answer), server_context, client_context, client_bits)
 
 
 def _read_parameters(offer: str) -> dict[str, str | None] | None:

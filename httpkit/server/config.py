@@ -122,6 +122,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     worker_start_timeout: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
     """How long a worker may take until it accepts connections, before it counts as failed."""
 
+    max_requests: Annotated[int, Meta(ge=1)] | None = None
+    """Requests after which a worker is replaced by a new one, without losing any, so that what
+    leaks does not grow for ever; a process without a supervisor stops gracefully. It may be a few
+    more, since this is looked at twice a second (gunicorn: max_requests, off)."""
+
+    max_requests_jitter: Annotated[int, Meta(ge=0)] = 0
+    """Up to so many requests more, by chance, so that workers are not replaced all at once."""
+
     reload: bool = False
     """Start again when a file changes: for development only, with one worker."""
 
@@ -230,6 +238,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigurationError(f"forwarded_allow_ips: {error}") from None
         if self.reload and self.workers > 1:
             raise ConfigurationError("reload works with one worker: leave out one of the two")
+        if self.max_requests_jitter and self.max_requests is None:
+            raise ConfigurationError("max_requests_jitter has no effect without max_requests")
         config = Config(**checked)
         _check_tls(config)
         return config

@@ -8,7 +8,8 @@ Theory of operation:
    request handler blocks the loop: what was logged is written, then `os._exit`. If even that
    hangs, the kernel ends the process a second later.
 3. SIGHUP reads certificates anew, where there are any; without TLS it ends the process as always.
-4. Start, waiting and stop are one task, since what a lifespan holds (task groups, timeouts) must
+4. A server that has served `max_requests` stops as by a signal, or says so to whoever replaces it.
+5. Start, waiting and stop are one task, since what a lifespan holds (task groups, timeouts) must
    be left by the task that entered it.
 
 Called by `httpkit.cli`; an embedded `Server` uses nothing of this.
@@ -20,8 +21,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from enum import IntEnum
 from functools import partial
 from types import FrameType
@@ -31,6 +32,7 @@ from httpkit.errors import ConfigurationError
 from httpkit.server.config import Config
 from httpkit.server.descriptors import raise_descriptor_limit
 from httpkit.server.listening import Listening
+from httpkit.server.request_limit import RequestLimit
 from httpkit.server.server import Server
 from httpkit.transport.loop import new_event_loop
 from httpkit.types import Application
@@ -56,7 +58,8 @@ class ExitCode(IntEnum):
 
 def announce_stop(reason: str) -> None:
     """Log that a stop has begun, and why."""
-    logger.info("%s: stopping; a second one ends at once", reason)
+    second = "; a second one ends at once" if reason in signal.Signals.__members__ else ""
+    logger.info("%s: stopping%s", reason, second)
 
 
 def _ignore(*_: object) -> None:
@@ -69,7 +72,7 @@ class Foreground:
     Args:
         server: not started yet.
         loop: where it will run.
-        started, listening, stopping, failed, first_requests: of `run`.
+        started, listening, spent, stopping, failed, first_requests: of `run`.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Foreground:
         started: Callable[[Server], object],
         *,
         listening: Listening | None = None,
+        spent: Callable[[str], object] | None = None,
         stopping: Callable[[str], object] = announce_stop,
         failed: Callable[[str], object] = _ignore,
         first_requests: float = 0.0,
@@ -87,6 +91,7 @@ class Foreground:
         self._loop = loop
         self._started = started
         self._listening = listening
+        self._spent = spent or self.begin_stop
         self._stopping = stopping
         self._failed = failed
         self._first_requests = first_requests
@@ -114,7 +119,28 @@ class Foreground:
                 return ExitCode.NOT_STARTED
             self._task = None
             self._started(self._server)
-        return await self._wait_and_stop()
+        with self._limited():
+            return await self._wait_and_stop()
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """As long as it serves `max_requests` counts."""
+        config = self._server.config
+        if config.max_requests is None:
+            yield
+            return
+        limit = RequestLimit(
+            self._loop,
+            self._server.counters,
+            config.max_requests,
+            config.max_requests_jitter,
+            self._spent,
+        )
+        limit.start()
+        try:
+            yield
+        finally:
+            limit.stop()
 
     async def _wait_and_stop(self) -> ExitCode:
         code = ExitCode.STOPPED
@@ -178,6 +204,7 @@ def run(
     started: Callable[[Server], object] = _ignore,
     *,
     listening: Listening | None = None,
+    spent: Callable[[str], object] | None = None,
     prepare: Callable[[asyncio.AbstractEventLoop, Callable[[str], None]], object] = _ignore,
     stopping: Callable[[str], object] = announce_stop,
     failed: Callable[[str], object] = _ignore,
@@ -190,6 +217,8 @@ def run(
         config: checked options.
         started: called with the server when it accepts connections.
         listening: sockets to accept from, instead of the configured address.
+        spent: called with a reason each time that it has served `max_requests`; by default a stop
+            begins.
         prepare: called before the start with the loop and a function that begins a stop, for a
             reason, as a signal does.
         stopping: called with the reason when a stop begins.
@@ -213,6 +242,7 @@ def run(
         loop,
         started,
         listening=listening,
+        spent=spent,
         stopping=stopping,
         failed=failed,
         first_requests=first_requests,

@@ -1,7 +1,8 @@
 """What a worker tells its supervisor: lines of JSON on a pipe.
 
-`Ready` once, when it accepts connections; `Draining` when it has begun to stop; `Failed` when it
-will not be ready. A worker that dies says nothing: the end of the pipe and its exit code do.
+`Ready` once, when it accepts connections; `Spent` when it has served `max_requests`; `Draining`
+when it has begun to stop; `Failed` when it will not be ready. A worker that dies says nothing: the
+end of the pipe and its exit code do.
 """
 
 import os
@@ -11,7 +12,7 @@ import msgspec
 
 from httpkit.types import Address
 
-__all__ = ["Draining", "Failed", "Ready", "Report", "ReportReader", "Reporter"]
+__all__ = ["Draining", "Failed", "Ready", "Report", "ReportReader", "Reporter", "Spent"]
 
 #: Characters of a reason; the whole story is in the log.
 _MAX_REASON = 500
@@ -37,6 +38,10 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     loop: str
 
 
+class Spent(msgspec.Struct, frozen=True, tag="spent"):
+    """The worker has served its requests; it goes on until another one is there."""
+
+
 class Draining(msgspec.Struct, frozen=True, tag="draining"):
     """The worker accepts no more and finishes what runs."""
 
@@ -51,7 +56,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     reason: str
 
 
-Report = Ready | Draining | Failed
+Report = Ready | Spent | Draining | Failed
 
 
 class Reporter:

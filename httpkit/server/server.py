@@ -426,6 +426,10 @@ def embedded_config(**options: object) -> Config:
         raise ConfigurationError(
             "workers and reload need processes of their own: httpkit run module:app"
         )
+    if config.max_requests is not None:
+        raise ConfigurationError(
+            "max_requests ends a process, and this one is not the server's own"
+        )
     return config
 
 

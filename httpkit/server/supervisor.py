@@ -12,7 +12,9 @@ Theory of operation:
    new one fails, the old ones stay.
 5. When files are watched there is one worker: it is stopped, then started anew. One that fails
    waits for the next change; connections wait in the listener's queue meanwhile.
-6. The first SIGINT or SIGTERM is passed on as a graceful stop. The second one kills the workers.
+6. A worker that has served `max_requests` is replaced the same way, when it says so; if the new one
+   fails, the old one serves as many again.
+7. The first SIGINT or SIGTERM is passed on as a graceful stop. The second one kills the workers.
 
 It never loads the application. Called by `httpkit.cli`.
 """
@@ -198,6 +200,7 @@ class Supervisor:
             since = self._clock()
             place.worker = worker
             worker.leaving.add_done_callback(lambda _: self._left(place, worker, since))
+            worker.on_spent = lambda: self._begin(self._renew(place, worker))
         return worker
 
     def _announce_once(self) -> None:
@@ -241,13 +244,26 @@ class Supervisor:
         for place in self._places:
             async with place.lock:
                 self._roll_pending = False
-                old, worker = place.worker, await self._fill(place)
-                if not worker.serving:
-                    logger.error("%s; the old workers stay", _story(worker))
+                if not await self._replace(place):
                     return
-                logger.info("worker %d (pid %d) is ready", place.number, worker.pid)
-            if old is not None:
-                self._begin(self._stop(old))
+
+    async def _renew(self, place: _Place, worker: WorkerProcess) -> None:
+        """Replace a worker that has served its requests."""
+        async with place.lock:
+            if place.worker is worker and not self._end.done():
+                logger.info("worker %d (pid %d) has served its requests", place.number, worker.pid)
+                await self._replace(place)
+
+    async def _replace(self, place: _Place) -> bool:
+        """Stop the worker of a place once a new one is ready; whether it was."""
+        old, worker = place.worker, await self._fill(place)
+        if not worker.serving:
+            logger.error("%s; the old workers stay", _story(worker))
+            return False
+        logger.info("worker %d (pid %d) is ready", place.number, worker.pid)
+        if old is not None:
+            self._begin(self._stop(old))
+        return True
 
     async def _follow_changes(self, place: _Place, changes: AsyncIterator[set[str]]) -> None:
         async for paths in changes:

@@ -4,7 +4,7 @@ Theory of operation:
 
 1. It is started as a fresh interpreter. On its lifeline, a pipe, it reads one line: its
    `Assignment`. Listening sockets come with it as descriptors; it binds nothing.
-2. It reports `ready`, `draining` and `failed` on another pipe.
+2. It reports `ready`, `spent`, `draining` and `failed` on another pipe.
 3. The end of the lifeline means that the supervisor is gone, however that happened. It then
    stops as if it was asked to, and removes its directory itself.
 
@@ -25,7 +25,7 @@ import msgspec
 from httpkit.server import process
 from httpkit.server.config import Config
 from httpkit.server.listening import Listening
-from httpkit.server.report import Draining, Failed, Ready, Reporter
+from httpkit.server.report import Draining, Failed, Ready, Reporter, Spent
 from httpkit.server.server import Server
 from httpkit.types import Application
 
@@ -112,6 +112,7 @@ class Worker:
                 accept_batch=self.assignment.accept_batch,
             ),
             prepare=self._watch_lifeline,
+            spent=lambda _: self._reporter.send(Spent()),
             stopping=lambda _: self._reporter.send(Draining()),
             failed=self.fail,
             first_requests=_FIRST_REQUESTS,

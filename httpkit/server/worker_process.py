@@ -20,7 +20,7 @@ import msgspec
 
 from httpkit.server.config import Config
 from httpkit.server.listening import Listening
-from httpkit.server.report import Draining, Failed, Ready, ReportReader
+from httpkit.server.report import Draining, Failed, Ready, ReportReader, Spent
 from httpkit.server.worker import Assignment
 
 __all__ = ["WORKER_VARIABLES", "Spawn", "WorkerProcess", "describe_end"]
@@ -56,6 +56,7 @@ class WorkerProcess:
         ready: result: its report, or `None` if it has ended without one.
         leaving: done when it accepts no more: it drains, or has ended.
         ended: result: the exit code, negative for a signal.
+        on_spent: called each time that it has served its requests.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class WorkerProcess:
         self.ready: asyncio.Future[Ready | None] = loop.create_future()
         self.leaving: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[int] = loop.create_future()
+        self.on_spent: Callable[[], object] | None = None
         self._loop = loop
         self._asked = False
         self._reader = ReportReader()
@@ -149,6 +151,9 @@ class WorkerProcess:
                     _resolve(self.ready, report)
                 elif isinstance(report, Draining):
                     _resolve(self.leaving, None)
+                elif isinstance(report, Spent):
+                    if self.on_spent is not None:
+                        self.on_spent()
                 else:
                     assert isinstance(report, Failed)
                     self.reason = report.reason

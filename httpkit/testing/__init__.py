@@ -7,10 +7,12 @@
             assert client.get("/").text == "Hello, world!"
 
 `Client` is for plain functions, `AsyncClient` for coroutines; otherwise they are alike.
-`LiveServer` is for clients that speak through sockets.
+`LiveServer` is for clients that speak through sockets, `HTTPXTransport` lets httpx do without.
 """
 
-from httpkit.testing.async_client import AsyncClient
+from typing import TYPE_CHECKING, Any
+
+from httpkit.testing.async_client import AsyncClient, TooManyRedirects
 from httpkit.testing.client import Client, Stream, UpgradedStream
 from httpkit.testing.cookies import Cookies
 from httpkit.testing.driver import Informational
@@ -23,6 +25,9 @@ from httpkit.testing.response import (
 )
 from httpkit.testing.websocket import AsyncWebSocketConnection, WebSocketConnection
 
+if TYPE_CHECKING:
+    from httpkit.testing.httpx_transport import HTTPXTransport as HTTPXTransport
+
 __all__ = [
     "AsyncClient",
     "AsyncStream",
@@ -34,7 +39,19 @@ __all__ = [
     "LiveServer",
     "Response",
     "Stream",
+    "TooManyRedirects",
     "UnexpectedStatusError",
     "UpgradedStream",
     "WebSocketConnection",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`HTTPXTransport`, which alone needs httpx."""
+    if name != "HTTPXTransport":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from httpkit.testing.httpx_transport import HTTPXTransport  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        raise ImportError(f"HTTPXTransport needs httpx: pip install httpx ({error})") from error
+    return HTTPXTransport

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
 from httpkit.headers import HeaderFields, MutableHeaders, encode_fields
+from httpkit.hosting import as_application
 from httpkit.limits import Limits
 from httpkit.protocol.http1 import HTTP1Choice
 from httpkit.server.config import Config
@@ -37,10 +38,9 @@ from httpkit.testing.response import (
 )
 from httpkit.testing.websocket import AsyncWebSocketConnection, handshake_fields
 from httpkit.testing.wire import WireDriver
-from httpkit.types import Application
 from httpkit.urls import URL
 
-__all__ = ["AsyncClient", "ClientOptions", "RequestOptions"]
+__all__ = ["AsyncClient", "ClientOptions", "RequestOptions", "TooManyRedirects"]
 
 _MAX_REDIRECTS = 20
 #: What describes a body; not sent on when a redirect drops it.
@@ -51,8 +51,10 @@ class ClientOptions(TypedDict, total=False):
     """What both clients take; see `AsyncClient`."""
 
     base_url: str
+    params: Params | None
     headers: HeaderFields | None
     cookies: Mapping[str, str] | None
+    auth: tuple[str, str] | None
     follow_redirects: bool
     raise_server_exceptions: bool
     timeout: float | None
@@ -76,6 +78,10 @@ class RequestOptions(TypedDict, total=False):
     timeout: float | None
 
 
+class TooManyRedirects(RuntimeError):
+    """An application redirects in circles, as far as its client is willing to go."""
+
+
 class AsyncClient:
     """Sends requests to an application without a network.
 
@@ -87,10 +93,12 @@ class AsyncClient:
     through the HTTP/1.1 engine and the server, only in memory.
 
     Args:
-        application: an App.
+        application: an App, or any ASGI or WSGI application.
         base_url: what relative URLs are resolved against; `https` makes `request.scheme` that.
+        params: added to the query of every request, before its own.
         headers: sent with every request.
         cookies: kept, with those the application sets, and sent with every request.
+        auth: a user and a password (RFC 7617), unless a request says otherwise.
         follow_redirects: unless a request says otherwise.
         raise_server_exceptions: raise what a handler, a body, the session of an upgrade or a
             background call raises unexpectedly, instead of returning the 500 that a client would
@@ -104,11 +112,13 @@ class AsyncClient:
 
     def __init__(
         self,
-        application: Application,
+        application: Any,
         *,
         base_url: str = "http://testserver",
+        params: Params | None = None,
         headers: HeaderFields | None = None,
         cookies: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
         follow_redirects: bool = False,
         raise_server_exceptions: bool = True,
         timeout: float | None = None,
@@ -116,6 +126,7 @@ class AsyncClient:
         http1: HTTP1Choice = "auto",
         limits: Limits | None = None,
     ) -> None:
+        application = as_application(application)
         config = Config.of(http1=http1, limits=limits or Limits(), access_log=False)
         self._driver: Driver = (
             WireDriver(application, config) if wire else DirectDriver(application, config.limits)
@@ -125,6 +136,8 @@ class AsyncClient:
         self.headers = MutableHeaders([(b"accept", b"*/*"), (b"user-agent", b"httpkit.testing")])
         self.headers.update(encode_fields(headers))
         self.cookies = Cookies(cookies)
+        self._params = params
+        self._auth = auth
         self._follow_redirects = follow_redirects
         self._strict = raise_server_exceptions
         self._timeout = timeout
@@ -188,6 +201,7 @@ class AsyncClient:
             TimeoutError: the answer is not complete in time; the handler is cancelled.
             Exception: what the application raised, with `raise_server_exceptions`.
             RemoteProtocolError: the connection ended before the answer did.
+            TooManyRedirects: more than 20.
         """
         async with self._timer(options):
             request, reply, history = await self._send(method, url, options)
@@ -229,7 +243,9 @@ class AsyncClient:
         request, reply, _ = await self._send("GET", url, {"headers": fields})
         try:
             if reply.status != 101:
-                raise UnexpectedStatusError(f"{request.url} was answered {reply.status}, not 101")
+                raise UnexpectedStatusError(
+                    f"{request.url} was answered {reply.status}, not 101", Head(reply, request)
+                )
             yield AsyncUpgradedStream(reply, request, strict=self._strict)
         finally:
             await reply.close()
@@ -297,11 +313,11 @@ class AsyncClient:
             reply = await self._driver.request(request)
             head = Head(reply, request)
             self.cookies.store(request.url, reply.headers)
-            if not (follow and head.is_redirect):
+            if not (follow and head.has_redirect_location):
                 break
             history.append(await self._read(request, reply, history[:]))
             if len(history) > _MAX_REDIRECTS:
-                raise RuntimeError(f"{url} redirects more than {_MAX_REDIRECTS} times")
+                raise TooManyRedirects(f"{url} redirects more than {_MAX_REDIRECTS} times")
             following = follow_redirect(request, history[-1])
             if not same_origin(following.url, request.url):
                 cookies = None
@@ -315,12 +331,12 @@ class AsyncClient:
     def _build(self, method: str, url: str, options: RequestOptions) -> PreparedRequest:
         headers = MutableHeaders(list(self.headers.raw))
         headers.update(options.get("headers") or ())
-        auth = options.get("auth")
+        auth = options.get("auth", self._auth)
         if auth is not None:
             headers["authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
         return build_request(
             method,
-            resolve_url(self.base_url, url, options.get("params")),
+            resolve_url(self.base_url, url, self._params, options.get("params")),
             headers,
             content=options.get("content"),
             data=options.get("data"),

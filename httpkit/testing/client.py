@@ -7,7 +7,7 @@ call here waits for a call of the `AsyncClient` there.
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from httpkit.headers import HeaderFields, Headers, MutableHeaders
 from httpkit.testing.async_client import AsyncClient, ClientOptions, RequestOptions
@@ -15,7 +15,6 @@ from httpkit.testing.cookies import Cookies
 from httpkit.testing.portal import Portal
 from httpkit.testing.response import AsyncStream, AsyncUpgradedStream, Head, Response
 from httpkit.testing.websocket import WebSocketConnection
-from httpkit.types import Application
 
 __all__ = ["Client", "Stream", "UpgradedStream"]
 
@@ -30,11 +29,11 @@ class Client:
             assert response.text == "Hello, world!"
 
     Args:
-        application: an App.
+        application: an App, or any ASGI or WSGI application.
         **options: as for `AsyncClient`.
     """
 
-    def __init__(self, application: Application, **options: Unpack[ClientOptions]) -> None:
+    def __init__(self, application: Any, **options: Unpack[ClientOptions]) -> None:
         self._client = AsyncClient(application, **options)
         self._portal: Portal | None = None
 

@@ -10,9 +10,10 @@ import traceback
 import warnings
 from functools import partial
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from httpkit.errors import ClientDisconnected, HTTPError, RemoteProtocolError
+from httpkit.hosting import as_application
 from httpkit.server.config import Config
 from httpkit.server.exchange import Exchange
 from httpkit.server.server import Server, embedded_config
@@ -47,7 +48,7 @@ class LiveServer:
     given by this name) are cancelled and named in a `RuntimeWarning`.
 
     Args:
-        application: an App.
+        application: an App, or any ASGI or WSGI application.
         raise_server_exceptions: raise at the end what handlers, bodies, sessions and background
             calls have raised unexpectedly; several as an `ExceptionGroup`. If the test has failed
             already, they are added to its exception as a note.
@@ -65,7 +66,7 @@ class LiveServer:
 
     def __init__(
         self,
-        application: Application,
+        application: Any,
         *,
         raise_server_exceptions: bool = True,
         tap: Tap | None = None,
@@ -73,7 +74,7 @@ class LiveServer:
     ) -> None:
         config = embedded_config(**(_DEFAULTS | options))
         self.errors: list[BaseException] = []
-        observed = ObservedApplication(application, lambda: _Failures(self.errors))
+        observed = ObservedApplication(as_application(application), lambda: _Failures(self.errors))
         self._server = _WatchedServer(observed, config, tap=tap)
         self._strict = raise_server_exceptions
         self._portal = Portal(

@@ -103,7 +103,7 @@ def build_request(
     elif files is not None:
         body, media_type = encode_multipart(data or (), files)
     elif data is not None:
-        body = urlencode(_pairs(data), doseq=True).encode()
+        body = _encode_pairs(data).encode()
         media_type = "application/x-www-form-urlencoded"
     names = {name for name, _ in fields}
     if media_type and b"content-type" not in names:
@@ -118,7 +118,7 @@ def build_request(
     return PreparedRequest(method.upper(), url, fields, body)
 
 
-def resolve_url(base: str, reference: str, params: Params | None = None) -> URL:
+def resolve_url(base: str, reference: str, *params: Params | None) -> URL:
     """An absolute URL from a reference, with more query parameters; unsafe characters encoded.
 
     An absolute path is sent as it stands, dot segments included.
@@ -129,10 +129,9 @@ def resolve_url(base: str, reference: str, params: Params | None = None) -> URL:
     elif "://" not in reference:
         reference = urljoin(base, reference)
     split = urlsplit(reference)
-    query = quote(split.query, safe=_TARGET_SAFE)
-    if params is not None:
-        more = params if isinstance(params, str) else urlencode(_pairs(params), doseq=True)
-        query = "&".join(part for part in (query, more) if part)
+    queries = [quote(split.query, safe=_TARGET_SAFE)]
+    queries += [each if isinstance(each, str) else _encode_pairs(each) for each in params if each]
+    query = "&".join(filter(None, queries))
     return URL(split.scheme, split.netloc, quote(split.path, safe=_TARGET_SAFE) or "/", query)
 
 
@@ -142,7 +141,7 @@ def encode_multipart(data: Form, files: Files) -> tuple[bytes, str]:
     parts: list[bytes] = []
     for name, value in _pairs(data):
         values = value if isinstance(value, list | tuple) else [value]
-        parts += [_part(boundary, f'name="{_quote(name)}"', "", str(v).encode()) for v in values]
+        parts += [_part(boundary, f'name="{_quote(name)}"', "", _encode(v)) for v in values]
     for name, file in _pairs(files):
         parts.append(_file_part(boundary, name, file))
     parts.append(f"--{boundary}--\r\n".encode())
@@ -181,6 +180,26 @@ def _file_part(boundary: str, name: str, file: FileContent) -> bytes:
 def _quote(text: str) -> str:
     """As browsers do it (WHATWG HTML, multipart/form-data encoding algorithm)."""
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _encode_pairs(values: Any) -> str:
+    """As a query or a form; each item of a list is a pair of its own."""
+    return urlencode(
+        [
+            (name, _encode(each))
+            for name, value in _pairs(values)
+            for each in (value if isinstance(value, list | tuple) else [value])
+        ]
+    )
+
+
+def _encode(value: Any) -> bytes:
+    """As httpx has it: JSON's words for booleans, nothing for `None`."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bool):
+        return b"true" if value else b"false"
+    return b"" if value is None else str(value).encode()
 
 
 def _pairs(values: Any) -> list[tuple[str, Any]]:

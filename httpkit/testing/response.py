@@ -28,15 +28,17 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class UnexpectedStatusError(AssertionError):
-    """`raise_for_status` has found a status of 4xx or 5xx, or an upgrade was refused.
+    """`raise_for_status` has found another status than 2xx, or an upgrade was refused.
 
     Attributes:
-        response: the answer, where it was read; `None` otherwise.
+        response: the answer; its body is there if it was read.
+        request: what was answered.
     """
 
-    def __init__(self, message: str, response: "Response | None" = None) -> None:
+    def __init__(self, message: str, response: "Head") -> None:
         super().__init__(message)
         self.response = response
+        self.request = response.request
 
 
 class Head:
@@ -81,14 +83,34 @@ class Head:
         return reason_phrase(self.status_code)
 
     @property
+    def is_informational(self) -> bool:
+        """1xx: an accepted upgrade; interim responses are in `informational`."""
+        return self.status_code <= 199
+
+    @property
     def is_success(self) -> bool:
         """2xx."""
         return 200 <= self.status_code <= 299
 
     @property
     def is_redirect(self) -> bool:
+        """3xx."""
+        return 300 <= self.status_code <= 399
+
+    @property
+    def has_redirect_location(self) -> bool:
         """301, 302, 303, 307 or 308 with a Location: what a client can follow."""
         return self.status_code in _REDIRECTS and "location" in self.headers
+
+    @property
+    def is_client_error(self) -> bool:
+        """4xx."""
+        return 400 <= self.status_code <= 499
+
+    @property
+    def is_server_error(self) -> bool:
+        """5xx."""
+        return self.status_code >= 500
 
     @property
     def is_error(self) -> bool:
@@ -99,14 +121,15 @@ class Head:
         """Return self, or fail the test.
 
         Raises:
-            UnexpectedStatusError: 4xx or 5xx.
+            UnexpectedStatusError: another status than 2xx.
         """
-        if self.is_error:
-            raise UnexpectedStatusError(f"{self.request} was answered {self.status_code}")
+        if not self.is_success:
+            raise UnexpectedStatusError(f"{self.request} was answered {self.status_code}", self)
         return self
 
     @property
-    def _codec(self) -> str:
+    def encoding(self) -> str:
+        """How `text` decodes the body: the charset of its Content-Type, or UTF-8."""
         media_type = parse_media_type(self.headers.get("content-type", ""))
         charset = media_type.parameters.get("charset") if media_type is not None else None
         return find_codec(charset or "utf-8") or "utf-8"
@@ -137,7 +160,7 @@ class Response(Head):
     @property
     def text(self) -> str:
         """The body as text, in the charset of its Content-Type or UTF-8."""
-        return self.content.decode(self._codec, "replace")
+        return self.content.decode(self.encoding, "replace")
 
     @overload
     def json(self) -> Any: ...
@@ -181,7 +204,7 @@ class AsyncStream(Head):
 
     async def aiter_text(self) -> AsyncGenerator[str, None]:
         """The pieces as text; a character that is cut in two comes with the second piece."""
-        decoder = codecs.getincrementaldecoder(self._codec)("replace")
+        decoder = codecs.getincrementaldecoder(self.encoding)("replace")
         async for piece in self.aiter_bytes():
             if text := decoder.decode(piece):
                 yield text

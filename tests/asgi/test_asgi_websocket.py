@@ -1,5 +1,6 @@
 """WebSockets of hosted applications, with other people's client (ASGI WebSocket 2.5)."""
 
+import asyncio
 import json
 import socket
 from typing import Any
@@ -101,6 +102,31 @@ def test_refusals(host, kind) -> None:
     assert caught.value.response.status_code == status
     assert caught.value.response.body == text
     assert seen == ["websocket.disconnect"]
+    assert script.errors == []
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_receive_that_waits_for_the_answer(host, accepts) -> None:
+    """Frameworks watch for the end of a client from the beginning, in a task of their own."""
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        waiting = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await send(ACCEPT if accepts else {"type": "websocket.close"})
+        seen.append(await waiting)
+
+    server, script = host(app)
+    if accepts:
+        with open_socket(server) as ws:
+            ws.send("first")
+            server.until(lambda: seen)
+        assert seen == [{"type": "websocket.receive", "text": "first"}]
+    else:
+        with pytest.raises(InvalidStatus, match="403"):
+            open_socket(server)
+        assert seen == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
     assert script.errors == []
 
 

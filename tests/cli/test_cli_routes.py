@@ -38,6 +38,16 @@ def test_the_table(invoke: Invoke, write_module: Write) -> None:
     assert lines[1][5].endswith("user_routes.py:5")
 
 
+def test_the_routes_of_an_app_that_a_proxy_has_mounted(
+    invoke: Invoke, write_module: Write, tmp_path: Path
+) -> None:
+    write_module("user_mounted", APP)
+    file = tmp_path / "mounted.toml"
+    file.write_text('root_path = "/api"\n')
+    result = invoke("routes", "user_mounted:app", "--config", str(file))
+    assert (result.exit_code, "/" in result.stdout.split()) == (0, True)
+
+
 def test_static_files_are_a_route_with_a_directory(
     invoke: Invoke, write_module: Write, tmp_path: Path
 ) -> None:

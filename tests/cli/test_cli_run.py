@@ -167,6 +167,19 @@ def test_running_requests_are_finished(run: Any) -> None:
     assert process.wait() == 0
 
 
+def test_it_stops_after_so_many_requests(run: Any) -> None:
+    """As uvicorn's --limit-max-requests, one of whose names it is; what runs is finished."""
+    process = run(STREAMING, "--limit-max-requests", "3", "--no-access-log")
+    url = process.wait_for_url()
+    answers = [read(url), read(url)]
+    answers.append(read(f"{url}/wait"))
+    assert answers == ["Hello", "Hello", "finished"]
+    assert process.wait() == 0
+    assert process.errors.splitlines()[-1].endswith(
+        "3 requests were served (max_requests): stopping"
+    )
+
+
 @pytest.mark.parametrize("path", ["/sleep", "/spin"])
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_the_second_signal_ends_a_blocked_server(run: Any, loop: str, path: str) -> None:

@@ -230,6 +230,17 @@ def test_a_killed_worker_hurts_its_own_connections_only(run: Any) -> None:
     assert process.stop() == 0
 
 
+def test_workers_that_have_served_enough_are_replaced_and_nothing_is_lost(run: Any) -> None:
+    process = run(SITE, "--no-access-log", "--max-requests", "20", "--max-requests-jitter", "5")
+    address = address_of(process)
+    with load(address) as during:
+        eventually(lambda: len(set(during.pids)) >= 6, "the third generation")
+    assert during.lost == []
+    assert process.errors.count("has served its requests") >= 4
+    assert "ERROR" not in process.errors
+    assert process.stop() == 0
+
+
 def test_workers_end_with_their_supervisor(run: Any) -> None:
     """Even if it is killed; a request that runs is finished, and nothing is left in /tmp."""
     process = run(SITE)

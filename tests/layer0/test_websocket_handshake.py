@@ -5,6 +5,7 @@ import pytest
 from httpkit.errors import HTTPError
 from httpkit.headers import Headers
 from httpkit.semantics.websocket import (
+    DeflateOptions,
     accept_key,
     check_handshake,
     check_origin,
@@ -171,8 +172,8 @@ def test_the_servers_favorite_is_chosen() -> None:
 ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 
-def agreement(offers: str):
-    return negotiate_deflate(headers(sec_websocket_extensions=offers))
+def agreement(offers: str, **options):
+    return negotiate_deflate(headers(sec_websocket_extensions=offers), DeflateOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def agreement(offers: str):
     ],
 )
 def test_rfc7692_7_1_offers_that_are_taken(offer, bits, answer) -> None:
-    assert agreement(offer) == (bits, answer)
+    assert agreement(offer) == (bits, answer, False, False, 15)
 
 
 @pytest.mark.parametrize(
@@ -236,5 +237,82 @@ def test_rfc7692_7_1_offers_that_are_declined(parameters) -> None:
 
 
 def test_no_offer() -> None:
-    assert negotiate_deflate(headers()) is None
+    assert negotiate_deflate(headers(), DeflateOptions()) is None
     assert agreement("permessage-bzip2") is None
+
+
+BOTH = {"server_context_takeover": True, "client_context_takeover": True}
+OFFER = "permessage-deflate"
+
+
+@pytest.mark.parametrize(
+    ("options", "offer", "answer", "agreed"),
+    [
+        (BOTH, "", "", (12, True, True, 15)),
+        (
+            BOTH,
+            "; server_no_context_takeover",
+            "; server_no_context_takeover",
+            (12, False, True, 15),
+        ),
+        (
+            BOTH,
+            "; client_no_context_takeover",
+            "; client_no_context_takeover",
+            (12, True, False, 15),
+        ),
+        (
+            {"server_context_takeover": True},
+            "; client_max_window_bits",
+            "; client_no_context_takeover",
+            (12, True, False, 15),
+        ),
+        (
+            {"client_context_takeover": True},
+            "; client_max_window_bits",
+            "; server_no_context_takeover",
+            (12, False, True, 15),
+        ),
+        # §7.1.2.1: the server obeys, and says what it takes.
+        (
+            {**BOTH, "server_max_window_bits": 15},
+            "; server_max_window_bits=10",
+            "; server_max_window_bits=10",
+            (10, True, True, 15),
+        ),
+        (
+            {**BOTH, "server_max_window_bits": 9},
+            "; server_max_window_bits=10",
+            "; server_max_window_bits=9",
+            (9, True, True, 15),
+        ),
+        ({**BOTH, "server_max_window_bits": 15}, "", "", (15, True, True, 15)),
+        # §7.1.2.2: the client can be told only if it has offered that.
+        ({**BOTH, "client_max_window_bits": 10}, "", "", (12, True, True, 15)),
+        (
+            {**BOTH, "client_max_window_bits": 10},
+            "; client_max_window_bits",
+            "; client_max_window_bits=10",
+            (12, True, True, 10),
+        ),
+        (BOTH, "; client_max_window_bits=8", "; client_max_window_bits=8", (12, True, True, 8)),
+        (
+            {**BOTH, "client_max_window_bits": 9},
+            "; client_max_window_bits=12",
+            "; client_max_window_bits=9",
+            (12, True, True, 9),
+        ),
+    ],
+)
+def test_rfc7692_7_1_what_a_route_wants_and_an_offer_takes_away(
+    options, offer, answer, agreed
+) -> None:
+    found = agreement(OFFER + offer, **options)
+    assert found is not None
+    assert found.answer == OFFER + answer
+    assert (
+        found.window_bits,
+        found.server_context_takeover,
+        found.client_context_takeover,
+        found.client_window_bits,
+    ) == agreed

@@ -124,7 +124,7 @@ def test_a_message_of_endless_streams() -> None:
 
 
 def test_an_extension_is_no_offer() -> None:
-    extension = PermessageDeflate(12, None)
+    extension = PermessageDeflate(DEFLATE, None)
     assert extension.enabled()
     assert not extension.offer()
     assert Opcode.TEXT == 1
@@ -176,3 +176,112 @@ def test_what_is_compressed_can_be_inflated(data) -> None:
     engine = make_engine(deflate=DEFLATE, compress_from=0)
     [(first, payload)] = read_frames(engine.send_message(data))
     assert (inflated(payload) if first & RSV1 else payload) == data
+
+
+# --- with a context --------------------------------------------------------------------------
+
+CONTEXT = DEFLATE._replace(server_context_takeover=True, client_context_takeover=True)
+TICKS = [f'{{"symbol": "HTTP", "price": {number}}}'.encode() for number in range(50)]
+
+
+class Peer:
+    """The other side, with zlib alone."""
+
+    def __init__(self, bits: int = 15) -> None:
+        self.compressor = zlib.compressobj(9, zlib.DEFLATED, -bits)
+        self.inflater = zlib.decompressobj(-15)
+
+    def deflate(self, data: bytes) -> bytes:
+        return (self.compressor.compress(data) + self.compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    def inflate(self, data: bytes) -> bytes:
+        return self.inflater.decompress(data + b"\x00\x00\xff\xff")
+
+
+def test_rfc7692_7_2_3_2_a_message_refers_to_the_one_before() -> None:
+    engine = make_engine(deflate=CONTEXT)
+    for payload in ("f248cdc9c90700", "f200110000"):
+        assert engine.receive_data(frame(TEXT | RSV1, bytes.fromhex(payload))) == ["Hello"]
+    without = make_engine(deflate=DEFLATE)
+    assert without.receive_data(frame(TEXT | RSV1, bytes.fromhex("f248cdc9c90700"))) == ["Hello"]
+    assert failure_of(without, frame(TEXT | RSV1, bytes.fromhex("f200110000"))) == 1007
+
+
+@pytest.mark.parametrize("bits", [8, 9, 12, 15])
+@pytest.mark.parametrize("step", [100_000, 1])
+def test_messages_are_inflated_in_their_context(bits, step) -> None:
+    engine = make_engine(deflate=CONTEXT._replace(client_window_bits=bits))
+    peer = Peer(max(9, bits))
+    # What is not compressed, and control frames, are no part of it.
+    data = b"".join(
+        frame(BINARY | RSV1, peer.deflate(tick)) + frame(BINARY, tick) + frame(PING)
+        for tick in TICKS
+    )
+    events = []
+    for start in range(0, len(data), step):
+        events += engine.receive_data(data[start : start + step])
+    assert [each for each in events if isinstance(each, bytes)] == [
+        tick for tick in TICKS for _ in range(2)
+    ]
+
+
+def test_messages_are_compressed_in_their_context() -> None:
+    engine, peer = make_engine(deflate=CONTEXT, compress_from=0), Peer()
+    sizes = []
+    for tick in TICKS:
+        [(first, payload)] = read_frames(engine.send_message(tick))
+        assert first == BINARY | RSV1
+        assert peer.inflate(payload) == tick
+        sizes.append(len(payload))
+        engine.send_message(b"not compressed", compress=False)
+    assert sum(sizes[1:]) < len(sizes) * sizes[0] / 3
+
+
+def test_what_was_compressed_is_sent_even_if_it_has_grown() -> None:
+    """The context has it already: without it the client could not read what follows."""
+    engine, peer = make_engine(deflate=CONTEXT), Peer()
+    for data in (b"ab", bytes(range(256)), b"ab", b"abab" * 100):
+        [(first, payload)] = read_frames(engine.send_message(data, compress=True))
+        assert first == BINARY | RSV1
+        assert peer.inflate(payload) == data
+
+
+def test_a_context_of_one_side() -> None:
+    engine = make_engine(deflate=CONTEXT._replace(client_context_takeover=False), compress_from=0)
+    peer = Peer()
+    for tick in TICKS:
+        assert engine.receive_data(frame(BINARY | RSV1, deflated(tick))) == [tick]
+        assert engine._compressor._inflater is None
+        [(_, payload)] = read_frames(engine.send_message(tick))
+        assert peer.inflate(payload) == tick
+    engine = make_engine(deflate=CONTEXT._replace(server_context_takeover=False), compress_from=0)
+    peer = Peer()
+    for tick in TICKS:
+        assert engine.receive_data(frame(BINARY | RSV1, peer.deflate(tick))) == [tick]
+        [(_, payload)] = read_frames(engine.send_message(tick * 2))
+        assert inflated(payload) == tick * 2
+        assert engine._compressor._compressor is None
+
+
+def test_a_limit_holds_for_each_message() -> None:
+    engine, peer = make_engine(deflate=CONTEXT, max_message=1000), Peer()
+    for _ in range(5):
+        assert engine.receive_data(frame(BINARY | RSV1, peer.deflate(bytes(1000)))) == [bytes(1000)]
+    assert failure_of(engine, frame(BINARY | RSV1, peer.deflate(bytes(1001)))) == 1009
+
+
+def test_rfc7692_7_2_3_4_the_end_of_a_deflate_stream_ends_the_context() -> None:
+    engine = make_engine(deflate=CONTEXT)
+    for _ in range(2):
+        hello = bytes.fromhex("f348cdc9c9070000")
+        assert engine.receive_data(frame(TEXT | RSV1, hello)) == ["Hello"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=300), max_size=20))
+def test_any_messages_in_a_context(messages) -> None:
+    engine, peer = make_engine(deflate=CONTEXT, compress_from=0), Peer()
+    for data in messages:
+        [(_, payload)] = read_frames(engine.send_message(data))
+        assert peer.inflate(payload) == data
+        assert engine.receive_data(frame(BINARY | RSV1, peer.deflate(data))) == [data]

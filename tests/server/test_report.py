@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpkit.server.report import Draining, Failed, Ready, Reporter, ReportReader
+from httpkit.server.report import Draining, Failed, Ready, Reporter, ReportReader, Spent
 from httpkit.types import Address
 
 REPORTS = [
     Ready(7, [Address("::1", 80)], ["https"], {"HTTP/1.1": "native"}, "uvloop"),
+    Spent(),
     Draining(),
     Failed("ä\n\ud83d b"),
 ]
@@ -28,12 +29,12 @@ def sent(*reports) -> bytes:
 @given(st.integers(1, 200))
 def test_reports_come_out_as_they_went_in(size: int) -> None:
     """However the pipe cuts them."""
-    data = sent(*REPORTS[:2], Failed("no\nluck"))
+    data = sent(*REPORTS[:3], Failed("no\nluck"))
     reader = ReportReader()
     found = []
     for start in range(0, len(data), size):
         found += reader.receive_data(data[start : start + size])
-    assert found == [*REPORTS[:2], Failed("no\nluck")]
+    assert found == [*REPORTS[:3], Failed("no\nluck")]
     assert found[0].addresses[0].port == 80
 
 

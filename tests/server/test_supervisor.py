@@ -29,6 +29,7 @@ class FakeWorker:
         self.ready: Any = loop.create_future()
         self.leaving: Any = loop.create_future()
         self.ended: Any = loop.create_future()
+        self.on_spent: Any = None
 
     @property
     def serving(self) -> bool:
@@ -268,6 +269,74 @@ def test_time_in_service_is_forgiven(play) -> None:
         await play.stop()
 
     play(scene, 1)
+
+
+def test_a_worker_that_has_served_its_requests_is_replaced_first(play, caplog) -> None:
+    """It serves until another one is ready; that is no end, so it counts for no crash loop."""
+
+    async def scene(play: Play) -> None:
+        await play.started()
+        play.ready = False
+        for number in range(6):
+            old = next(each for each in play.workers if each.serving and each.number == 1)
+            old.on_spent()
+            old.on_spent()  # once more, while the other one starts
+            await play.until(lambda number=number: len(play.workers) == 3 + number)
+            await play.settle()
+            assert old.calls == []
+            play.workers[-1].become_ready()
+            await play.until(lambda old=old: old.calls == ["stop"])
+            await play.settle()
+        assert len(play.workers) == 8
+        assert play.serving() == [101, 107]
+        assert play.slept == []
+        await play.stop()
+
+    caplog.set_level("INFO", "httpkit")
+    play(scene)
+    assert "worker 1 (pid 100) has served its requests" in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_worker_whose_replacement_fails_goes_on(play, caplog) -> None:
+    async def scene(play: Play) -> None:
+        await play.started()
+        play.ready = False
+        play.workers[0].on_spent()
+        await play.until(lambda: len(play.workers) == 3)
+        play.workers[2].end(3, "no database")
+        await play.settle()
+        assert play.serving() == [100, 101]
+        play.workers[0].on_spent()  # it has served as many again
+        await play.until(lambda: len(play.workers) == 4)
+        play.workers[3].become_ready()
+        await play.until(lambda: play.serving() == [101, 103])
+        assert await play.stop() == ExitCode.STOPPED
+
+    play(scene)
+    assert "no database; the old workers stay" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["roll", "end", "stop"])
+def test_a_worker_that_is_replaced_otherwise_meanwhile(play, what) -> None:
+    async def scene(play: Play) -> None:
+        await play.started()
+        play.supervisor._places[0].lock = lock = asyncio.Lock()
+        await lock.acquire()
+        play.workers[0].on_spent()
+        await play.settle()
+        if what == "roll":
+            play.supervisor._places[0].worker = play.workers[1]  # type: ignore[assignment]
+        elif what == "end":
+            play.supervisor._end.set_result(0)
+        lock.release()
+        await play.settle()
+        assert len(play.workers) == (3 if what == "stop" else 2)
+        if what != "end":
+            play.supervisor._end.set_result(0)
+        await play.task
+
+    play(scene)
 
 
 # --- stopping ------------------------------------------------------------------------------------

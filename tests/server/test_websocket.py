@@ -2,11 +2,20 @@
 
 import asyncio
 import gc
+import zlib
 from base64 import b64encode
 
 import pytest
 
-from httpkit import App, HTTPError, Response, WebSocket, WebSocketClosed
+from httpkit import (
+    App,
+    ConfigurationError,
+    DeflateOptions,
+    HTTPError,
+    Response,
+    WebSocket,
+    WebSocketClosed,
+)
 from httpkit.semantics.websocket import accept_key
 from tests.frames import (
     BINARY,
@@ -566,6 +575,69 @@ def test_a_route_may_decline_compression(live) -> None:
     assert "permessage-deflate" in Socket(live(make_app(echo)).connect(), offer).head
     plain = live(make_app(echo, compression=False)).connect()
     assert "permessage-deflate" not in Socket(plain, offer).head
+
+
+CONTEXTS = DeflateOptions(server_context_takeover=True, client_context_takeover=True)
+
+
+@pytest.mark.parametrize("where", ["route", "app", "mounted app"])
+def test_contexts_of_compression_may_be_kept(live, where) -> None:
+    """RFC 7692 §7.1.1; the second of two like messages is next to nothing."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ws.send(message, compress=True)
+
+    if where == "route":
+        app = make_app(handler, compression=CONTEXTS)
+    else:
+        app = App(websocket_compression=CONTEXTS)
+        app.websocket("/")(handler)
+    if where == "mounted app":
+        outer = App(websocket_compression=False)
+        outer.mount("/", app)
+        app = outer
+    offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+    ws = Socket(live(app).connect(), offer)
+    assert "no_context_takeover" not in ws.head
+    compressor, sizes = zlib.compressobj(wbits=-15), []
+    inflater = zlib.decompressobj(-15)
+    for _ in range(3):
+        text = bytes(range(32, 127)) * 2
+        data = (compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        ws.send(frame(TEXT | 0x40, data))
+        first, payload = ws.receive()
+        assert first == TEXT | 0x40
+        assert inflater.decompress(payload + b"\x00\x00\xff\xff") == text
+        sizes.append(len(payload))
+    assert max(sizes[1:]) < sizes[0] / 5
+
+
+def test_a_route_may_say_otherwise_than_its_app(live) -> None:
+    offer = "Sec-WebSocket-Extensions: permessage-deflate"
+    app = App(websocket_compression=False)
+    app.websocket("/")(echo)
+    app.websocket("/with", compression=True)(echo)
+    server = live(app)
+    assert "permessage-deflate" not in Socket(server.connect(), offer).head
+    assert "permessage-deflate" in Socket(server.connect(), offer, target="/with").head
+
+
+@pytest.mark.parametrize(
+    ("compression", "problem"),
+    [
+        (DeflateOptions(server_max_window_bits=8), "server_max_window_bits is a number from 9"),
+        (DeflateOptions(client_max_window_bits=16), "client_max_window_bits is a number from 9"),
+        (DeflateOptions(client_max_window_bits=True), "not True"),
+        ("deflate", "True, False or DeflateOptions, not 'deflate'"),
+    ],
+)
+def test_compression_that_is_impossible(compression, problem) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        App().websocket("/", compression=compression)
+    with pytest.raises(ConfigurationError, match=problem):
+        App(websocket_compression=compression)
 
 
 def test_a_message_may_be_sent_uncompressed(live) -> None:

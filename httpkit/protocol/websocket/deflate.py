@@ -2,9 +2,9 @@
 
 Theory of operation:
 
-1. Neither side keeps a context between messages: the handshake always says so. A socket that is
-   idle, or in the middle of an uncompressed message, holds nothing of zlib. A message that is
-   being received holds some 40 KB (window and state of inflate), one that is sent as much (16 KB of
+1. Unless a route asks for it, neither side keeps a context between messages. A socket that is idle,
+   or in the middle of an uncompressed message, then holds nothing of zlib. A message that is being
+   received holds some 40 KB (window and state of inflate), one that is sent as much (16 KB of
    window, 16 KB of hash tables, state), and only while `compress` runs.
 2. What a message inflates to is limited while it inflates: zlib is never asked for more than one
    byte beyond `max_message`.
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
+from httpkit.semantics.websocket import DeflateAgreement
+
 if TYPE_CHECKING:
-    from zlib import _Decompress
+    from zlib import _Compress, _Decompress
 
 __all__ = ["PermessageDeflate"]
 
@@ -32,17 +34,25 @@ _MEMORY_LEVEL = 5
 
 
 class PermessageDeflate(Extension):
-    """One side of an agreement without context takeover.
+    """The server's side of an agreement.
 
     Args:
-        window_bits: of what is sent, 9 to 15. What is received may have any window.
+        agreement: of the handshake.
         max_message: bytes that a message may inflate to, `None` for any number.
+
+    Attributes:
+        keeps_context: what was compressed has to be sent.
     """
 
     name = "permessage-deflate"
 
-    def __init__(self, window_bits: int, max_message: int | None) -> None:
-        self._window_bits = window_bits
+    def __init__(self, agreement: DeflateAgreement, max_message: int | None) -> None:
+        self.keeps_context = agreement.server_context_takeover
+        self._window_bits = agreement.window_bits
+        self._compressor: _Compress | None = None
+        self._client_keeps_context = agreement.client_context_takeover
+        # zlib makes a window of 512 bytes where it is told to make one of 256.
+        self._client_window_bits = max(9, agreement.client_window_bits)
         self._max_message = max_message
         self._left = 0
         self._streams = 0
@@ -78,7 +88,6 @@ class PermessageDeflate(Extension):
         self._compressed = self._inflating = rsv.rsv1
         self._left = 0 if self._max_message is None else self._max_message
         self._streams = 0
-        self._inflater = None
         return _RSV1
 
     def frame_inbound_payload_data(
@@ -98,7 +107,8 @@ class PermessageDeflate(Extension):
         if not (fin and self._inflating):
             return None
         data = self._inflate(_TAIL)
-        self._inflater = None
+        if not self._client_keeps_context:
+            self._inflater = None
         self._compressed = False
         return data
 
@@ -109,7 +119,7 @@ class PermessageDeflate(Extension):
                 self._streams += 1
                 if self._streams > _MAX_STREAMS:
                     return CloseReason.POLICY_VIOLATION
-                self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+                self._inflater = zlib.decompressobj(-self._client_window_bits)
             try:
                 piece = self._inflater.decompress(
                     data, 0 if self._max_message is None else self._left + 1
@@ -131,7 +141,11 @@ class PermessageDeflate(Extension):
 
     def compress(self, payload: bytes) -> bytes:
         """The payload of a whole message, compressed (§7.2.1)."""
-        compressor = zlib.compressobj(
-            zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -self._window_bits, _MEMORY_LEVEL
-        )
+        compressor = self._compressor
+        if compressor is None:
+            compressor = zlib.compressobj(
+                zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -self._window_bits, _MEMORY_LEVEL
+            )
+            if self.keeps_context:
+                self._compressor = compressor
         return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]

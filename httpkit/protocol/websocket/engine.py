@@ -28,7 +28,7 @@ from httpkit.protocol.websocket.frames import FrameReader, HeaderGuard, serializ
 from httpkit.protocol.websocket.masking import Mask, choose_mask
 from httpkit.semantics.websocket import DeflateAgreement
 
-__all__ = ["Event", "WebSocketEngine", "check_close"]
+__all__ = ["Event", "WebSocketEngine", "check_close", "cut_reason"]
 
 Event = str | bytes | PingReceived | PongReceived | CloseReceived | ProtocolFailed
 
@@ -90,7 +90,7 @@ class WebSocketEngine:
         extensions: list[Extension] = [self._guard]
         self._compressor: PermessageDeflate | None = None
         if deflate is not None:
-            self._compressor = PermessageDeflate(deflate.window_bits, limits.max_message)
+            self._compressor = PermessageDeflate(deflate, limits.max_message)
             extensions.append(self._compressor)
         self._reader = FrameReader(extensions)
         self._threshold = limits.compress_from
@@ -237,7 +237,7 @@ class WebSocketEngine:
             len(payload) >= self._threshold if compress is None else compress
         ):
             compressed = compressor.compress(payload)
-            if len(compressed) < len(payload):
+            if len(compressed) < len(payload) or compressor.keeps_context:
                 return serialize_frame(first | _RSV1, compressed)
         return serialize_frame(first, payload)
 
@@ -266,8 +266,7 @@ class WebSocketEngine:
         payload = b""
         if code is not None:
             check_close(code)
-            text = reason.encode("utf-8", "replace")[: _MAX_CONTROL - 2]
-            payload = code.to_bytes(2, "big") + text.decode("utf-8", "ignore").encode()
+            payload = code.to_bytes(2, "big") + cut_reason(reason).encode()
         data = self._send_control(Opcode.CLOSE, payload)
         self.close_sent = True
         return data
@@ -288,6 +287,11 @@ def check_close(code: int) -> None:
         raise LocalProtocolError(
             f"{code} is no close code to send: 1000 to 1003, 1007 to 1014, or 3000 to 4999"
         )
+
+
+def cut_reason(reason: str) -> str:
+    """As much of a reason as fits into a Close (RFC 6455 §5.5.1), cut at a character."""
+    return reason.encode("utf-8", "replace")[: _MAX_CONTROL - 2].decode("utf-8", "ignore")
 
 
 def _join(pieces: list[str | bytes]) -> str | bytes:

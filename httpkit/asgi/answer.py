@@ -1,0 +1,115 @@
+"""A `Response` as the messages of ASGI."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import suppress
+
+from httpkit.asgi.channel import Channel
+from httpkit.asgi.messages import Message
+from httpkit.body import FileBody
+from httpkit.errors import ClientDisconnected
+from httpkit.headers import RawHeaders, encode_fields
+from httpkit.protocol.outgoing import OutgoingFields, check_trailers, has_no_body
+from httpkit.response import Response
+from httpkit.server.send import send_file
+from httpkit.status import BODILESS
+
+__all__ = ["Answer"]
+
+
+class Answer:
+    """Writes one answer as messages, of the kind that its channel says.
+
+    Args:
+        channel: of the request.
+        method: of the request.
+        response: with its file open, if it has one.
+    """
+
+    def __init__(self, channel: Channel, method: str, response: Response) -> None:
+        self._channel = channel
+        self._response = response
+        self._bodiless = has_no_body(method, response.status)
+
+    async def send(self) -> None:
+        """Head, body, trailers."""
+        response, send = self._response, self._channel.send_message
+        with_trailers = (
+            response.trailers is not None and "http.response.trailers" in self._channel.extensions
+        )
+        body, kind = response.body, self._channel.kind
+        try:
+            start: Message = {
+                "type": f"{kind}.start",
+                "status": response.status,
+                "headers": self._fields(),
+            }
+            if with_trailers:
+                start["trailers"] = True
+            await send(start)
+            last = b""
+            if not self._bodiless:
+                last = await self._send_body(body)
+            await send({"type": f"{kind}.body", "body": last, "more_body": False})
+        finally:
+            if isinstance(body, FileBody):
+                body.close()
+        if with_trailers:
+            trailers = response.trailers
+            fields = check_trailers(encode_fields(trailers() if callable(trailers) else trailers))
+            await send({"type": "http.response.trailers", "headers": fields})
+
+    def _fields(self) -> RawHeaders:
+        """The checked fields, and the length of the body where it is known."""
+        outgoing = OutgoingFields(self._response.raw_headers)
+        length, body = outgoing.content_length, self._response.body
+        if length is None and self._response.status not in BODILESS:
+            if isinstance(body, bytes):
+                length = len(body)
+            elif isinstance(body, FileBody):
+                length = body.length
+        if length is not None:
+            outgoing.fields.append((b"content-length", b"%d" % length))
+        return outgoing.fields
+
+    async def _send_body(self, body: object) -> bytes:
+        """Send all of it but a last piece, which can take the end with it."""
+        if isinstance(body, bytes):
+            return body
+        if isinstance(body, FileBody):
+            await send_file(self._channel, body)
+        else:
+            assert isinstance(body, AsyncIterable)
+            await self._send_stream(body)
+        return b""
+
+    async def _send_stream(self, body: AsyncIterable[bytes | str]) -> None:
+        """A body without end stops when its client goes away, which only `receive` may tell."""
+        if not self._channel.ended:
+            # Somebody may still read the request while its answer is on its way.
+            await self._send_pieces(body)
+            return
+        sending = asyncio.ensure_future(self._send_pieces(body))
+        watching = asyncio.ensure_future(self._channel.wait_disconnected())
+        try:
+            await asyncio.wait((sending, watching), return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise ClientDisconnected("the client has gone")
+        finally:
+            for task in (sending, watching):
+                if not task.done():
+                    task.cancel("the client has gone")
+                    with suppress(asyncio.CancelledError, Exception):
+                        await task
+        sending.result()
+
+    async def _send_pieces(self, body: AsyncIterable[bytes | str]) -> None:
+        iterator = aiter(body)
+        try:
+            async for piece in iterator:
+                data = piece.encode() if isinstance(piece, str) else bytes(memoryview(piece))
+                if data:
+                    await self._channel.send(data)
+        finally:
+            if isinstance(iterator, AsyncGenerator):
+                await iterator.aclose()
