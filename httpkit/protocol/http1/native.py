@@ -1,6 +1,7 @@
 """The native parser: httptools, which is llhttp, the parser of Node.js."""
 
 import re
+from typing import Any
 
 import httptools
 
@@ -25,7 +26,9 @@ class HttptoolsParser:
     def __init__(self) -> None:
         self._fields: RawHeaders = []
         self._data: list[bytes] = []
-        self._start()
+        # Made for the first head that is not plain. Most connections never have one, and it takes
+        # as much memory as all else that an idle one needs here.
+        self._parser: Any = None
 
     def _start(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
@@ -49,6 +52,8 @@ class HttptoolsParser:
             # RFC 9112 §5.1: no part of the value. llhttp leaves them there, and refuses a tab
             # behind `chunked`.
             head = _TRAILING_BLANKS.sub(b"", head)
+        if self._parser is None:
+            self._start()
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade:
@@ -81,6 +86,10 @@ class HttptoolsParser:
             raise RemoteProtocolError("The body is malformed.") from error
         data, self._data = self._data, []
         return data[0] if len(data) == 1 else b"".join(data)
+
+    def forget(self) -> None:
+        """There is nothing more to parse."""
+        self._parser = None
 
     def trailers(self) -> RawHeaders:
         """The trailer fields of the body that has just ended."""

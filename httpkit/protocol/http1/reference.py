@@ -26,7 +26,7 @@ class H11Parser:
 
     def __init__(self) -> None:
         self._trailers: RawHeaders = []
-        self._connection = h11.Connection(h11.SERVER)
+        self._connection: h11.Connection
 
     def parse_head(self, head: bytes) -> RawHeaders:
         """The fields of one complete head.
@@ -65,6 +65,10 @@ class H11Parser:
         except h11.RemoteProtocolError as error:
             raise RemoteProtocolError("The body is malformed.") from error
         return b"".join(data)
+
+    def forget(self) -> None:
+        """There is nothing more to parse."""
+        del self._connection
 
     def trailers(self) -> RawHeaders:
         """The trailer fields of the body that has just ended."""

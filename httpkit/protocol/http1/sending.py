@@ -254,6 +254,7 @@ class SendingSide(ConnectionState):
         fields = OutgoingFields(response.raw_headers)
         connection = b"connection: upgrade\r\nupgrade: %b\r\n" % protocol
         self._queue(serialize_head(self._preamble, 101, fields, connection) + b"\r\n")
+        self._parser.forget()
         self._receive = RAW
         self._send = Send.RAW
         self._unconsumed = 0

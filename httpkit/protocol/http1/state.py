@@ -66,6 +66,10 @@ class MessageParser(Protocol):
         """The trailer fields of the body that has just ended."""
         ...
 
+    def forget(self) -> None:
+        """An upgrade was accepted: no message follows."""
+        ...
+
 
 class Receive(Enum):
     """Where the receiving side is."""
