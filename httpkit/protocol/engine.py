@@ -150,7 +150,7 @@ class Engine(Protocol):
         ...
 
     def passthrough(self, stream_id: int, length: int) -> bool:
-        """Whether the next `length` bytes of the body go to the socket as they are.
+        """Whether the next `length` bytes of the body go to the socket as they are; 0 to ask only.
 
         If so they count as sent, and the caller writes them behind everything that is queued. They
         do not where the version frames them.

@@ -12,6 +12,7 @@ from httpkit.errors import ClientDisconnected, LocalProtocolError
 from httpkit.response import Response
 from httpkit.server.blocking import run_blocking
 from httpkit.server.channel import Channel
+from httpkit.transport.passage import Passage
 
 __all__ = ["AnswerWriter"]
 
@@ -62,12 +63,22 @@ class AnswerWriter(Channel):
             ClientDisconnected: the peer is gone.
             LocalProtocolError: the file is no longer what it was.
         """
-        connection = self.connection
-        if not connection.can_bypass or not connection.engine.passthrough(
-            self.stream_id, body.length
-        ):
+        connection, stream_id = self.connection, self.stream_id
+        engine = connection.engine
+        if not connection.can_bypass or not engine.passthrough(stream_id, 0):
             return False
         passage = await connection.open_passage()
+        if passage is None:
+            return False
+        try:
+            if not engine.passthrough(stream_id, body.length):
+                return False
+            await self._pass_through(passage, body)
+        finally:
+            connection.close_passage()
+        return True
+
+    async def _pass_through(self, passage: Passage, body: FileBody) -> None:
         ready = body.offset
         while body.length > 0:
             if body.offset >= ready:
@@ -77,9 +88,8 @@ class AnswerWriter(Channel):
             sent = 0 if body.has_changed() else await passage.write(body)
             if not sent:
                 raise LocalProtocolError("the file has changed while it was sent")
-            connection.bytes_sent += sent
+            self.connection.bytes_sent += sent
             self.body_sent += sent
-        return True
 
     async def _wait_for_room(self) -> None:
         """Wait until the engine may take more; several tasks of one session may do so at once."""

@@ -187,8 +187,7 @@ class Connection(asyncio.Protocol):
         """The socket is closed, by whichever side."""
         self._lost = True
         self._cancel_streams()
-        if self._passage is not None:
-            self._passage.close()
+        self.close_passage()
         self._tell_drained()
         self.owner.connection_closed(self)
 
@@ -261,8 +260,10 @@ class Connection(asyncio.Protocol):
         plain = transport.get_extra_info("tls") is None
         return plain and _HAS_SENDFILE and transport.get_extra_info("socket") is not None
 
-    async def open_passage(self) -> Passage:
-        """The way past the transport, once that holds nothing more; see `can_bypass`.
+    async def open_passage(self) -> Passage | None:
+        """A way past the transport, once that holds nothing more, to be closed; see `can_bypass`.
+
+        `None` if there is no descriptor left for it.
 
         Raises:
             ClientDisconnected: the connection is lost.
@@ -283,9 +284,17 @@ class Connection(asyncio.Protocol):
                 self._set_buffer_limits()
         if self._lost or transport.is_closing():
             raise ClientDisconnected
-        if self._passage is None:
+        try:
             self._passage = Passage(self.owner.loop, transport.get_extra_info("socket"))
+        except OSError:
+            return None
         return self._passage
+
+    def close_passage(self) -> None:
+        """The way past the transport is no longer needed."""
+        if self._passage is not None:
+            self._passage.close()
+            self._passage = None
 
     def _tell_drained(self) -> None:
         if self._drained is not None and not self._drained.done():

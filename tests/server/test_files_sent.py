@@ -1,6 +1,7 @@
 """Files as answers, by sendfile(2) and piece by piece: what arrives, and what goes wrong."""
 
 import contextlib
+import errno
 import os
 import threading
 
@@ -11,6 +12,7 @@ from httpkit.body import FileBody
 from httpkit.response import Response, open_file
 from httpkit.static import lookup
 from httpkit.transport import connection as transport_connection
+from httpkit.transport import passage
 
 
 @pytest.fixture(params=["sendfile", "pieces"])
@@ -23,8 +25,8 @@ def road(request, monkeypatch) -> str:
 
 def stalled(connection) -> bool:
     """Whether the client reads no more of a file."""
-    passage = connection._passage
-    return bool(connection.blocked) or (passage is not None and passage.waiting)
+    way = connection._passage
+    return bool(connection.blocked) or (way is not None and way.waiting)
 
 
 def test_a_file(live, road, tmp_path) -> None:
@@ -249,7 +251,18 @@ def test_what_comes_after_a_file(live, road, tmp_path) -> None:
         assert body == (content if size > 5 else b"small")
     connection = server.the_connection()
     assert server.call(lambda: connection.bytes_sent) > 6_000_000
-    assert (connection._passage is not None) == (road == "sendfile")
+    assert connection._passage is None  # its descriptor is given back
+
+
+def test_a_file_when_no_descriptor_is_left(live, tmp_path, monkeypatch) -> None:
+    def fail(descriptor):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    content = os.urandom(1_000_000)
+    (tmp_path / "data").write_bytes(content)
+    monkeypatch.setattr(passage.os, "dup", fail)
+    server = live(lambda request: Response.file(tmp_path / "data"))
+    assert server.connect().get().body == content
 
 
 def test_the_head_of_a_file_that_is_open_already_comes_first(live, road, tmp_path) -> None:
