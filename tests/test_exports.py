@@ -70,8 +70,8 @@ def test_certificates() -> None:
 
 def test_channels() -> None:
     assert sorted(httpkit.channels.__all__) == sorted(
-        "ChannelCounters ChannelMessage Channels Member MemberChange MemoryChannels Subscription "
-        "Watch".split()
+        "ChannelCounters ChannelMessage Channels EventStream Member MemberChange MemoryChannels "
+        "ServerSentEvent Subscription Watch long_poll".split()
     )
 
 
