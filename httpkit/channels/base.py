@@ -53,15 +53,24 @@ class Replay(NamedTuple):
 
     Attributes:
         messages: of the past, the oldest first.
-        begins: the position before them, `None` where nobody knows.
+        begins: the position before them; `None` where nobody knows.
         ends: the position up to which they are everything there is.
         complete: see `Subscription`.
     """
 
     messages: list[ChannelMessage]
     begins: Position | None
-    ends: Position
-    complete: bool = True
+    ends: Position | None
+    complete: bool
+
+    @classmethod
+    def of(
+        cls, messages: list[ChannelMessage], ends: Position | None, *, complete: bool = True
+    ) -> "Replay":
+        """A replay that begins where its messages do."""
+        first = messages[0].position if messages else None
+        begins = ends if first is None else first._replace(number=first.number - 1)
+        return cls(messages, begins, ends, complete)
 
 
 class Channels(ABC):
@@ -94,7 +103,7 @@ class Channels(ABC):
             The message, with its id.
 
         Raises:
-            ValueError: a topic that is none, or text that has no UTF-8.
+            ValueError: a topic that is none, text that has no UTF-8, or more than 16 MiB.
             TypeError: data that cannot be encoded.
         """
 

@@ -5,7 +5,7 @@ takes is the messages that are kept of it, and the budget forgets the oldest one
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from httpkit.channels.messages import ChannelMessage
 
@@ -76,6 +76,21 @@ class History:
         topics = tuple(topics)
         complete = all(number >= self._forgotten.get(topic, self._gone) for topic in topics)
         return [self._messages[each] for each in self._numbers(topics, number)], complete
+
+    def floors(self) -> tuple[int, dict[str, int]]:
+        """Up to which numbers messages may have been forgotten.
+
+        Returns:
+            That of all topics of which nothing is here, and those of the others.
+        """
+        return self._gone, self._forgotten
+
+    def raise_floors(self, gone: int, floors: Mapping[str, int]) -> None:
+        """Note what another history has forgotten from which the messages here have come."""
+        self._gone = max(self._gone, gone)
+        for topic, number in floors.items():
+            if topic in self._topics:
+                self._forgotten[topic] = max(self._forgotten[topic], number)
 
     def all(self) -> list[ChannelMessage]:
         """Every message, the oldest first."""

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 #: Bytes of a topic's name: it stands in every message, and clients often choose it.
 _MAX_TOPIC = 256
+#: Bytes of a message's data: it is copied for every process.
+_MAX_DATA = 16 * 1024 * 1024
 #: Digits of either part of an id.
 _MAX_DIGITS = 19
 
@@ -118,15 +120,20 @@ def encode_message(value: Any) -> str | bytes:
     """What is published: text and bytes as they are, anything else as JSON.
 
     Raises:
-        ValueError: text with half a surrogate pair, which has no UTF-8.
+        ValueError: text with half a surrogate pair, which has no UTF-8, or more than 16 MiB.
         TypeError: msgspec cannot encode the value.
     """
+    data: str | bytes
     if isinstance(value, str):
-        _check_text(value, "a message")
-        return str(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    return _encode_json(value).decode()
+        encoded, data = _check_text(value, "a message"), str(value)
+    elif isinstance(value, bytes | bytearray | memoryview):
+        encoded = data = bytes(value)
+    else:
+        encoded = _encode_json(value)
+        data = encoded.decode()
+    if len(encoded) > _MAX_DATA:
+        raise ValueError(f"a message of {len(encoded)} bytes: {_MAX_DATA} are the most")
+    return data
 
 
 def check_topic(topic: str) -> str:

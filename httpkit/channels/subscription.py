@@ -56,6 +56,8 @@ class Subscription(Feed[ChannelMessage]):
         self._limit = queue
         self._policy = policy
         self._position: Position | None = None
+        #: What it has got when it begins, and maybe gets once more.
+        self._floor: Position | None = None
         self._entered = False
         #: Live messages that come while those of the past are being fetched.
         self._early: deque[ChannelMessage] | None = deque()
@@ -96,17 +98,15 @@ class Subscription(Feed[ChannelMessage]):
         """What was fetched comes first, then what came meanwhile and is not among it."""
         early, self._early = self._early or (), None
         self.complete = replay.complete
-        self._position = replay.begins
+        self._position, self._floor = replay.begins, replay.ends
         # The past may be longer than the queue: it is bounded by what is kept.
         self._limit += len(replay.messages)
         self._items.extend(replay.messages)
-        for message in early:
-            if message.position is not None and message.position > replay.ends:
-                self._items.append(message)
+        self._items.extend(message for message in early if not self._has(message))
 
     def receive(self, message: ChannelMessage) -> None:
         """Take a message from a publisher, who does not wait."""
-        if self.ended:
+        if self.ended or self._has(message):
             return
         counters = self._channels.counters
         waiting = self._items if self._early is None else self._early
@@ -122,6 +122,16 @@ class Subscription(Feed[ChannelMessage]):
         counters.delivered += 1
         waiting.append(message)
         self._wake()
+
+    def _has(self, message: ChannelMessage) -> bool:
+        """Whether it was among those of the past, or is what the subscriber has brought along."""
+        floor, position = self._floor, message.position
+        return (
+            floor is not None
+            and position is not None
+            and position.epoch == floor.epoch
+            and position.number <= floor.number
+        )
 
     def end(self) -> None:
         """Nothing more will come: the server stops."""

@@ -147,6 +147,9 @@ class Worker:
             os.read(self._lifeline, 1)  # nothing but its end comes here
         except BlockingIOError:
             return
+        directory = os.path.dirname(self.assignment.directory)
         shutil.rmtree(self.assignment.directory, ignore_errors=True)
-        with suppress(OSError):  # others are still there
-            os.rmdir(os.path.dirname(self.assignment.directory))
+        with suppress(FileNotFoundError):
+            # The last one removes what belongs to all: others are still there if theirs are.
+            if not any(name.startswith("worker-") for name in os.listdir(directory)):
+                shutil.rmtree(directory, ignore_errors=True)

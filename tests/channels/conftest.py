@@ -1,13 +1,16 @@
 """Every backend, as two processes see it, and a deadline for what has to come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import pytest
 
 from httpkit.channels import Channels, MemoryChannels
+from httpkit.transport.loop import new_event_loop
+from httpkit.types import WorkerPlace
 
 #: Generous: a busy machine with coverage on.
 PATIENCE = 20.0
@@ -36,7 +39,20 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         async with asyncio.timeout(PATIENCE):
             return await coroutine
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=lambda: new_event_loop(_loops[-1])) as runner:
+        return runner.run(main())
+
+
+#: What `run` uses, last.
+_loops = ["asyncio"]
+
+
+@contextmanager
+def using(loop: str) -> Iterator[None]:
+    """Let `run` use another loop."""
+    _loops.append(loop)
+    yield
+    _loops.pop()
 
 
 async def read(feed: Any, count: int) -> list[Any]:
@@ -59,6 +75,31 @@ async def until(condition: Any) -> None:
         await asyncio.sleep(0.005)
 
 
-@pytest.fixture(params=["memory"])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    return Memory()
+class Workers:
+    """Two workers of one server, in one process here."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    @asynccontextmanager
+    async def pair(self, **options: Any) -> AsyncIterator[tuple[Channels, Channels]]:
+        one, two = MemoryChannels(**options), MemoryChannels(**options)
+        async with one.lifespan(self.place(1)), two.lifespan(self.place(2)):
+            yield one, two
+
+    def place(self, number: int) -> WorkerPlace:
+        return WorkerPlace(self.directory, number)
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    """Sockets have short paths, shorter than those of pytest."""
+    with TemporaryDirectory() as directory:
+        yield Workers(directory)
+
+
+@pytest.fixture(params=["memory", "workers", "workers on uvloop"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    name, _, loop = request.param.partition(" on ")
+    with using(loop or "asyncio"):
+        yield Memory() if name == "memory" else request.getfixturevalue(name)
