@@ -71,7 +71,7 @@ def test_certificates() -> None:
 def test_channels() -> None:
     assert sorted(httpkit.channels.__all__) == sorted(
         "ChannelCounters ChannelMessage Channels EventStream Member MemberChange MemoryChannels "
-        "ServerSentEvent Subscription Watch long_poll".split()
+        "RedisChannels ServerSentEvent Subscription Watch long_poll".split()
     )
 
 

@@ -1,14 +1,16 @@
 """Every backend, as two processes see it, and a deadline for what has to come."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import pytest
 
-from httpkit.channels import Channels, MemoryChannels
+from httpkit.channels import Channels, MemoryChannels, RedisChannels
 from httpkit.transport.loop import new_event_loop
 from httpkit.types import WorkerPlace
 
@@ -98,7 +100,38 @@ def workers() -> Iterator[Workers]:
         yield Workers(directory)
 
 
-@pytest.fixture(params=["memory", "workers", "workers on uvloop"])
+class Redis:
+    """Two processes of any two machines, in one process here."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        #: Every test has keys of its own.
+        self.prefix = f"test:{secrets.token_hex(4)}:"
+
+    def make(self, **options: Any) -> RedisChannels:
+        return RedisChannels(self.url, **{"prefix": self.prefix, "timeout": 10.0, **options})
+
+    @asynccontextmanager
+    async def pair(self, **options: Any) -> AsyncIterator[tuple[Channels, Channels]]:
+        one, two = self.make(**options), self.make(**options)
+        async with one.lifespan(), two.lifespan():
+            yield one, two
+
+
+@pytest.fixture
+def redis(redis_socket: Path) -> Redis:
+    return Redis(f"unix://{redis_socket}")
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "workers",
+        "workers on uvloop",
+        pytest.param("redis", marks=pytest.mark.system),
+        pytest.param("redis on uvloop", marks=pytest.mark.system),
+    ]
+)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     name, _, loop = request.param.partition(" on ")
     with using(loop or "asyncio"):
