@@ -12,7 +12,7 @@ Theory of operation:
    keeps up to that number. Only then does it take part.
 4. Members are told with the link and then one by one. When a link ends they are gone, because the
    worker is, or until it links anew.
-5. Nobody waits for a slow worker. Beyond `_MAX_WAITING` bytes, messages for it are lost and
+5. Nobody waits for a slow worker. Beyond `links.MAX_WAITING` bytes, messages for it are lost and
    counted; beyond twice that the link is given up and made anew, since members cannot be left out.
 6. What a worker holds back since a number before it is missing it holds for `_PATIENCE`, looked at
    twice in a row, so that a worker that was busy reads first what has come meanwhile.
@@ -26,8 +26,9 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Protocol
 
+from httpkit.channels.links import Incoming, Link
 from httpkit.channels.presence import Join
 from httpkit.channels.records import (
     AskPast,
@@ -37,7 +38,6 @@ from httpkit.channels.records import (
     Past,
     Published,
     Record,
-    RecordReader,
     serialize_record,
 )
 from httpkit.channels.sequencer import Numbers, Sequencer
@@ -49,8 +49,6 @@ __all__ = ["Mesh", "MeshOwner"]
 logger = logging.getLogger("httpkit")
 
 _NAME = re.compile(r"\d+-[0-9a-f]{8}")
-#: Bytes that may wait for a worker.
-_MAX_WAITING = 4 * 1024 * 1024
 #: Seconds after which a number that is missing is skipped.
 _PATIENCE = 1.0
 #: Seconds that a newcomer gives the others to greet it, and one of them to tell of the past.
@@ -121,10 +119,10 @@ class Mesh:
         self._owner = owner
         self._server: asyncio.Server | None = None
         #: What this worker sends on, by the name of the other.
-        self._links: dict[str, _Link] = {}
+        self._links: dict[str, Link] = {}
         #: What it receives on; by the name of the other once that has said it.
-        self._incoming: dict[str, _Incoming] = {}
-        self._accepted: set[_Incoming] = set()
+        self._incoming: dict[str, Incoming] = {}
+        self._accepted: set[Incoming] = set()
         self._settled_peers: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sequencer: Sequencer[Published] = Sequencer(0)
@@ -177,7 +175,7 @@ class Mesh:
                 "for temporary files, with TMPDIR"
             ) from None
         listener.setblocking(False)
-        return await self._loop.create_unix_server(lambda: _Incoming(self), sock=listener)
+        return await self._loop.create_unix_server(lambda: Incoming(self), sock=listener)
 
     async def close(self) -> None:
         """Leave."""
@@ -208,7 +206,7 @@ class Mesh:
         """Link to a worker; whether it lives. One whose socket refuses has died."""
         if name in self._links:
             return True
-        link = _Link(self._loop, lambda: self._link_lost(name, link))
+        link = Link(self._loop, lambda: self._link_lost(name, link))
         self._links[name] = link
         try:
             await self._loop.create_unix_connection(lambda: link, self._path(name))
@@ -221,7 +219,7 @@ class Mesh:
         link.send(serialize_record(Hello(self.name, self._early is None, joins)))
         return True
 
-    def _link_lost(self, name: str, link: "_Link") -> None:
+    def _link_lost(self, name: str, link: Link) -> None:
         if self._links.get(name) is link:
             del self._links[name]
             self._changed.set()
@@ -253,11 +251,11 @@ class Mesh:
 
     # --- what the others say -----------------------------------------------------------------
 
-    def accepted(self, incoming: "_Incoming") -> None:
+    def accepted(self, incoming: Incoming) -> None:
         """Somebody has connected."""
         self._accepted.add(incoming)
 
-    def ended(self, incoming: "_Incoming") -> None:
+    def ended(self, incoming: Incoming) -> None:
         """A link of another worker has ended."""
         self._accepted.discard(incoming)
         if self._incoming.get(incoming.name) is incoming:
@@ -268,7 +266,7 @@ class Mesh:
             if incoming.name == self._asking:
                 self._past.put_nowait(None)
 
-    def receive(self, incoming: "_Incoming", record: Record) -> None:
+    def receive(self, incoming: Incoming, record: Record) -> None:
         """Take a record.
 
         Raises:
@@ -294,7 +292,7 @@ class Mesh:
         elif incoming.name == self._asking:
             self._past.put_nowait(record)
 
-    def _receive_hello(self, incoming: "_Incoming", hello: Hello) -> None:
+    def _receive_hello(self, incoming: Incoming, hello: Hello) -> None:
         if not _NAME.fullmatch(hello.name):
             raise ValueError(f"no worker is called {hello.name!r}")
         if self._incoming.get(hello.name) is not None:
@@ -400,87 +398,3 @@ class Mesh:
                 yield Past(messages)
                 messages, size = [], 0
         yield Past(messages, self.position, *self._owner.floors())
-
-
-class _Link(asyncio.Protocol):
-    """What this worker sends to another one.
-
-    Attributes:
-        lost: done when it has ended.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[], None]) -> None:
-        self.lost: asyncio.Future[None] = loop.create_future()
-        self._on_lost = on_lost
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
-        """The other worker has ended, or has closed it."""
-        self._transport = None
-        if not self.lost.done():
-            self.lost.set_result(None)
-        self._on_lost()
-
-    def send(self, data: bytes, *, essential: bool = False) -> bool:
-        """Write; `False` if there is no room for it.
-
-        Nothing is lost before the link is open: it then begins with a Hello.
-        """
-        transport = self._transport
-        if transport is None:
-            return True
-        waiting = transport.get_write_buffer_size()
-        if waiting > _MAX_WAITING and not essential:
-            return False
-        if waiting > 2 * _MAX_WAITING:
-            transport.abort()
-            return False
-        transport.write(data)
-        return True
-
-    def close(self) -> None:
-        """End it, once everything is written."""
-        if self._transport is not None:
-            self._transport.close()
-        elif not self.lost.done():
-            self.lost.set_result(None)
-
-
-class _Incoming(asyncio.Protocol):
-    """What another worker sends.
-
-    Attributes:
-        name: of that worker; empty before its Hello.
-    """
-
-    def __init__(self, mesh: Mesh) -> None:
-        self.name = ""
-        self._mesh = mesh
-        self._reader = RecordReader()
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._mesh.accepted(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Records, or a part of one."""
-        try:
-            for record in self._reader.receive_data(data):
-                self._mesh.receive(self, record)
-        except ValueError as error:
-            logger.warning("channels: a link of worker %s is broken: %s", self.name or "?", error)
-            self.abort()
-
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
-        """It has ended."""
-        self._mesh.ended(self)
-
-    def abort(self) -> None:
-        """End it."""
-        self._transport.abort()

@@ -27,7 +27,7 @@ from httpkit.channels.messages import (
     encode_message,
 )
 from httpkit.channels.presence import Join
-from httpkit.channels.redis_link import RedisLink, is_wanted
+from httpkit.channels.redis_link import RedisLink, end_tasks
 from httpkit.channels.redis_presence import RedisPresence
 from httpkit.channels.redis_streams import Past, RedisStreams, read_message
 from httpkit.channels.subscription import Subscription, Watch
@@ -159,9 +159,7 @@ class RedisChannels(Channels):
             await self._link.tried.wait()
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await end_tasks(tasks, 1.0)
             self._link = None
             with suppress(RedisError):
                 await self._presence.end()
@@ -308,7 +306,7 @@ class RedisChannels(Channels):
     async def _refresh_stale(self) -> None:
         """Look anew wherever somebody says that something has changed."""
         prefix = self._presence.channel("")
-        while is_wanted():
+        while True:
             channels = {await self._stale.get()}
             while not self._stale.empty():
                 channels.add(self._stale.get_nowait())
@@ -317,7 +315,7 @@ class RedisChannels(Channels):
 
     async def _tell_life(self) -> None:
         """Say that this process lives, and look who does not."""
-        while is_wanted():
+        while True:
             await asyncio.sleep(self._pause)
             with suppress(RedisError):
                 await self._presence.add(self._joins.values(), announce=False)

@@ -15,7 +15,7 @@ Theory of operation:
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +24,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-__all__ = ["RedisLink", "is_wanted"]
+__all__ = ["RedisLink", "end_tasks"]
 
 logger = logging.getLogger("httpkit")
 
@@ -35,14 +35,23 @@ _LONGEST_DELAY = 5.0
 _SILENCE = 10.0
 
 
-def is_wanted() -> bool:
-    """Whether the task that asks has not been cancelled.
+async def end_tasks(tasks: Iterable["asyncio.Task[None]"], again: float) -> None:
+    """Cancel tasks until they have ended, and forget what they raise.
 
-    A cancellation may get lost on the way through the client: `asyncio.wait_for`, which it uses,
-    drops one that comes with a result (before Python 3.12).
+    A cancellation may get lost on its way through the client: `asyncio.wait_for`, which it uses,
+    drops one that comes together with a result (before Python 3.12).
+
+    Args:
+        tasks: that shall end.
+        again: seconds after which they are cancelled again. One that ends others gives them less.
     """
-    task = asyncio.current_task()
-    return task is None or not task.cancelling()
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=again)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
 
 
 class RedisLink:
@@ -103,41 +112,58 @@ class RedisLink:
     async def run(self) -> None:
         """Connect, again and again, until it is cancelled."""
         delay = _FIRST_DELAY
-        while is_wanted():
+        while True:
             pubsub = self._client.pubsub()
+            attempt = asyncio.create_task(self._serve(pubsub))
             try:
-                await self._serve(pubsub)
-            except* (RedisError, OSError) as errors:
-                self._note(errors)
+                await asyncio.wait([attempt])
+                attempt.result()
+            except (RedisError, OSError) as error:
+                self._note(error)
+            except Exception:
+                logger.exception("channels: the link to Redis has failed; trying again")
             finally:
                 if self.is_up:
                     delay = _FIRST_DELAY
                 self.is_up, self._commands = False, None
                 self.tried.set()
+                await end_tasks([attempt], 0.3)
                 with suppress(RedisError, OSError):
                     await pubsub.aclose()  # type: ignore[no-untyped-call]
             # Those that have lost it together need not come back together.
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311
             delay = min(2 * delay, _LONGEST_DELAY)
 
-    def _note(self, errors: BaseExceptionGroup[BaseException]) -> None:
+    def _note(self, error: Exception) -> None:
         """Say it once for each time that Redis goes away."""
         if not self._said:
             self._said = True
-            error = errors.exceptions[0]
             logger.warning("channels: Redis does not answer: %s; trying again", error)
 
     async def _serve(self, pubsub: PubSub) -> None:
         channels = list(self._channels)
         self._outstanding = dict.fromkeys([*channels, self._control], 1)
-        self._commands = asyncio.Queue()
+        commands: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._commands = commands
+        holds = asyncio.Event()
         await pubsub.subscribe(*channels, self._control)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._write(pubsub, self._commands))
-            group.create_task(self._read(pubsub, self._commands, group))
+        tasks = [
+            asyncio.create_task(each)
+            for each in (
+                self._write(pubsub, commands),
+                self._read(pubsub, commands, holds),
+                self._greet(holds),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            await end_tasks(tasks, 0.05)
 
     async def _write(self, pubsub: PubSub, commands: "asyncio.Queue[tuple[str, str]]") -> None:
-        while is_wanted():
+        while True:
             command, channel = await commands.get()
             if command == "subscribe":
                 await pubsub.subscribe(channel)
@@ -147,13 +173,10 @@ class RedisLink:
                 await pubsub.ping()
 
     async def _read(
-        self,
-        pubsub: PubSub,
-        commands: "asyncio.Queue[tuple[str, str]]",
-        group: asyncio.TaskGroup,
+        self, pubsub: PubSub, commands: "asyncio.Queue[tuple[str, str]]", holds: asyncio.Event
     ) -> None:
         silent = False
-        while is_wanted():
+        while True:
             message: dict[str, Any] | None = await pubsub.get_message(timeout=_SILENCE)
             if message is None:
                 if silent:
@@ -168,7 +191,17 @@ class RedisLink:
                 channel = message["channel"].decode()
                 self._confirm(channel)
                 if channel == self._control:
-                    group.create_task(self._connect())
+                    holds.set()
+
+    async def _greet(self, holds: asyncio.Event) -> None:
+        """Once every subscription holds, let the others know."""
+        await holds.wait()
+        await self._on_connected()
+        self.is_up = True
+        self.tried.set()
+        if self._said:
+            self._said = False
+            logger.warning("channels: Redis answers again")
 
     def _confirm(self, channel: str) -> None:
         self._outstanding[channel] -= 1
@@ -177,11 +210,3 @@ class RedisLink:
             for future in self._waiting.pop(channel, ()):
                 if not future.done():
                     future.set_result(None)
-
-    async def _connect(self) -> None:
-        await self._on_connected()
-        self.is_up = True
-        self.tried.set()
-        if self._said:
-            self._said = False
-            logger.warning("channels: Redis answers again")

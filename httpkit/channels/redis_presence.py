@@ -7,6 +7,7 @@ removed by whoever finds them.
 
 import secrets
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -94,10 +95,10 @@ class RedisPresence:
         dead = [field for field in fields if not living[_owner(field)]]
         if dead:
             await self._client.hdel(self._members(topic), *dead)
-        joins = sorted(_read(value) for field, value in fields.items() if living[_owner(field)])
-        members = (Member(*msgspec.msgpack.decode(data)) for _, data in joins)
+        joins = [_read(value) for field, value in fields.items() if living[_owner(field)]]
+        joins.sort(key=itemgetter(0))
         # A name that is there already keeps its place.
-        return list({member.name: member for member in members}.values())
+        return list({member.name: member for _, member in joins}.values())
 
     def _members(self, topic: str) -> str:
         return f"{self._prefix}members:{topic}"
@@ -110,7 +111,7 @@ def _owner(field: str) -> str:
     return field.partition(":")[0]
 
 
-def _read(value: bytes) -> tuple[int, bytes]:
-    """The order of a join, and what it has said."""
+def _read(value: bytes) -> tuple[int, Member]:
+    """The order of a join, and who it is."""
     order, _, data = value.partition(b" ")
-    return int(order), data
+    return int(order), Member(*msgspec.msgpack.decode(data))

@@ -318,6 +318,8 @@ def test_values_that_are_none(backend):
             await one.publish(1, "x")
         with pytest.raises(ValueError, match="surrogate"):
             await one.publish("a", "\ud800")
+        with pytest.raises(ValueError, match="16777216 are the most"):
+            await one.publish("a", b"x" * (16 * 1024 * 1024 + 1))
         with pytest.raises(TypeError):
             await one.publish("a", object())
         with pytest.raises(TypeError):

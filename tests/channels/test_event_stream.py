@@ -13,6 +13,7 @@ from httpkit.channels.events import serialize_event
 from httpkit.channels.messages import Position
 from httpkit.middleware import Compress
 from httpkit.testing import Client
+from tests.app.conftest import fuzz
 from tests.server.live import LiveServer
 
 from .conftest import run
@@ -65,6 +66,7 @@ TEXTS = st.text(st.characters(codec="utf-8"))
 LINES = TEXTS.filter(lambda text: not set(text) & set("\r\n\0"))
 
 
+@fuzz
 @given(
     st.lists(
         st.builds(

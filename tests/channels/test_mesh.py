@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from httpkit import ConfigurationError
-from httpkit.channels import Member, MemoryChannels, mesh
+from httpkit.channels import Member, MemoryChannels, links, mesh
 from httpkit.channels.records import AskPast, Hello, Joined, Published, serialize_record
 from httpkit.types import WorkerPlace
 
@@ -37,13 +37,13 @@ class Stranger:
             self.listener.listen()
         self.sockets = [self.listener]
 
-    def connect(self, workers, settled=True, joins=()):
+    def connect(self, workers, settled=True, joins=(), more=b""):
         """Link to every worker that is there."""
         for name in sockets(workers):
             if name != self.name:
                 link = socket.socket(socket.AF_UNIX)
                 link.connect(os.path.join(workers.directory, name))
-                link.sendall(serialize_record(Hello(self.name, settled, list(joins))))
+                link.sendall(serialize_record(Hello(self.name, settled, list(joins))) + more)
                 self.sockets.append(link)
         return self.sockets[1]
 
@@ -155,6 +155,26 @@ def test_a_successor_goes_on_where_the_others_are(workers):
             await until(lambda: len(new._history.all()) == 3)
         assert message.id
         assert new.counters.lost == old.counters.lost == 0
+
+    run(main())
+
+
+def test_what_comes_while_a_worker_starts_is_kept_for_it(workers):
+    os.makedirs(workers.directory, exist_ok=True)
+    stranger = Stranger(workers)
+
+    async def main():
+        channels = MemoryChannels()
+        manager = channels.lifespan(workers.place(1))
+        starting = asyncio.ensure_future(manager.__aenter__())
+        await until(lambda: len(sockets(workers)) > 1)
+        # Its greeting, and at once what it publishes.
+        first = Published(1, "a", "early", keep=True)
+        stranger.connect(workers, settled=False, more=serialize_record(first))
+        await starting
+        assert [each.data for each in await channels.history("a")] == ["early"]
+        stranger.die()
+        await manager.__aexit__(None, None, None)
 
     run(main())
 
@@ -312,7 +332,7 @@ def test_the_past_comes_from_another_if_one_does_not_tell(workers, monkeypatch):
 
 
 def test_a_slow_worker_costs_itself_messages_and_nobody_else(workers, monkeypatch):
-    monkeypatch.setattr(mesh, "_MAX_WAITING", 100_000)
+    monkeypatch.setattr(links, "MAX_WAITING", 100_000)
 
     async def main():
         one, two = MemoryChannels(), MemoryChannels()

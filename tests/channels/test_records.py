@@ -17,6 +17,7 @@ from httpkit.channels.records import (
     RecordReader,
     serialize_record,
 )
+from tests.app.conftest import fuzz
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NUMBER = st.integers(0, 2**63)
@@ -39,6 +40,7 @@ RECORDS = st.one_of(
 )
 
 
+@fuzz
 @given(st.lists(RECORDS, max_size=6), st.lists(st.integers(0, 400)))
 def test_records_survive_any_split(sent, cuts):
     data = b"".join(map(serialize_record, sent))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from httpkit.channels import sequencer
 from httpkit.channels.sequencer import LocalNumbers, Sequencer, SharedNumbers
+from tests.app.conftest import fuzz
 
 
 def test_what_comes_in_order_goes_on_at_once():
@@ -55,6 +56,7 @@ def test_what_waits_is_bounded(monkeypatch):
     assert (found.position, found.missed) == (8, 4)
 
 
+@fuzz
 @given(st.permutations(range(1, 30)), st.sets(st.integers(1, 29)), st.data())
 def test_any_order_of_arrival_gives_one_order(numbers, lost, data):
     found = Sequencer(0)
