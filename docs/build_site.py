@@ -18,6 +18,7 @@ from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 
 import httpkit.certificates
+import httpkit.channels
 import httpkit.testing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,8 +125,8 @@ def problems(site: Path) -> Iterator[str]:
 
 
 def public_names() -> list[str]:
-    """What `httpkit`, `httpkit.certificates` and `httpkit.testing` export."""
-    modules = (httpkit, httpkit.certificates, httpkit.testing)
+    """What `httpkit`, `httpkit.certificates`, `httpkit.channels` and `httpkit.testing` export."""
+    modules = (httpkit, httpkit.certificates, httpkit.channels, httpkit.testing)
     return [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
 
 

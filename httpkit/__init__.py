@@ -38,7 +38,7 @@ from httpkit.server.server import Server, serve
 from httpkit.tls import TLSInfo
 from httpkit.types import Address, Application, Handler, Middleware, Next, RawStream, Tap
 from httpkit.urls import URL, Query
-from httpkit.websocket import WebSocket
+from httpkit.websocket import SharedMessage, WebSocket
 
 __version__ = "0.1.0"
 """The version of the package, as `httpkit --version` says it."""
@@ -75,6 +75,7 @@ __all__ = [
     "Response",
     "Router",
     "Server",
+    "SharedMessage",
     "TLSInfo",
     "Tap",
     "Upgrade",

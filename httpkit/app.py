@@ -11,10 +11,12 @@ no server; `App.run` and `App.__call__` are the doors to it.
         return {"id": id}
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from httpkit.channels import Channels, MemoryChannels
 from httpkit.errors import ConfigurationError
 from httpkit.request import Request, State
 from httpkit.response import Response
@@ -25,7 +27,7 @@ from httpkit.routing.route import Route, RouteInfo
 from httpkit.routing.router import Router
 from httpkit.routing.websocket import Compression, check_compression
 from httpkit.threads import ThreadPool
-from httpkit.types import Middleware
+from httpkit.types import Middleware, WorkerPlace
 from httpkit.watchdog import Watchdog
 
 __all__ = ["App"]
@@ -41,6 +43,8 @@ class App(Router):
         lifespan: called with the app; an async context manager that is entered before the first
             request and left after the last one. Those of routers and mounted apps are entered
             too, after this one.
+        channels: other ones than `MemoryChannels()`. An app that is mounted in another, and has
+            none of its own when that is frozen, shares those of the outermost.
         threads: how many handlers with `thread=True` run at once.
         redirect_slashes: answer `/users/` with a redirect (307) where only `/users` is routed,
             and the other way round. The outermost app's choice holds for mounted ones.
@@ -63,6 +67,7 @@ class App(Router):
         debug: bool = False,
         middleware: Iterable[Middleware] = (),
         lifespan: Lifespan | None = None,
+        channels: Channels | None = None,
         threads: int = 40,
         redirect_slashes: bool = True,
         websocket_compression: Compression = True,
@@ -71,6 +76,10 @@ class App(Router):
         self.definitions.app = self
         self.debug = debug
         self.state = State()
+        self._channels = channels
+        #: Those of every app that takes part, once it is frozen.
+        self._all_channels: list[Channels] = []
+        self._place: WorkerPlace | None = None
         self.threads = ThreadPool(threads)
         check_compression(websocket_compression)
         self.websocket_compression = websocket_compression
@@ -138,11 +147,26 @@ class App(Router):
         """
         self._freeze()
 
+    def join_workers(self, place: WorkerPlace) -> None:
+        """Be told of the other workers, which channels reach; before the lifespan."""
+        self._place = place
+
+    def begin_shutdown(self) -> None:
+        """A graceful stop has begun: subscriptions end, so that nobody waits for their next."""
+        for channels in self._all_channels:
+            channels.begin_shutdown()
+
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Freeze the app, enter the lifespans from the outside in, leave them in reverse."""
         compiled = self._freeze()
         async with AsyncExitStack() as stack:
+            for number, channels in enumerate(self._all_channels):
+                place = self._place
+                if place is not None:  # each in a directory of its own
+                    directory = os.path.join(place.directory, f"channels-{number}")
+                    place = place._replace(directory=directory)
+                await stack.enter_async_context(channels.lifespan(place))
             if self._watchdog is not None:
                 self._watchdog.start()
                 stack.callback(self._watchdog.close)
@@ -162,14 +186,31 @@ class App(Router):
             compiled = compile_app(self, redirect_slashes=self._redirect_slashes, watch=watch)
             self._static = compiled.static
             self._dispatch = compiled.dispatcher.dispatch
+            self._all_channels = self._share_channels(compiled.apps)
             self._compiled = compiled
         return self._compiled
+
+    def _share_channels(self, apps: list["App"]) -> list[Channels]:
+        """Give mine to apps that have none; all that there are, each once, mine first."""
+        found = {self.channels: None}
+        for app in apps:
+            if app._channels is None:  # noqa: SLF001 - another App
+                app._channels = self.channels  # noqa: SLF001
+            found[app.channels] = None
+        return list(found)
 
     def _freeze_and_dispatch(self, request: Request) -> Response | Awaitable[Response]:
         self._freeze()
         return self.handle(request)
 
     # --- what an application asks ------------------------------------------------------------
+
+    @property
+    def channels(self) -> Channels:
+        """Topics to publish to and to subscribe to, across the workers of this server."""
+        if self._channels is None:
+            self._channels = MemoryChannels()
+        return self._channels
 
     def url_for(self, name: str, /, **params: Any) -> str:
         """The URL of a named route, encoded: `url_for("user", id=3)` is `/users/3`.

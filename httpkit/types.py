@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from httpkit.request import Request
     from httpkit.response import Response, Upgrade
     from httpkit.tls import TLSInfo
+    from httpkit.websocket import SharedMessage
 
 __all__ = [
     "Address",
@@ -29,6 +30,7 @@ __all__ = [
     "Tap",
     "WebSocketChannel",
     "WebSocketOpening",
+    "WorkerPlace",
 ]
 
 
@@ -47,6 +49,19 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class WorkerPlace(NamedTuple):
+    """Where a process stands among the workers of one server.
+
+    Attributes:
+        directory: of all of them, for their sockets: nobody else's (mode 700), and removed at the
+            end.
+        number: from 1; a successor has the number of the one it replaces.
+    """
+
+    directory: str
+    number: int
+
+
 Handler = Callable[..., Any]
 """`handler(request, **parameters)`: returns whatever becomes a Response, or an awaitable of it."""
 
@@ -61,8 +76,13 @@ Middleware = Callable[["Request", Next], Awaitable["Response"]]
 class Application(Protocol):
     """What a server serves. `httpkit.App` is one; an ASGI or WSGI application is wrapped.
 
-    One that has a false attribute `cancel_on_disconnect` is not cancelled when its client goes
-    away; by default handlers are.
+    What it may have besides:
+
+    - A false attribute `cancel_on_disconnect`: handlers are not cancelled when their client goes
+      away; by default they are.
+    - A method `join_workers(place: WorkerPlace)`, called before `on_freeze` in a worker.
+    - A method `begin_shutdown()`, called when a graceful stop has begun, so that what waits for
+      something else than its client can end.
     """
 
     def handle(self, request: "Request", /) -> "Response | Awaitable[Response]":
@@ -214,7 +234,7 @@ class WebSocketChannel(Protocol):
 
     def send(
         self,
-        message: str | bytes,
+        message: "str | bytes | SharedMessage",
         compress: bool | None,  # noqa: FBT001
         /,
     ) -> Awaitable[None] | None:

@@ -13,7 +13,7 @@ import msgspec
 from httpkit.errors import WebSocketClosed
 from httpkit.headers import HeaderFields, Headers, encode_fields
 from httpkit.request import Request, State
-from httpkit.response import Upgrade
+from httpkit.response import Upgrade, Wire
 from httpkit.semantics.websocket import (
     DeflateAgreement,
     DeflateOptions,
@@ -25,11 +25,33 @@ from httpkit.semantics.websocket import (
 from httpkit.types import Cancellable, RawStream, WebSocketChannel, WebSocketOpening
 from httpkit.urls import Query
 
-__all__ = ["WebSocket", "WebSocketUpgrade"]
+__all__ = ["SharedMessage", "WebSocket", "WebSocketUpgrade"]
 
 T = TypeVar("T")
 _encode_json = msgspec.json.encode
 _decode_json = msgspec.json.decode
+
+
+class SharedMessage:
+    """A message for many: `ws.send(message)` frames it once, however many WebSockets get it.
+
+        message = SharedMessage("the news")
+        for ws in listeners:
+            await ws.send(message)
+
+    Attributes:
+        data: `str` for text, `bytes` for binary; not to be changed.
+        wire: where engines keep the bytes that they have made of it.
+    """
+
+    __slots__ = ("data", "wire")
+
+    def __init__(self, data: str | bytes) -> None:
+        self.data = data
+        self.wire: Wire = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.data!r:.60}>"
 
 
 class WebSocketUpgrade(Upgrade):
@@ -250,14 +272,16 @@ class WebSocket:
         """
         return _decode_json(await self.channel.receive(), type=type)
 
-    async def send(self, message: str | bytes, *, compress: bool | None = None) -> None:
+    async def send(
+        self, message: str | bytes | SharedMessage, *, compress: bool | None = None
+    ) -> None:
         """Send text or binary. What is sent in one turn of the loop is written at once.
 
         While the client is slow and `websocket_send_buffer` is full this waits, drops the message
         or closes with 1013, as `websocket_slow_client` or the route says.
 
         Args:
-            message: `str`, or anything like `bytes`.
+            message: `str`, anything like `bytes`, or a `SharedMessage`, as those of channels are.
             compress: by default large messages are, if the client can read that.
 
         Raises:
@@ -265,7 +289,7 @@ class WebSocket:
             TypeError: not such a message.
         """
         if type(message) is not str and type(message) is not bytes:
-            message = _plain(message)
+            message = message if isinstance(message, SharedMessage) else _plain(message)
         full = self.channel.send(message, compress)
         if full is not None:
             await full

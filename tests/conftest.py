@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.redis_server import RedisServer
+
 ROOT = Path(__file__).resolve().parent.parent
 #: Generous: a process that starts on a busy machine with coverage on.
 _DEADLINE = 30.0
@@ -116,6 +118,15 @@ class Process:
 
 
 Start = Callable[..., Process]
+
+
+@pytest.fixture(scope="session")
+def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The path of a Redis of our own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server.socket
+    server.stop()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 import httpkit
 import httpkit.certificates
+import httpkit.channels
 import httpkit.middleware
 import httpkit.testing
 
@@ -15,7 +16,8 @@ PUBLIC = """
     Address App Application BodyTooLarge ClientDisconnected Config ConfigurationError
     DeflateOptions FileBody FormData FormLimits HTTPError HTTPKitError Handler Headers
     InvalidHeader Limits LocalProtocolError Middleware MutableHeaders Next Part ProtocolError
-    Query RawStream RemoteProtocolError Request Response Router Server TLSInfo Tap URL Upgrade
+    Query RawStream RemoteProtocolError Request Response Router Server SharedMessage TLSInfo Tap
+    URL Upgrade
     UploadedFile WebSocket WebSocketClosed __version__ serve
 """.split()
 
@@ -64,6 +66,13 @@ def test_certificates() -> None:
         "DevelopmentCertificate",
         "ensure_development_certificate",
     ]
+
+
+def test_channels() -> None:
+    assert sorted(httpkit.channels.__all__) == sorted(
+        "ChannelCounters ChannelMessage Channels EventStream Member MemberChange MemoryChannels "
+        "RedisChannels ServerSentEvent Subscription Watch long_poll".split()
+    )
 
 
 def test_middleware() -> None:

@@ -221,6 +221,9 @@ class Server:
             return
         self.stopping = True
         try:
+            begin_shutdown = getattr(self.application, "begin_shutdown", None)
+            if begin_shutdown is not None:
+                begin_shutdown()
             await self._close_listeners()
             if self._starting is not None:
                 await self._starting.wait()

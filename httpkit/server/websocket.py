@@ -33,6 +33,7 @@ from httpkit.protocol.websocket import (
 from httpkit.protocol.websocket.engine import check_close
 from httpkit.semantics.websocket import DeflateAgreement
 from httpkit.server.client_watch import ClientWatch, Wait
+from httpkit.websocket import SharedMessage
 
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
@@ -217,7 +218,7 @@ class WebSocketSession:
 
     def send(
         self,
-        message: str | bytes,
+        message: str | bytes | SharedMessage,
         compress: bool | None,  # noqa: FBT001
     ) -> Awaitable[None] | None:
         """Queue a message; see `WebSocketChannel`."""
@@ -249,7 +250,7 @@ class WebSocketSession:
 
     async def _send_later(
         self,
-        message: str | bytes,
+        message: str | bytes | SharedMessage,
         compress: bool | None,  # noqa: FBT001
     ) -> None:
         """Do what the policy for slow clients says."""

@@ -27,7 +27,7 @@ from httpkit.server.config import Config
 from httpkit.server.listening import Listening
 from httpkit.server.report import Draining, Failed, Ready, Reporter, Spent
 from httpkit.server.server import Server
-from httpkit.types import Application
+from httpkit.types import Application, WorkerPlace
 
 __all__ = ["Assignment", "Worker", "receive_assignment"]
 
@@ -99,6 +99,10 @@ class Worker:
         Raises:
             ConfigurationError: the application cannot be used.
         """
+        join_workers = getattr(application, "join_workers", None)
+        if join_workers is not None:
+            directory = os.path.dirname(self.assignment.directory)
+            join_workers(WorkerPlace(directory, self.assignment.number))
         sockets = [socket.socket(fileno=each) for each in self.assignment.listeners]
         for each in sockets:
             each.setblocking(False)  # Python forgets it in a new socket object
@@ -143,6 +147,9 @@ class Worker:
             os.read(self._lifeline, 1)  # nothing but its end comes here
         except BlockingIOError:
             return
+        directory = os.path.dirname(self.assignment.directory)
         shutil.rmtree(self.assignment.directory, ignore_errors=True)
-        with suppress(OSError):  # others are still there
-            os.rmdir(os.path.dirname(self.assignment.directory))
+        with suppress(FileNotFoundError):
+            # The last one removes what belongs to all: others are still there if theirs are.
+            if not any(name.startswith("worker-") for name in os.listdir(directory)):
+                shutil.rmtree(directory, ignore_errors=True)

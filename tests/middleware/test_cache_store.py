@@ -1,8 +1,6 @@
 """The contract of stores, over each of them, and what the one in memory promises beyond it."""
 
 import asyncio
-import shutil
-import subprocess
 
 import pytest
 import redis.asyncio
@@ -54,24 +52,6 @@ def run(store, *calls):
                 await store.close()  # its connections belong to this loop
 
     return asyncio.run(main())
-
-
-@pytest.fixture(scope="session")
-def redis_socket(tmp_path_factory):
-    """The path of a Redis of our own."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed")
-    directory = tmp_path_factory.mktemp("redis")
-    path = directory / "socket"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(directory)]
-    with subprocess.Popen([program, *options], stdout=subprocess.PIPE) as process:
-        for line in process.stdout:
-            if b"ready to accept connections" in line:
-                break
-        yield path
-        process.terminate()
-        process.communicate()
 
 
 async def flush(url):

@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wsproto.frame_protocol import Opcode
 
+from httpkit import SharedMessage
+from httpkit.errors import LocalProtocolError
 from httpkit.protocol.websocket import PingReceived, ProtocolFailed
 from httpkit.protocol.websocket.deflate import PermessageDeflate
+from httpkit.semantics.websocket import DeflateAgreement
 from tests.frames import BINARY, FIRST_TEXT, LAST, MORE, PING, TEXT, frame, read_frames
 
 from .test_websocket_engine import DEFLATE, failure_of, make_engine
@@ -285,3 +288,62 @@ def test_any_messages_in_a_context(messages) -> None:
         [(_, payload)] = read_frames(engine.send_message(data))
         assert peer.inflate(payload) == data
         assert engine.receive_data(frame(BINARY | RSV1, peer.deflate(data))) == [data]
+
+
+# --- a message for many --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", ["häppy", b"\x00\xff", "a" * 5000, b"b" * 70_000])
+def test_a_message_for_many_is_framed_once(data) -> None:
+    message = SharedMessage(data)
+    frames = [make_engine().send_message(message) for _ in range(3)]
+    assert frames[0] == make_engine().send_message(data)
+    assert frames[0] is frames[1] is frames[2]
+
+
+def test_compressed_frames_are_shared_by_those_who_agreed_on_the_same() -> None:
+    message = SharedMessage("a" * 5000)
+    other = DeflateAgreement(15, "permessage-deflate")
+    agreements = [DEFLATE, None, DEFLATE, other, None]
+    frames = [make_engine(deflate=each).send_message(message) for each in agreements]
+    assert frames[0] is frames[2]
+    assert frames[1] is frames[4]
+    for agreement, data in zip(agreements, frames, strict=True):
+        assert data == make_engine(deflate=agreement).send_message("a" * 5000)
+    plain = make_engine(deflate=DEFLATE).send_message(message, compress=False)
+    assert plain is frames[1]
+    late = make_engine(deflate=DEFLATE, compress_from=10_000).send_message(message)
+    assert late is frames[1], "the limits of another route decide otherwise"
+    assert make_engine(deflate=DEFLATE).send_message(message, compress=True) is frames[0]
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_the_limit_for_compression_counts_bytes_of_the_payload(size) -> None:
+    for limit, compressed in ((size, size > 0), (size + 1, False)):
+        engine = make_engine(deflate=DEFLATE, compress_from=limit)
+        first = engine.send_message(SharedMessage(b"a" * size))[0]
+        assert first == (BINARY | RSV1 if compressed else BINARY)
+
+
+def test_a_message_for_many_has_a_place_in_every_context() -> None:
+    engines = [make_engine(deflate=CONTEXT, compress_from=50) for _ in range(2)]
+    peers = [Peer() for _ in engines]
+    for number in range(10):
+        message = SharedMessage(TICKS[number] * 2)
+        frames = [engine.send_message(message) for engine in engines]
+        for peer, data in zip(peers, frames, strict=True):
+            [(_, payload)] = read_frames(data)
+            assert peer.inflate(payload) == message.data
+        small = SharedMessage("small")
+        assert engines[0].send_message(small) is make_engine().send_message(small)
+
+
+def test_a_message_for_many_is_not_sent_after_a_close_nor_if_it_cannot_be() -> None:
+    message = SharedMessage("x")
+    engine = make_engine()
+    engine.send_message(message)
+    engine.send_close(1000)
+    with pytest.raises(LocalProtocolError, match="closed"):
+        engine.send_message(message)
+    with pytest.raises(LocalProtocolError, match="surrogate"):
+        make_engine().send_message(SharedMessage("\ud800"))

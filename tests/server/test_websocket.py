@@ -13,6 +13,7 @@ from httpkit import (
     DeflateOptions,
     HTTPError,
     Response,
+    SharedMessage,
     WebSocket,
     WebSocketClosed,
 )
@@ -652,3 +653,24 @@ def test_a_message_may_be_sent_uncompressed(live) -> None:
     assert first == TEXT | 0x40
     assert len(payload) < 100
     assert socket.receive() == (TEXT, b"a" * 10_000)
+
+
+def test_a_message_for_many(live) -> None:
+    """Clients with compression, without it, and one that is slow all get it."""
+    message = SharedMessage("a" * 2000)
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send(message)
+
+    server = live(make_app(handler))
+    plain = [Socket(server.connect()) for _ in range(2)]
+    for socket in plain:
+        assert socket.receive() == (TEXT, b"a" * 2000)
+    deflate = Socket(server.connect(), "Sec-WebSocket-Extensions: permessage-deflate")
+    first, payload = deflate.receive()
+    assert first == TEXT | 0x40
+    inflater = zlib.decompressobj(-15)
+    assert inflater.decompress(payload + b"\x00\x00\xff\xff") == b"a" * 2000
+    assert len(message.wire) == 2
+    assert repr(message).startswith("<SharedMessage 'aaa")

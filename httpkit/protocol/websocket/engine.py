@@ -10,6 +10,8 @@ Theory of operation:
 3. `CloseReceived` and `ProtocolFailed` are the last events; later bytes are dropped.
 4. Text is checked as it arrives: a byte that cannot be UTF-8 fails at once, also within a frame.
 5. After this side's Close nothing is sent any more (RFC 6455 §5.5.1).
+6. Frames of a server are not masked, so a message for many has the same bytes for all. Compressed
+   without a context, it has for all with the same window. They stay with the message.
 """
 
 from wsproto.extensions import Extension
@@ -24,9 +26,15 @@ from httpkit.protocol.websocket.events import (
     PongReceived,
     ProtocolFailed,
 )
-from httpkit.protocol.websocket.frames import FrameReader, HeaderGuard, serialize_frame
+from httpkit.protocol.websocket.frames import (
+    FrameReader,
+    HeaderGuard,
+    payload_size,
+    serialize_frame,
+)
 from httpkit.protocol.websocket.masking import Mask, choose_mask
 from httpkit.semantics.websocket import DeflateAgreement
+from httpkit.websocket import SharedMessage
 
 __all__ = ["Event", "WebSocketEngine", "check_close", "cut_reason"]
 
@@ -36,6 +44,8 @@ _TEXT = 0x81
 _BINARY = 0x82
 _WHOLE = frozenset({_TEXT, _BINARY})
 _RSV1 = 0x40
+#: Where a message for many has its frame for peers that do not take compressed ones.
+_PLAIN = ("websocket", 0)
 _MASKED = 0x80
 #: Control frames carry no more (RFC 6455 §5.5).
 _MAX_CONTROL = 125
@@ -72,6 +82,7 @@ class WebSocketEngine:
         "_max_whole",
         "_pieces",
         "_reader",
+        "_shared",
         "_threshold",
         "_waiting",
         "close_sent",
@@ -94,6 +105,10 @@ class WebSocketEngine:
             extensions.append(self._compressor)
         self._reader = FrameReader(extensions)
         self._threshold = limits.compress_from
+        #: Where a message for many has its compressed frame; `None` if that depends on the context.
+        self._shared: tuple[str, int] | None = None
+        if deflate is not None and not deflate.server_context_takeover:
+            self._shared = "websocket", deflate.window_bits
         self._mask = mask or choose_mask()
         self._fast = fast
         sizes = [size for size in (limits.max_message, limits.max_frame) if size is not None]
@@ -212,11 +227,13 @@ class WebSocketEngine:
 
     # --- sending -----------------------------------------------------------------------------
 
-    def send_message(self, message: str | bytes, *, compress: bool | None = None) -> bytes:
+    def send_message(
+        self, message: str | bytes | SharedMessage, *, compress: bool | None = None
+    ) -> bytes:
         """The bytes of a message.
 
         Args:
-            message: text or binary.
+            message: text or binary, or what has it.
             compress: `None` leaves it to the size. Without an agreement nothing is compressed.
 
         Raises:
@@ -230,6 +247,8 @@ class WebSocketEngine:
                 payload = message.encode()
             except UnicodeEncodeError:
                 raise LocalProtocolError("half a surrogate pair cannot be sent as text") from None
+        elif isinstance(message, SharedMessage):
+            return self._send_shared(message, compress)
         else:
             first, payload = _BINARY, message  # type: ignore[assignment]
         compressor = self._compressor
@@ -240,6 +259,23 @@ class WebSocketEngine:
             if len(compressed) < len(payload) or compressor.keeps_context:
                 return serialize_frame(first | _RSV1, compressed)
         return serialize_frame(first, payload)
+
+    def _send_shared(self, message: SharedMessage, compress: bool | None) -> bytes:  # noqa: FBT001
+        """The bytes that another engine has left with the message, or that others will find."""
+        wire, data = message.wire, message.data
+        plain: bytes | None = wire.get(_PLAIN)
+        if plain is None:
+            plain = wire[_PLAIN] = self.send_message(data, compress=False)
+        if self._compressor is None or not (
+            payload_size(plain) >= self._threshold if compress is None else compress
+        ):
+            return plain
+        if self._shared is None:
+            return self.send_message(data, compress=True)
+        compressed: bytes | None = wire.get(self._shared)
+        if compressed is None:
+            compressed = wire[self._shared] = self.send_message(data, compress=True)
+        return compressed
 
     def send_ping(self, payload: bytes = b"") -> bytes:
         """The bytes of a Ping; none after the Close.

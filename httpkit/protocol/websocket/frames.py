@@ -7,7 +7,7 @@ from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opc
 
 from httpkit.limits import WebSocketLimits
 
-__all__ = ["FrameReader", "HeaderGuard", "serialize_frame"]
+__all__ = ["FrameReader", "HeaderGuard", "payload_size", "serialize_frame"]
 
 _NO_BITS = RsvBits(False, False, False)
 _HEAD_7 = Struct("!BB").pack
@@ -23,6 +23,12 @@ def serialize_frame(first: int, payload: bytes) -> bytes:
     if size < 65_536:
         return _HEAD_16(first, 126, size) + payload
     return _HEAD_64(first, 127, size) + payload
+
+
+def payload_size(frame: bytes) -> int:
+    """Of an unmasked frame (§5.2)."""
+    short = frame[1]
+    return len(frame) - (2 if short < 126 else 4 if short == 126 else 10)
 
 
 class HeaderGuard(Extension):
