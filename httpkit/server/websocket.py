@@ -75,7 +75,8 @@ class WebSocketSession:
         self.close_code: int | None = None
         self.close_reason = ""
         # Receiving.
-        self._messages: deque[str | bytes] = deque()
+        # None while nothing comes: an empty deque takes as much memory as a request.
+        self._messages: deque[str | bytes] | None = None
         self._queued = 0
         self._held = 0
         self._receiver: asyncio.Future[None] | None = None
@@ -109,6 +110,8 @@ class WebSocketSession:
         self._heard += 1
         self._pinged = False
         messages = self._messages
+        if messages is None:
+            messages = self._messages = deque()
         before = len(messages)
         for event in self._engine.receive_data(data):
             if type(event) is str or type(event) is bytes:
@@ -341,7 +344,7 @@ class WebSocketSession:
             self._exchange.log(error)
         self._deaf = True
         self._busy = False
-        self._messages.clear()
+        self._messages = None
         self._give_back()
         self._answer_close()
         if not self._over:
@@ -385,6 +388,8 @@ class WebSocketSession:
     def check_deadline(self, now: float) -> None:
         """See rule 5."""
         watch = self._watch
+        if not self._messages:
+            self._messages = None
         self._engine.pass_time(watch.elapsed(now))
         wait = self._waits_for()
         if not watch.is_late(wait, 0 if wait is Wait.CLOSE else self._heard, now):
@@ -398,7 +403,7 @@ class WebSocketSession:
             self._counters.websockets_closed_as_silent += 1
             self._cut_off()
         elif self._reply is not None:  # the handler takes too long for what came before
-            self._messages.clear()
+            self._messages = None
             self._busy = False
             self._answer_close()
         else:

@@ -9,7 +9,7 @@ import starlette.routing
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from httpkit import App, Request, Response, Upgrade, WebSocket, WebSocketClosed
+from httpkit import App, Request, Response, SharedMessage, Upgrade, WebSocket, WebSocketClosed
 from httpkit.errors import HTTPError, ProtocolError
 
 CONNECT = {"type": "websocket.connect"}
@@ -92,6 +92,18 @@ def accept(*fields: tuple[bytes, bytes], subprotocol: str | None = None) -> dict
 
 def close(code: int = 1000, reason: str = "") -> dict[str, Any]:
     return {"type": "websocket.close", "code": code, "reason": reason}
+
+
+def test_messages_for_many_are_sent_as_what_they_hold() -> None:
+    async def tell(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send(SharedMessage("a"))
+        await ws.send(SharedMessage(b"b"))
+
+    assert talk(app_of(tell))[1:3] == [
+        {"type": "websocket.send", "text": "a"},
+        {"type": "websocket.send", "bytes": b"b"},
+    ]
 
 
 def test_messages_go_both_ways() -> None:

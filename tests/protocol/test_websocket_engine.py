@@ -282,6 +282,21 @@ def test_control_frames_have_a_rate(lane) -> None:
     assert failure_of(engine, frame(PING) * 11) == 1008
 
 
+def test_time_that_passes_within_a_message_changes_nothing(lane) -> None:
+    """wsproto's reader goes only where it stands between two messages."""
+    engine = make_engine(fast=lane)
+    data = (
+        frame(FIRST_TEXT, b"a") + frame(PING) + frame(LAST, b"b") + frame(PING) + frame(TEXT, b"c")
+    )
+    events = []
+    for byte in data:
+        events += engine.receive_data(bytes([byte]))
+        engine.pass_time(1)
+    assert [event for event in events if isinstance(event, str)] == ["ab", "c"]
+    assert len(events) == 4
+    assert (engine._reader is None) == lane
+
+
 # --- sending ---------------------------------------------------------------------------------
 
 

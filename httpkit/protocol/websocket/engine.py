@@ -98,12 +98,11 @@ class WebSocketEngine:
         fast: bool = True,
     ) -> None:
         self._guard = HeaderGuard(limits)
-        extensions: list[Extension] = [self._guard]
         self._compressor: PermessageDeflate | None = None
         if deflate is not None:
             self._compressor = PermessageDeflate(deflate, limits.max_message)
-            extensions.append(self._compressor)
-        self._reader = FrameReader(extensions)
+        # wsproto's; only while it is needed: most WebSockets are silent most of the time.
+        self._reader: FrameReader | None = None
         self._threshold = limits.compress_from
         #: Where a message for many has its compressed frame; `None` if that depends on the context.
         self._shared: tuple[str, int] | None = None
@@ -171,6 +170,11 @@ class WebSocketEngine:
     def _read(self, data: bytes, events: list[Event], *, everything: bool = False) -> bytes:
         """Let wsproto read; what it has not needed to complete a message, unless `everything`."""
         reader = self._reader
+        if reader is None:
+            extensions: list[Extension] = [self._guard]
+            if self._compressor is not None:
+                extensions.append(self._compressor)
+            reader = self._reader = FrameReader(extensions)
         reader.receive_bytes(data)
         try:
             for frame in reader.received_frames():
@@ -224,6 +228,8 @@ class WebSocketEngine:
     def pass_time(self, seconds: float) -> None:
         """So much time has passed: the peer may send more control frames."""
         self._guard.refill(seconds)
+        if not self._waiting:
+            self._reader = None  # it stands between two messages
 
     # --- sending -----------------------------------------------------------------------------
 
