@@ -27,7 +27,7 @@ from httpkit.protocol.outgoing import OutgoingFields
 from httpkit.protocol.websocket.engine import check_close, cut_reason
 from httpkit.response import Response, Upgrade
 from httpkit.types import Application
-from httpkit.websocket import WebSocketUpgrade
+from httpkit.websocket import SharedMessage, WebSocketUpgrade
 
 __all__ = ["serve_websocket"]
 
@@ -207,12 +207,17 @@ class _Session:
         code = _VANISHED if self.close_code is None else self.close_code
         return WebSocketClosed(code, self.close_reason)
 
-    def send(self, message: str | bytes, compress: bool | None) -> Awaitable[None]:  # noqa: ARG002, FBT001
+    def send(
+        self,
+        message: str | bytes | SharedMessage,
+        compress: bool | None,  # noqa: ARG002, FBT001
+    ) -> Awaitable[None]:
         """Send a message; see `WebSocketChannel`. Whether it is compressed the server decides."""
         if self._closing or self.close_code is not None:
             raise self._closed()
-        key = "text" if isinstance(message, str) else "bytes"
-        return self._send({"type": "websocket.send", key: message})
+        data = message.data if isinstance(message, SharedMessage) else message
+        key = "text" if isinstance(data, str) else "bytes"
+        return self._send({"type": "websocket.send", key: data})
 
     async def _send(self, message: Message) -> None:
         try:

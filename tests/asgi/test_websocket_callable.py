@@ -9,7 +9,7 @@ import starlette.routing
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from httpkit import App, Request, Response, Upgrade, WebSocket, WebSocketClosed
+from httpkit import App, Request, Response, SharedMessage, Upgrade, WebSocket, WebSocketClosed
 from httpkit.errors import HTTPError, ProtocolError
 
 CONNECT = {"type": "websocket.connect"}
@@ -101,6 +101,18 @@ def test_messages_go_both_ways() -> None:
         {"type": "websocket.send", "text": "a"},
         {"type": "websocket.send", "text": ""},
         {"type": "websocket.send", "bytes": b"\x00"},
+    ]
+
+
+def test_messages_for_many_are_sent_as_they_are() -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send(SharedMessage("a"))
+        await ws.send(SharedMessage(b"b"))
+
+    assert talk(app_of(handler))[1:3] == [
+        {"type": "websocket.send", "text": "a"},
+        {"type": "websocket.send", "bytes": b"b"},
     ]
 
 
