@@ -215,10 +215,9 @@ class _Session:
         """Send a message; see `WebSocketChannel`. Whether it is compressed the server decides."""
         if self._closing or self.close_code is not None:
             raise self._closed()
-        if isinstance(message, SharedMessage):
-            message = message.data
-        key = "text" if isinstance(message, str) else "bytes"
-        return self._send({"type": "websocket.send", key: message})
+        data = message.data if isinstance(message, SharedMessage) else message
+        key = "text" if isinstance(data, str) else "bytes"
+        return self._send({"type": "websocket.send", key: data})
 
     async def _send(self, message: Message) -> None:
         try:

@@ -116,6 +116,18 @@ def test_messages_go_both_ways() -> None:
     ]
 
 
+def test_messages_for_many_are_sent_as_they_are() -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send(SharedMessage("a"))
+        await ws.send(SharedMessage(b"b"))
+
+    assert talk(app_of(handler))[1:3] == [
+        {"type": "websocket.send", "text": "a"},
+        {"type": "websocket.send", "bytes": b"b"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("message", "code", "reason"),
     [(gone(), 1001, "bye"), (gone(None, None), 1005, ""), (gone(4000, ""), 4000, "")],
