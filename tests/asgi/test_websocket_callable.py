@@ -94,18 +94,6 @@ def close(code: int = 1000, reason: str = "") -> dict[str, Any]:
     return {"type": "websocket.close", "code": code, "reason": reason}
 
 
-def test_messages_for_many_are_sent_as_what_they_hold() -> None:
-    async def tell(ws: WebSocket) -> None:
-        await ws.accept()
-        await ws.send(SharedMessage("a"))
-        await ws.send(SharedMessage(b"b"))
-
-    assert talk(app_of(tell))[1:3] == [
-        {"type": "websocket.send", "text": "a"},
-        {"type": "websocket.send", "bytes": b"b"},
-    ]
-
-
 def test_messages_go_both_ways() -> None:
     data = {"type": "websocket.receive", "bytes": b"\x00", "text": None}
     assert talk(app_of(echo), text("a"), text(""), data, gone()) == [
