@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from examples.chat.app import app as chat
 from examples.showcase.notes import create_note, notes
 from httpkit import App, HTTPError, Next, Request, Response, __version__
 from httpkit.middleware import Compress, Conditional, ResponseCache, cache
@@ -21,6 +22,7 @@ HERE = Path(__file__).parent
 # Browsers ask before they use what they have, and get a 304; where more is known, a route says so.
 app = App(middleware=[cache(no_cache=True), Compress(), Conditional()])
 app.include(notes, prefix="/api/notes")
+app.mount("/chat", chat)
 app.static("/static", HERE / "static")
 
 
