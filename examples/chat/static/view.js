@@ -16,11 +16,11 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** A hue for a name, the same on every page. */
+/** A hue for a name, the same on every page (FNV-1a). */
 function hue(name) {
-  let hash = 0;
-  for (const letter of name) hash = (hash * 31 + letter.codePointAt(0)) % 9973;
-  return (hash * 137) % 360;
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193);
+  return ((hash ^ (hash >>> 15)) >>> 0) % 360;
 }
 
 function face(name) {
