@@ -27,8 +27,9 @@ from examples.chat.feed import (
 )
 from examples.chat.presence import Visits, is_free, present
 from examples.chat.rooms import FromPage, Say, Visitor, encode, read_visitor
-from httpkit import App, HTTPError, Next, Request, Response, WebSocket, WebSocketClosed
+from httpkit import App, HTTPError, Next, Request, Response, Router, WebSocket, WebSocketClosed
 from httpkit.channels import Channels, EventStream, MemoryChannels
+from httpkit.middleware import Conditional, cache
 
 HERE = Path(__file__).parent
 PAGE = (HERE / "page.html").read_text(encoding="utf-8")
@@ -70,7 +71,9 @@ async def lifespan(app: App) -> AsyncIterator[None]:
 
 app = App(channels=channels, lifespan=lifespan)
 app.converter("room", rooms.RoomConverter)
-app.static("/static", HERE / "static")
+# Scripts belong together: browsers ask before they use one that they have.
+files = Router(middleware=[cache(no_cache=True), Conditional()])
+files.static("/static", HERE / "static")
 
 
 @app.middleware
@@ -83,7 +86,7 @@ async def strict(request: Request, next: Next) -> Response:
     return response
 
 
-@app.get("/")
+@files.get("/")
 async def page(request: Request) -> Response:
     response = Response.html(PAGE)
     name, secure = rooms.session_cookie(request)
@@ -91,6 +94,8 @@ async def page(request: Request) -> Response:
         response.set_cookie(name, secrets.token_urlsafe(16), secure=secure)
     return response
 
+
+app.include(files)
 
 # --- listening -----------------------------------------------------------------------------
 
@@ -203,7 +208,11 @@ def answer_poll(request: Request, events: list[Event]) -> Response:
     ids = [event.id for event in events if event.id is not None]
     last = encode(ids[-1] if ids else request.query.get("after"))
     body = ",".join(event.with_id() for event in events)
-    return Response(f'{{"events":[{body}],"last":{last}}}', media_type="application/json")
+    return Response(
+        f'{{"events":[{body}],"last":{last}}}',
+        headers={"cache-control": "no-store"},
+        media_type="application/json",
+    )
 
 
 # --- speaking ------------------------------------------------------------------------------

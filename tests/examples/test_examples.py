@@ -1,4 +1,7 @@
-"""Every example: in memory through the test client, and as a process of its own."""
+"""Every example: in memory through the test client, and as a process of its own.
+
+The chat has files of its own beside this one.
+"""
 
 import sys
 import urllib.request
@@ -16,12 +19,17 @@ from httpkit.testing import Client
 
 EXAMPLES = Path(hello.__file__).parent
 #: The paths of examples that are applications.
-APPLICATIONS = ["examples.hello:app", "examples.showcase.app:app", "examples.websocket_echo:app"]
+APPLICATIONS = [
+    "examples.chat.app:app",
+    "examples.hello:app",
+    "examples.showcase.app:app",
+    "examples.websocket_echo:app",
+]
 
 
 def test_every_example_is_tested_here() -> None:
     found = {path.name for path in EXAMPLES.iterdir()} - {"__pycache__"}
-    assert found == {"hello.py", "showcase", "websocket_echo.py"}
+    assert found == {"chat", "hello.py", "showcase", "websocket_echo.py"}
 
 
 @pytest.fixture(params=[True, False], ids=["wire", "direct"])
@@ -55,7 +63,7 @@ def test_the_landing_page(client: Client) -> None:
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["content-security-policy"] == "default-src 'self'"
     assert "$" not in response.text
-    for address in ("/api/notes", "/upload", "/stream", "/slow?seconds=2"):
+    for address in ("/api/notes", "/chat/", "/upload", "/stream", "/slow?seconds=2"):
         assert f'href="{address}"' in response.text
     assert "async def create_note(request: Request)" in response.text
 
@@ -78,6 +86,15 @@ def test_what_the_page_loads(client: Client, name: str, media_type: str) -> None
 @pytest.mark.parametrize("name", ["app.py", "..%2Fapp.py", "nothing"])
 def test_nothing_else_is_served(client: Client, name: str) -> None:
     assert client.get(f"/static/{name}").status_code == 404
+
+
+def test_the_chat_is_mounted(client: Client) -> None:
+    page = client.get("/chat/")
+    assert "<title>httpkit chat</title>" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]  # its own, not ours
+    assert client.get("/chat", follow_redirects=True).url.path == "/chat/"
+    assert client.get("/chat/static/chat.js").status_code == 200
+    assert client.get("/chat/rooms/lobby/events").json()["events"][0]["kind"] == "welcome"
 
 
 def test_notes(client: Client) -> None:

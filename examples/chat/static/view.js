@@ -165,7 +165,12 @@ function size(bytes) {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-const delay = ({ total, count }) => (count === 0 ? "–" : `${Math.round(total / count)} ms`);
+/** "12 ms", "1.7 s". */
+function delay({ total, count }) {
+  if (count === 0) return "–";
+  const mean = Math.round(total / count);
+  return mean < 1000 ? `${mean} ms` : `${(mean / 1000).toFixed(1)} s`;
+}
 
 /** @param rows [{name, label, cost, running, current}] */
 export function showCosts(rows, comparing) {
