@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from examples.chat import rooms
+from examples.chat.budget import Budgets
 from examples.chat.feed import (
     Event,
     Merged,
@@ -61,6 +62,7 @@ def make_channels() -> Channels:
 
 channels = make_channels()
 visits = Visits(channels)
+budgets = Budgets()
 
 
 @asynccontextmanager
@@ -134,7 +136,7 @@ async def answer(ws: WebSocket, room: str, visitor: Visitor, text: str | bytes) 
     try:
         event = rooms.read_event(text)
         key = getattr(event, "key", None)
-        await take(room, visitor, event)
+        await take(ws.request, room, visitor, event)
     except HTTPError as error:
         with suppress(WebSocketClosed):
             await ws.send(rooms.refused_text(key, error.detail))
@@ -221,18 +223,20 @@ def answer_poll(request: Request, events: list[Event]) -> Response:
 @app.post("/rooms/{room:room}/events", max_body=rooms.MAX_EVENT)
 async def send(request: Request, room: str) -> Response:
     """What pages send that have no WebSocket."""
-    await take(room, read_visitor(request), rooms.read_event(await request.body()))
+    await take(request, room, read_visitor(request), rooms.read_event(await request.body()))
     return Response(None, 204)
 
 
-async def take(room: str, visitor: Visitor, event: FromPage) -> None:
+async def take(request: Request, room: str, visitor: Visitor, event: FromPage) -> None:
     """Let the room know.
 
     Raises:
-        HTTPError: 403, nobody says so; 409, somebody else has the name.
+        HTTPError: 403, nobody says so; 409, somebody else has the name; 429, too much of it.
     """
     if not visitor.name:
         raise HTTPError(403, "Say who you are, with ?name=.")
+    if not budgets.spend((room, request.client and request.client.host)):
+        raise HTTPError(429, "That is too much at once. Wait a moment.")
     await check_name(room, visitor)
     if isinstance(event, Say):
         message = rooms.message_text(visitor.name, event, time.time())

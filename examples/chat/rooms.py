@@ -114,9 +114,10 @@ def read_event(data: str | bytes) -> FromPage:
         HTTPError: 400, with what is wrong with it.
     """
     try:
-        return _decoder.decode(data)
+        event: FromPage = _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HTTPError(400, f"Not an event: {error}.") from None
+    return event
 
 
 # --- what pages get ------------------------------------------------------------------------

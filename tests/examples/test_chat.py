@@ -12,6 +12,7 @@ import pytest
 
 from examples.chat import app as chat
 from examples.chat import presence, rooms
+from examples.chat.budget import Budgets
 from examples.chat.feed import Merged
 from examples.chat.presence import Visits
 from examples.chat.rooms import Visitor
@@ -396,6 +397,32 @@ def test_an_event_has_a_limit(client, room):
         with pytest.raises(WebSocketClosed) as closed:
             ann.hear("refused")
         assert closed.value.code == 1009
+
+
+def test_who_says_too_much_is_told(client, room, monkeypatch):
+    monkeypatch.setattr(chat, "budgets", Budgets(burst=2, rate=0.0))
+    with guest(client, room, "Ann") as ann:
+        for number in range(3):
+            ann.say(f"{number}", number)
+        refused = ann.hear("refused")
+        assert refused["key"] == f"{2:024x}"
+        assert refused["detail"] == "That is too much at once. Wait a moment."
+        assert say(client, room, "Ann", "3") == 429
+        assert say(client, f"{room}-b", "Ann", "4") == 204
+
+
+def test_budgets():
+    now = 0.0
+    budgets = Budgets(2, 0.5, most=2, clock=lambda: now)
+    assert [budgets.spend("a") for _ in range(3)] == [True, True, False]
+    assert budgets.spend("b")
+    now = 2.0
+    assert [budgets.spend("a") for _ in range(2)] == [True, False]
+    now = 100.0
+    assert [budgets.spend("a") for _ in range(3)] == [True, True, False]  # no more than full
+    budgets.spend("c")
+    budgets.spend("d")
+    assert budgets.spend("a")  # forgotten, and full again
 
 
 def test_a_text_of_the_greatest_length_fits(client, room):
