@@ -159,6 +159,13 @@ def test_two_pages_talk_over_tls_and_http_2(open_chat, serve, tmp_path):
     ann, bob = open_chat(url, "Ann"), open_chat(url, "Bob")
     assert ann.protocol == bob.protocol == "2"
     talk(ann, bob)
+    heard = ["Good morning, Bob", "Good morning, Ann"]
+    for transport in ("sse", "longpoll", "poll"):
+        bob.choose(transport)
+        ann.say(transport)
+        heard.append(transport)
+        bob.expect_messages(*heard)
+        assert bob.protocol == "2"
 
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll", "poll"])
@@ -314,6 +321,18 @@ def test_what_was_not_sent_is_sent_when_there_is_a_server_again(open_chat, start
     start_httpkit("run", APP, "--port", port).wait_for_url()
     ann.expect_messages("one", "two")
     expect(ann.page.locator(".pending")).to_have_count(0)
+
+
+def test_a_graceful_stop_waits_for_nobody_who_listens(open_chat, serve):
+    """WebSockets, event streams and long polls end at once, long before their deadline."""
+    process = serve("--shutdown-timeout", "1000")
+    ann = open_chat(process.wait_for_url(), "Ann")
+    ann.page.get_by_label("Run all four at once").check()
+    expect(ann.page.locator("#costs tr[data-transport]:not(.idle)")).to_have_count(4)
+    ann.say("hello")
+    ann.expect_messages("hello")
+    assert process.stop() == 0
+    ann.expect_state("waiting")
 
 
 # --- what it costs -------------------------------------------------------------------------
