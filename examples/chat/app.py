@@ -168,14 +168,10 @@ async def listen(
 async def wait(request: Request, room: str) -> Response:
     """A long poll: the answer comes with the next event, or empty after `LONG_POLL` seconds."""
     visitor = await enter(request, room)
-    visits.see(room, visitor, LONG_POLL)
-    try:
-        async with open_feed(
-            channels, room, request.query.get("after"), request.query.get("known")
-        ) as feed:
+    after, known = request.query.get("after"), request.query.get("known")
+    with visits.wait(room, visitor, LONG_POLL):
+        async with open_feed(channels, room, after, known) as feed:
             events = await take_some(feed)
-    finally:
-        visits.see(room, visitor)
     return answer_poll(request, events)
 
 

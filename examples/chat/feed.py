@@ -134,7 +134,7 @@ def begin(said: Subscription, after: str | None) -> list[Event]:
 def to_event(message: ChannelMessage) -> Event:
     """What was published, which is text."""
     assert isinstance(message.data, str)
-    return Event(message.data, message.id)
+    return Event(message.data, message.id or None)
 
 
 async def _members(
@@ -145,6 +145,7 @@ async def _members(
     if version != known:
         yield Event(text)
     async for _ in changes:
+        changes.take()  # a crowd comes at once
         text, now = await read_members(channels, room)
         if now != version:
             version = now
@@ -153,7 +154,7 @@ async def _members(
 
 async def read_members(channels: Channels, room: str) -> tuple[str, str]:
     """Who is there, as an event, and its version."""
-    return members_text(member.name for member in await channels.members(room_topic(room)))
+    return members_text([member.name for member in await channels.members(room_topic(room))])
 
 
 def room_topic(room: str) -> str:

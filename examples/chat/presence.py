@@ -6,8 +6,14 @@ left when it was not seen for a while.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from typing import NamedTuple
 
 from examples.chat.feed import room_topic
@@ -80,22 +86,41 @@ class Visits:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def see(self, room: str, visitor: Visitor, waits: float = 0.0) -> None:
-        """Somebody has come by, and may wait here for so many seconds.
+    def see(self, room: str, visitor: Visitor) -> None:
+        """Somebody has come by.
 
         Raises:
             HTTPError: 503, too many visits.
         """
-        if not visitor.name:
-            return
+        self._see(_Place(room, visitor), self._linger)
+
+    @contextmanager
+    def wait(self, room: str, visitor: Visitor, seconds: float) -> Iterator[None]:
+        """Somebody has come by, and waits here for up to so many seconds.
+
+        Raises:
+            HTTPError: 503, too many visits.
+        """
         place = _Place(room, visitor)
+        visit = self._see(place, seconds + self._linger)
+        try:
+            yield
+        finally:
+            # Not if they have left meanwhile.
+            if visit is not None and self._visits.get(place) is visit:
+                self._set(visit, self._clock() + self._linger)
+
+    def _see(self, place: _Place, seconds: float) -> _Visit | None:
+        if not place.visitor.name:
+            return None
         visit = self._visits.get(place)
         if visit is None:
             if len(self._visits) >= MAX_VISITS:
                 raise HTTPError(503, "Too many people poll here.")
             visit = self._visits[place] = _Visit()
             visit.task = asyncio.create_task(self._stay(place, visit))
-        self._set(visit, self._clock() + waits + self._linger)
+        self._set(visit, self._clock() + seconds)
+        return visit
 
     def end(self, room: str, visitor: Visitor) -> None:
         """Somebody says that they leave."""

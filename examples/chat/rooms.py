@@ -7,7 +7,7 @@ is done with them; those that pages get are made here.
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 
@@ -22,6 +22,8 @@ SHOWN = 50
 #: Bytes of what a page may send at once: a text of `Say` in four-byte letters, and its envelope.
 MAX_EVENT = 9_000
 MAX_NAME = 24
+#: Names that a page gets: each of a crowd hears of each who comes.
+PEOPLE_SHOWN = 100
 
 _ROOM = re.compile(r"[a-z0-9-]{1,32}")
 
@@ -134,11 +136,12 @@ def typing_text(name: str) -> str:
     return encode({"kind": "typing", "name": name})
 
 
-def members_text(names: Iterable[str]) -> tuple[str, str]:
+def members_text(names: Collection[str]) -> tuple[str, str]:
     """Who is here, and the version by which a page tells that it knows this already."""
-    known = sorted(set(names))
-    version = sha256("\0".join(known).encode()).hexdigest()[:8]
-    return encode({"kind": "members", "names": known, "version": version}), version
+    shown = sorted(names, key=str.casefold)[:PEOPLE_SHOWN]
+    members = {"kind": "members", "names": shown, "count": len(names)}
+    version = sha256(encode(members).encode()).hexdigest()[:8]
+    return encode(members | {"version": version}), version
 
 
 def welcome_text(request: Request) -> str:

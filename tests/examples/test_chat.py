@@ -140,6 +140,16 @@ def test_two_talk(client, room):
         assert heard["id"]
 
 
+def test_of_a_crowd_some_are_named():
+    text, version = rooms.members_text([f"Guest {number:03}" for number in range(150)])
+    members = json.loads(text)
+    assert members["names"] == [f"Guest {number:03}" for number in range(100)]
+    assert members["count"] == 150
+    assert members["version"] == version
+    one_less = rooms.members_text([f"Guest {number:03}" for number in range(149)])
+    assert one_less[1] != version
+
+
 def test_rooms_are_apart(client, room):
     with guest(client, room, "Ann") as ann, guest(client, f"{room}-b", "Bob") as bob:
         bob.say("elsewhere")
@@ -485,12 +495,41 @@ def test_who_polls_is_there_until_not_seen_for_a_while():
         async with stage.visits.open():
             stage.visits.see("lobby", stage.ann)
             await stage.until("Ann")
-            stage.visits.see("lobby", stage.ann, waits=25)
-            await asyncio.sleep(0.01)  # the loop's time passes, the clock's does not
-            assert await stage.names() == ["Ann"]
-            stage.visits.see("lobby", stage.ann)
-            stage.now = 1.0
+            stage.visits.see("lobby", Visitor("Bob", "b"))
+            await stage.until("Ann", "Bob")
+            with stage.visits.wait("lobby", stage.ann, 25):
+                stage.now = 25.0
+                await stage.until("Ann")
+            await asyncio.sleep(0)
+            stage.now = 25.001
             await stage.until()
+
+    asyncio.run(scenario())
+
+
+def test_who_has_left_does_not_come_back_with_the_end_of_a_long_poll():
+    """A page says that it leaves, and ends its request after that."""
+
+    async def scenario() -> None:
+        stage = Stage()
+        async with stage.visits.open():
+            with stage.visits.wait("lobby", stage.ann, 25):
+                await stage.until("Ann")
+                stage.visits.end("lobby", stage.ann)
+                await stage.until()
+            await asyncio.sleep(0)
+            assert await stage.names() == []
+
+    asyncio.run(scenario())
+
+
+def test_onlookers_wait_without_being_there():
+    async def scenario() -> None:
+        stage = Stage()
+        async with stage.visits.open():
+            with stage.visits.wait("lobby", Visitor("", "b"), 25):
+                await asyncio.sleep(0)
+                assert await stage.names() == []
 
     asyncio.run(scenario())
 

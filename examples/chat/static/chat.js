@@ -152,10 +152,11 @@ const handlers = {
     showTyping([...typing.keys()]);
   },
 
-  members({ names }) {
+  members({ names, count }) {
     const before = members ?? names;
     members = names;
-    showPeople(names, me.name);
+    showPeople(names, count, me.name);
+    if (count > names.length) return; // of a crowd only some are known
     for (const name of before.filter((each) => !names.includes(each))) {
       leaving.set(name, setTimeout(() => hasLeft(name), AWAY));
     }
@@ -239,7 +240,7 @@ function enter(room) {
   outbox.clear();
   clearMessages();
   showTyping([]);
-  showPeople([], me.name);
+  showPeople([], 0, me.name);
   showRooms([...new Set([...ROOMS, room])], room);
   reconnect();
 }

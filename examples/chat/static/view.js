@@ -124,12 +124,14 @@ export function showRooms(rooms, current) {
   );
 }
 
-export function showPeople(names, me) {
-  find("people-count").textContent = names.length;
+export function showPeople(names, count, me) {
+  find("people-count").textContent = count;
+  const more = count - names.length;
   find("people").replaceChildren(
     ...names.map((name) =>
       element("li", name === me ? { class: "me" } : {}, face(name), element("bdi", {}, name)),
     ),
+    ...(more > 0 ? [element("li", { class: "more" }, `and ${more} more`)] : []),
   );
 }
 
