@@ -9,7 +9,16 @@ from examples.showcase import app as showcase
 from httpkit.testing import Client
 
 BROWSER = {"accept-encoding": "gzip, br, zstd", "accept": "text/html,*/*;q=0.8"}
-TARGETS = ["/", "/upload", "/static/style.css", "/static/icon.svg", "/api/notes", "/missing"]
+TARGETS = [
+    "/",
+    "/chat/",
+    "/chat/static/chat.js",
+    "/upload",
+    "/static/style.css",
+    "/static/icon.svg",
+    "/api/notes",
+    "/missing",
+]
 
 
 @pytest.fixture
