@@ -28,7 +28,7 @@ from examples.chat.feed import (
 )
 from examples.chat.presence import Visits, is_free, present
 from examples.chat.rooms import FromPage, Say, Visitor, encode, read_visitor
-from httpkit import App, HTTPError, Next, Request, Response, Router, WebSocket, WebSocketClosed
+from httpkit import App, HTTPError, Next, Request, Response, WebSocket, WebSocketClosed
 from httpkit.channels import Channels, EventStream, MemoryChannels
 from httpkit.middleware import Conditional, cache
 
@@ -74,8 +74,7 @@ async def lifespan(app: App) -> AsyncIterator[None]:
 app = App(channels=channels, lifespan=lifespan)
 app.converter("room", rooms.RoomConverter)
 # Scripts belong together: browsers ask before they use one that they have.
-files = Router(middleware=[cache(no_cache=True), Conditional()])
-files.static("/static", HERE / "static")
+app.static("/static", HERE / "static", middleware=[cache(no_cache=True)])
 
 
 @app.middleware
@@ -88,7 +87,7 @@ async def strict(request: Request, next: Next) -> Response:
     return response
 
 
-@files.get("/")
+@app.get("/", middleware=[cache(no_cache=True), Conditional()])
 async def page(request: Request) -> Response:
     response = Response.html(PAGE)
     name, secure = rooms.session_cookie(request)
@@ -96,8 +95,6 @@ async def page(request: Request) -> Response:
         response.set_cookie(name, secrets.token_urlsafe(16), secure=secure)
     return response
 
-
-app.include(files)
 
 # --- listening -----------------------------------------------------------------------------
 
