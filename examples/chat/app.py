@@ -136,7 +136,7 @@ async def answer(ws: WebSocket, room: str, visitor: Visitor, text: str | bytes) 
         await take(ws.request, room, visitor, event)
     except HTTPError as error:
         with suppress(WebSocketClosed):
-            await ws.send(rooms.refused_text(key, error.detail))
+            await ws.send(rooms.refused_text(key, error))
 
 
 @app.get("/rooms/{room:room}/stream")
@@ -224,7 +224,8 @@ async def take(request: Request, room: str, visitor: Visitor, event: FromPage) -
     """Let the room know.
 
     Raises:
-        HTTPError: 403, nobody says so; 409, somebody else has the name; 429, too much of it.
+        HTTPError: 403, nobody says so; 409, somebody else has the name; 429, too much of it; 503,
+            a message that is lost, since Redis is away.
     """
     if not visitor.name:
         raise HTTPError(403, "Say who you are, with ?name=.")
@@ -232,8 +233,10 @@ async def take(request: Request, room: str, visitor: Visitor, event: FromPage) -
         raise HTTPError(429, "That is too much at once. Wait a moment.")
     await check_name(room, visitor)
     if isinstance(event, Say):
-        message = rooms.message_text(visitor.name, event, time.time())
-        await channels.publish(room_topic(room), message)
+        text = rooms.message_text(visitor.name, event, time.time())
+        message = await channels.publish(room_topic(room), text)
+        if not message.id:
+            raise HTTPError(503, "It is lost. Send it again.")
     else:
         # Stale in a moment: not for those who come later.
         await channels.publish(room_topic(room), rooms.typing_text(visitor.name), keep=False)

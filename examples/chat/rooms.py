@@ -154,8 +154,9 @@ def gap_text() -> str:
     return encode({"kind": "gap"})
 
 
-def refused_text(key: str | None, detail: str) -> str:
-    return encode({"kind": "refused", "key": key, "detail": detail})
+def refused_text(key: str | None, error: HTTPError) -> str:
+    """Why something was not said; from 500 on it may be sent again."""
+    return encode({"kind": "refused", "key": key, "status": error.status, "detail": error.detail})
 
 
 def encode(value: Any) -> str:

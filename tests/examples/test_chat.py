@@ -17,7 +17,7 @@ from examples.chat.feed import Merged
 from examples.chat.presence import Visits
 from examples.chat.rooms import Visitor
 from httpkit import HTTPError, WebSocketClosed
-from httpkit.channels import MemoryChannels
+from httpkit.channels import ChannelMessage, MemoryChannels
 from httpkit.testing import AsyncClient, Client
 
 STATIC = chat.HERE / "static"
@@ -419,6 +419,19 @@ def test_who_says_too_much_is_told(client, room, monkeypatch):
         assert refused["detail"] == "That is too much at once. Wait a moment."
         assert say(client, room, "Ann", "3") == 429
         assert say(client, f"{room}-b", "Ann", "4") == 204
+
+
+def test_a_message_that_is_lost_is_told(client, room, monkeypatch):
+    """What Redis has not taken has no id; the page sends it again."""
+
+    async def publish(topic: str, data: str, *, keep: bool = True) -> ChannelMessage:
+        return ChannelMessage(topic, None, data)
+
+    monkeypatch.setattr(chat.channels, "publish", publish)
+    assert say(client, room, "Ann", "one") == 503
+    with guest(client, room, "Ann") as ann:
+        ann.say("two")
+        assert ann.hear("refused")["status"] == 503
 
 
 def test_budgets():

@@ -167,7 +167,8 @@ const handlers = {
     showEvent("Some messages that were sent meanwhile are no longer known.");
   },
 
-  refused({ key, detail }) {
+  refused({ key, status, detail }) {
+    if (status >= 500) return deliverLater(key);
     outbox.delete(key);
     showRefusal(key, detail);
   },
@@ -209,12 +210,13 @@ async function deliver(event) {
   try {
     await current.send(event);
   } catch (error) {
-    if (error instanceof Refused && error.status < 500) {
-      handlers.refused({ key: event.key, detail: error.message });
-    } else if (outbox.has(event.key)) {
-      setTimeout(() => outbox.has(event.key) && deliver(event), SEND_AGAIN);
-    }
+    const status = error instanceof Refused ? error.status : 503;
+    handlers.refused({ key: event.key, status, detail: error.message });
   }
+}
+
+function deliverLater(key) {
+  setTimeout(() => outbox.has(key) && deliver(outbox.get(key)), SEND_AGAIN);
 }
 
 function flush() {
