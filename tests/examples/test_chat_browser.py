@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.redis_server import RedisServer
 from tests.server.certificates import Authority
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -333,6 +334,31 @@ def test_a_graceful_stop_waits_for_nobody_who_listens(open_chat, serve):
     ann.expect_messages("hello")
     assert process.stop() == 0
     ann.expect_state("waiting")
+
+
+def test_two_servers_share_their_rooms_by_redis(open_chat, serve, tmp_path):
+    """Two processes on two ports. What is said while Redis is away is said again."""
+    redis = RedisServer(tmp_path)
+    redis.start()
+    try:
+        env = os.environ | {"CHAT_REDIS": redis.url}
+        first, second = (serve(env=env).wait_for_url() for _ in range(2))
+        assert first != second
+        ann, bob = open_chat(first, "Ann"), open_chat(second, "Bob")
+        talk(ann, bob)
+        heard = ["Good morning, Bob", "Good morning, Ann"]
+        redis.stop()
+        ann.say("Are you there?")
+        expect(ann.page.locator(".pending .text")).to_have_text("Are you there?")
+        redis.start()
+        for chat in (ann, bob):
+            chat.expect_messages(*heard, "Are you there?")
+            chat.expect_people("Ann", "Bob")
+        bob.choose("longpoll")
+        bob.say("Here I am")
+        ann.expect_messages(*heard, "Are you there?", "Here I am")
+    finally:
+        redis.stop()
 
 
 # --- what it costs -------------------------------------------------------------------------
