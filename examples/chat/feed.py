@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Generic, NamedTuple, Self, TypeVar
 
 from examples.chat.rooms import SHOWN, encode, gap_text, members_text
+from httpkit import SharedMessage
 from httpkit.channels import ChannelMessage, Channels, Subscription, Watch
-from httpkit.websocket import SharedMessage
 
 T = TypeVar("T")
 
