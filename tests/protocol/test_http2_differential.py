@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from hpack import Encoder
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from httpkit.limits import Limits
@@ -193,8 +193,18 @@ def test_octets_that_are_changed(script, changes) -> None:
         assert any(not frame[4] & f.END_HEADERS for frame in heads)
 
 
+def refused(name: bytes, value: bytes, *then: tuple[str, Any]) -> list[tuple[str, Any]]:
+    """A script: a request that is answered by the engine while its content is still to come."""
+    fields = [(name, value), *(field for field in GET if field[0] != name)]
+    return [("request", (fields, False, False)), *then]
+
+
 @FUZZ
 @given(st.lists(steps, max_size=6), st.lists(st.integers(0, 2000), max_size=6))
+@example(refused(b":path", b"/" + b"a" * 200, ("raw", (f.RST_STREAM, 0, 1, number(8)))), [142])
+@example(refused(b":method", b"BREW", ("trailers", (1, (b"x", b"y")))), [20])
+@example(refused(b":method", b"BREW", ("trailers", (1, (b":x", b"y")))), [20])
+@example(refused(b":method", b"BREW", ("raw", (f.DATA, 1, 1, b"hello"))), [20])
 def test_cuts_change_nothing(script, cuts) -> None:
     """With room for all streams: those of one read are counted before any of them is judged."""
     limits = msgspec.structs.replace(SMALL, max_concurrent_streams=100)

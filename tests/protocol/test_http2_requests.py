@@ -12,12 +12,14 @@ from httpkit.errors import (
     UnsupportedProtocol,
 )
 from httpkit.limits import Limits
+from httpkit.protocol.events import ConnectionTerminated, StreamReset
 from httpkit.protocol.http2 import frames as f
 from httpkit.protocol.http2 import head
-from httpkit.protocol.http2.frames import ErrorCode
+from httpkit.protocol.http2.frames import ErrorCode, Setting
 from httpkit.protocol.http2.head import check_trailers, read_request
+from httpkit.response import Response
 
-from .http2_driver import GET, POST, SMALL, Peer, data
+from .http2_driver import GET, POST, SMALL, Peer, data, rst, settings
 
 LIMITS = Limits()
 
@@ -152,6 +154,54 @@ def test_a_refused_request_with_content(session) -> None:
     assert peer.answers[1].ended
     assert peer.answers[1].reset == ErrorCode.NO_ERROR
     assert peer.answers[1].status == 501
+
+
+@pytest.mark.parametrize("then", ["content", "trailers", "malformed trailers", "reset", "the end"])
+def test_nothing_is_told_of_a_refused_request_after_its_refusal(session, then) -> None:
+    """Its answer waits for the end of the read, so the stream is still there."""
+    peer = Peer(session, SMALL)
+    octets = peer.headers(changed(method=b"BREW"), end=False)
+    if then == "content":
+        octets += data(1, b"x") + data(1, b"y", end=True)
+    elif then == "reset":
+        octets += rst(1)
+    elif then != "the end":
+        octets += peer.headers([(b":x" if then == "malformed trailers" else b"x", b"y")], 1)
+    events = peer.engine.receive_data(octets)
+    if then == "the end":
+        events += peer.engine.receive_eof()
+    [event, *others] = events
+    assert isinstance(event, StreamReset)
+    assert isinstance(event.error, MethodNotImplemented)
+    assert all(isinstance(each, ConnectionTerminated) for each in others)
+    assert not others or then == "the end"
+
+
+def test_a_released_stream_is_not_told_of(session) -> None:
+    """Content that is longer than it was to be, once the answer is complete and waits.
+
+    nghttp2 resets the stream by itself; with h2 the answer still goes out.
+    """
+    peer = Peer(session, SMALL)
+    peer.request([*POST, (b"content-length", b"1")], end=False)
+    peer.engine.send_response(1, Response("early"))
+    peer.engine.release(1)
+    assert peer.engine.receive_data(data(1, b"too long")) == []
+    peer.pump()
+    assert peer.answers[1].reset is not None
+    assert peer.failure is None
+
+
+def test_a_released_stream_whose_answer_nobody_takes_times_out_in_silence(session) -> None:
+    peer = Peer(session, SMALL, greet=settings((Setting.INITIAL_WINDOW_SIZE, 0)))
+    peer.request(POST, end=False)
+    peer.engine.send_response(1, Response("early"))
+    peer.engine.release(1)
+    peer.pump()
+    assert {stream_id for stream_id, _, _ in peer.engine.stream_waits()} == {1}
+    assert peer.engine.receive_timeout(1) == []
+    peer.pump()
+    assert peer.answers[1].reset == ErrorCode.CANCEL
 
 
 def test_a_refused_head_request_gets_no_content(session) -> None:

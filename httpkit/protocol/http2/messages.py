@@ -1,4 +1,9 @@
-"""What the session finds in frames, as events: requests, content, trailers (RFC 9113 §8)."""
+"""What the session finds in frames, as events: requests, content, trailers (RFC 9113 §8).
+
+Of a stream that was refused, or that its exchange has released, nothing is told any more. It may
+live on for a moment, until its answer is on the wire: what a read brings for it must not depend on
+where the read ends.
+"""
 
 from httpkit.errors import RemoteProtocolError
 from httpkit.protocol.events import DataReceived, RequestReceived, StreamReset, TrailersReceived
@@ -102,7 +107,7 @@ class MessageSide(SendingSide):
         if state is None or not state.pending:
             return
         state.pending = False
-        if state.gone:
+        if state.gone or not state.announced:
             return
         if state.content_left:
             self._refuse_malformed(stream_id, _TOO_SHORT)
@@ -121,7 +126,8 @@ class MessageSide(SendingSide):
         if state is None:
             self._finished = [each for each in self._finished if each[0] != stream_id]
         elif not state.gone:
-            self._events.append(StreamReset(stream_id))
+            if state.announced:
+                self._events.append(StreamReset(stream_id))
             self._end_stream(stream_id, state)
         self._spend(COST.RESET)
 

@@ -163,7 +163,7 @@ class ReceivingSide(MessageSide):
             for stream_id in refused:
                 state = self._streams[stream_id]
                 state.pending = False
-                if not state.gone:
+                if not state.gone and stream_id not in self._to_reset:
                     self._refuse_malformed(stream_id, "The section of fields is malformed.")
 
     # --- judging frames ----------------------------------------------------------------------
@@ -295,7 +295,7 @@ class ReceivingSide(MessageSide):
         if state.ended:
             self._reset_by(stream_id, ErrorCode.STREAM_CLOSED)
             return True
-        left = state.content_left
+        left = state.content_left if state.announced else None
         if left is not None and (size > left or (ended and size < left)):
             self._refuse_malformed(stream_id, "The content is not as long as its Content-Length.")
             return True
@@ -356,7 +356,8 @@ class ReceivingSide(MessageSide):
         events: list[Event] = []
         for stream_id, state in list(self._streams.items()):
             if not state.ended and not state.gone:
-                events.append(StreamReset(stream_id))
+                if state.announced:
+                    events.append(StreamReset(stream_id))
                 self._end_stream(stream_id, state)
         if not self._streams and not self._session.queued(0):
             events += self._terminate()
@@ -397,11 +398,12 @@ class ReceivingSide(MessageSide):
             self._session.reset(stream_id, ErrorCode.CANCEL)
             return []
         error = RequestTimeout("The request did not arrive in time.")
+        events: list[Event] = [StreamReset(stream_id, error)] if state.announced else []
         if state.send is WAITING:
             self._send_refusal(stream_id, state, error)
         else:
             self._reset_stream(stream_id, ErrorCode.CANCEL)
-        return [StreamReset(stream_id, error)]
+        return events
 
 
 _TAKE = object()

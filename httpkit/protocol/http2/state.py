@@ -337,7 +337,9 @@ class ConnectionState:
         if self._terminated:
             return []
         events: list[Event] = [
-            StreamReset(stream_id) for stream_id, state in self._streams.items() if not state.gone
+            StreamReset(stream_id)
+            for stream_id, state in self._streams.items()
+            if not state.gone and stream_id not in self._to_reset
         ]
         self._out.append(self._session.data_to_send())
         self._terminated = True
