@@ -304,6 +304,23 @@ def test_one_stream_too_many(session) -> None:
     assert peer.failure is None
 
 
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ((b"content-length", b"x"), ErrorCode.PROTOCOL_ERROR),
+        ((b"expect", b"tea"), ErrorCode.REFUSED_STREAM),
+    ],
+)
+def test_one_stream_too_many_that_would_be_refused_anyway(session, field, code) -> None:
+    """§8.7: what is malformed must not be tried again; what has another fault gets no answer."""
+    peer = Peer(session, SMALL)
+    for _ in range(4):
+        peer.request()
+    peer.request([*GET, field])
+    assert peer.answers[9].reset == code
+    assert peer.answers[9].heads == []
+
+
 def test_a_handler_that_does_not_end_counts(session) -> None:
     """CVE-2023-44487: resetting a stream does not make room while its handler runs."""
     peer = Peer(session, SMALL)

@@ -33,8 +33,7 @@ class MessageSide(SendingSide):
         state = self._streams[stream_id]
         state.pending = False
         if state.refused or self._shutdown is FINAL:
-            self._spend(COST.RESET)
-            self._reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
+            self._turn_away(stream_id, fields)
             return
         if fields == self._last_fields:
             received = self._last_received
@@ -62,6 +61,20 @@ class MessageSide(SendingSide):
         self._requests += 1
         if self._requests == self._limits.max_requests_per_connection:
             self.begin_shutdown()
+
+    def _turn_away(self, stream_id: int, fields: Fields) -> None:
+        """A stream too many, or too late: it may be tried again (§8.7), unless it is malformed.
+
+        A library that looks at fields has reset that by itself before it could be asked for this.
+        """
+        try:
+            read_request(fields, self._limits)
+        except RemoteProtocolError as error:
+            if type(error) is RemoteProtocolError:
+                self._refuse_malformed(stream_id, str(error))
+                return
+        self._spend(COST.RESET)
+        self._reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
 
     def _refuse(self, stream_id: int, state: StreamState, error: RemoteProtocolError) -> None:
         """Answer a request that no application sees, or reset it if it is malformed."""
