@@ -91,3 +91,22 @@ def test_rfc9110_5_5_a_bad_field_is_refused_each_time(parser):
     for _ in range(2):
         with pytest.raises(InvalidHeader):
             serve(parser, GET, [answer.share()])
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "passes"), [(10, 0, True), (10, 10, True), (10, 11, False), (None, 1, False)]
+)
+def test_what_goes_past_the_engine_counts_as_sent(parser, length, size, passes):
+    """Only a body whose length was announced is on the wire as it is (RFC 9112 §6)."""
+
+    def answer(driver: Driver, stream: Stream) -> None:
+        engine = driver.engine
+        engine.send_headers(stream.id, Response(), length)
+        assert engine.passthrough(stream.id, size) is passes
+        if length is not None:
+            engine.send_data(stream.id, b"x" * (length - size if passes else length))
+        engine.send_end(stream.id)
+        assert not engine.passthrough(stream.id, 0)
+
+    output = Driver(parser, answer=answer).feed(GET).output
+    assert output.endswith(b"\r\n\r\n" + b"x" * (10 - size if passes else 10)) or length is None
