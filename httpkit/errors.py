@@ -15,6 +15,7 @@ HTTP/3, `close_code` for WebSocket, so that the one place that maps an exception
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Self
 
 from httpkit.status import REASONS
 
@@ -92,6 +93,11 @@ class BodyTooLarge(RemoteProtocolError):
     status = 413
     error_code = 0xB
     close_code = 1009
+
+    @classmethod
+    def beyond(cls, limit: int) -> Self:
+        """That of a body which is larger than `limit` bytes."""
+        return cls(f"The body is larger than {limit} bytes.")
 
 
 class RequestTimeout(RemoteProtocolError):

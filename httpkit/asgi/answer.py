@@ -94,7 +94,7 @@ class Answer:
         try:
             await asyncio.wait((sending, watching), return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
-                raise ClientDisconnected("the client has gone")
+                raise ClientDisconnected
         finally:
             for task in (sending, watching):
                 if not task.done():

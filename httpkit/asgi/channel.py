@@ -76,7 +76,7 @@ class Channel:
             self._size += len(data)
             limit = None if self.request is None else self.request.max_body
             if limit is not None and self._size > limit:
-                raise BodyTooLarge(f"The body is larger than {limit} bytes.")
+                raise BodyTooLarge.beyond(limit)
             if data:
                 return data
         return b""

@@ -4,9 +4,6 @@ Owns what a server of ours would do otherwise: the request from a scope, the ans
 lifespan. An `Upgrade` is refused; WebSockets are `websocket_serving`'s.
 """
 
-import logging
-from collections.abc import Awaitable
-
 from httpkit.asgi.answer import Answer
 from httpkit.asgi.channel import Channel
 from httpkit.asgi.messages import Receive, Scope, Send
@@ -16,13 +13,12 @@ from httpkit.headers import RawHeaders
 from httpkit.limits import Limits
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response, Upgrade, open_file
+from httpkit.server.background import run_calls
 from httpkit.server.blocking import run_blocking
 from httpkit.types import Application
 from httpkit.urls import quote_path
 
 __all__ = ["ASGICallable", "answer_request", "make_request", "read_fields", "send_answer"]
-
-logger = logging.getLogger("httpkit")
 
 #: One of them stands in a request of HTTP/1.1 with a body (RFC 9112 §6.1, §6.2).
 _WITH_BODY = frozenset({b"content-length", b"transfer-encoding"})
@@ -111,13 +107,7 @@ async def send_answer(channel: Channel, method: str, response: Response) -> None
         channel.disconnected = True
     finally:
         channel.close()
-    for call in response.background or ():
-        try:
-            result = call()
-            if isinstance(result, Awaitable):
-                await result
-        except Exception:
-            logger.exception("a background call failed")
+    await run_calls(response.background or ())
 
 
 # --- from a scope to a request -------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from typing import Any
 
-__all__ = ["BackgroundTasks"]
+__all__ = ["BackgroundTasks", "run_calls"]
 
 logger = logging.getLogger("httpkit")
 
@@ -31,13 +31,13 @@ class BackgroundTasks:
     def run(
         self, calls: Iterable[Callable[[], Awaitable[object] | object]], context: Context
     ) -> None:
-        """Run an answer's background calls, one after the other, each whatever became of others.
+        """Run an answer's background calls in a task; see `run_calls`.
 
         Args:
             calls: what they return is awaited, if it can be.
             context: of the request.
         """
-        self.keep(asyncio.get_running_loop().create_task(_run_calls(calls), context=context))
+        self.keep(asyncio.get_running_loop().create_task(run_calls(calls), context=context))
 
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Hold a task that no connection knows any more."""
@@ -54,7 +54,8 @@ class BackgroundTasks:
             task.cancel()
 
 
-async def _run_calls(calls: Iterable[Callable[[], Awaitable[object] | object]]) -> None:
+async def run_calls(calls: Iterable[Callable[[], Awaitable[object] | object]]) -> None:
+    """Run an answer's background calls, one after the other; what they raise is logged."""
     for call in calls:
         try:
             result = call()

@@ -90,7 +90,7 @@ class Channel(msgspec.Struct, eq=False, weakref=True):
         if data is not None:
             limit = self.request.max_body
             if limit is not None and len(data) > limit:
-                raise _too_large(limit)
+                raise BodyTooLarge.beyond(limit)
             self.connection.consume(self.stream_id, len(data))
         return data
 
@@ -111,7 +111,7 @@ class Channel(msgspec.Struct, eq=False, weakref=True):
             connection.consume(self.stream_id, len(data))
             if limit is None or body.size <= limit:
                 return data
-        raise _too_large(limit)
+        raise BodyTooLarge.beyond(limit)
 
     def begin_raw(self) -> BodyReader:
         """Turn to raw bytes after an accepted upgrade; what came with the head comes first."""
@@ -154,7 +154,3 @@ class Channel(msgspec.Struct, eq=False, weakref=True):
 
     # Static, so that an upload that outlives its request holds nothing of it.
     run_blocking = staticmethod(run_blocking)
-
-
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body is larger than {limit} bytes.")

@@ -13,9 +13,8 @@ from collections.abc import (
     Coroutine,
     Iterable,
 )
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack, aclosing
 from contextvars import Context, copy_context
-from inspect import isawaitable
 from typing import Any, TypeVar
 
 from httpkit.body import FileBody, UnopenedFile
@@ -31,11 +30,12 @@ from httpkit.limits import Limits
 from httpkit.protocol.outgoing import has_no_body
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response, Upgrade, open_file
+from httpkit.server.background import run_calls
 from httpkit.server.blocking import run_blocking
 from httpkit.status import BODILESS
 from httpkit.testing.driver import Informational
 from httpkit.testing.messages import Body, PreparedRequest
-from httpkit.testing.observe import BackgroundCall, ObservedApplication, Record
+from httpkit.testing.observe import ObservedApplication, Record
 from httpkit.tls import TLSInfo
 from httpkit.types import Address, Application, Cancellable
 
@@ -121,12 +121,12 @@ class Channel:
     async def receive_body(self) -> bytes:
         """The next piece of the body."""
         if self.disconnected or self.request is None:
-            raise ClientDisconnected("the client has gone")
+            raise ClientDisconnected
         piece = await anext(self._body, b"")
         self._received += len(piece)
         limit = self.request.max_body
         if limit is not None and self._received > limit:
-            raise BodyTooLarge(f"The body is larger than {limit} bytes.")
+            raise BodyTooLarge.beyond(limit)
         return piece
 
     def trailers(self) -> Headers:
@@ -312,7 +312,7 @@ class DirectReply:
         """Run the background calls."""
         background, self._response.background = self._response.background, None
         if background:
-            await self._begin(_run_calls(background))
+            await self._begin(run_calls(background))
 
     async def close(self) -> None:
         """Cancel what runs."""
@@ -341,11 +341,3 @@ class RawEnd:
         """To the client."""
         if data:
             await self._sent.put(data)
-
-
-async def _run_calls(calls: Iterable[BackgroundCall]) -> None:
-    for call in calls:
-        with suppress(Exception):  # the record has it
-            result = call()
-            if isawaitable(result):
-                await result
