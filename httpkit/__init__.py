@@ -34,7 +34,8 @@ from httpkit.response import Response, Upgrade
 from httpkit.routing import Router
 from httpkit.semantics.websocket import DeflateOptions
 from httpkit.server.config import Config
-from httpkit.server.server import Server, serve
+from httpkit.server.embedded import serve
+from httpkit.server.server import Server
 from httpkit.tls import TLSInfo
 from httpkit.types import Address, Application, Handler, Middleware, Next, RawStream, Tap
 from httpkit.urls import URL, Query

@@ -1,8 +1,5 @@
 """The server of one process: listens, makes exchanges, stops gracefully.
 
-    async with serve(app, port=0) as server:
-        print(server.addresses)
-
 Theory of operation of a stop:
 
 1. `stop` closes the listeners and tells every connection to end: idle ones now, others after
@@ -22,7 +19,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from httpkit.errors import ConfigurationError, ProtocolError
+from httpkit.errors import ProtocolError
 from httpkit.limits import Limits
 from httpkit.protocol.engine import Deadline, Engine
 from httpkit.protocol.events import RequestReceived
@@ -46,7 +43,7 @@ from httpkit.transport.loop import TaskStarter
 from httpkit.transport.tap import TappedConnection
 from httpkit.types import Address, Application, Tap
 
-__all__ = ["Server", "embedded_config", "serve"]
+__all__ = ["Server"]
 
 logger = logging.getLogger("httpkit")
 
@@ -416,39 +413,3 @@ class Server:
             self._tls.tick()
         if self.access_log is not None:
             self.access_log.flush()
-
-
-def embedded_config(**options: object) -> Config:
-    """The configuration of a server that runs in a process of somebody else.
-
-    Raises:
-        ConfigurationError: an unknown option, a wrong value, or one that needs a supervisor.
-    """
-    config = Config.of(**options)
-    if config.supervised:
-        raise ConfigurationError(
-            "workers and reload need processes of their own: httpkit run module:app"
-        )
-    if config.max_requests is not None:
-        raise ConfigurationError(
-            "max_requests ends a process, and this one is not the server's own"
-        )
-    return config
-
-
-def serve(application: Application, *, tap: Tap | None = None, **options: object) -> Server:
-    """A server to be entered with `async with`, in a loop that is running.
-
-        async with httpkit.serve(app, port=0) as server:
-            print(server.addresses)
-
-    Args:
-        application: an `App`, or anything that is an `Application`.
-        tap: is shown every byte of every connection; see `Tap`.
-        options: fields of `Config` and `Limits`, by name.
-
-    Raises:
-        ConfigurationError: an unknown option or a wrong value; on entering, an application or
-            address that cannot be used.
-    """
-    return Server(application, embedded_config(**options), tap=tap)

@@ -15,8 +15,9 @@ from typing import Any, Self, cast
 from httpkit.errors import ClientDisconnected, HTTPError, RemoteProtocolError
 from httpkit.hosting import as_application
 from httpkit.server.config import Config
+from httpkit.server.embedded import embedded_config
 from httpkit.server.exchange import Exchange
-from httpkit.server.server import Server, embedded_config
+from httpkit.server.server import Server
 from httpkit.testing.observe import ObservedApplication, Record
 from httpkit.testing.portal import Portal
 from httpkit.transport.loop import new_event_loop

@@ -9,7 +9,8 @@ from typing import Any, Self, TypeVar
 
 from httpkit.request import Request
 from httpkit.response import Response
-from httpkit.server.server import Server, serve
+from httpkit.server.embedded import serve
+from httpkit.server.server import Server
 from httpkit.testing.portal import Portal
 from httpkit.transport.loop import new_event_loop
 from httpkit.types import Address

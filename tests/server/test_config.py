@@ -5,7 +5,7 @@ import pytest
 from httpkit.errors import ConfigurationError
 from httpkit.limits import Limits
 from httpkit.server.config import Config
-from httpkit.server.server import serve
+from httpkit.server.embedded import serve
 
 from .live import Script
 

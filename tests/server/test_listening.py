@@ -9,8 +9,8 @@ import pytest
 from httpkit.errors import ConfigurationError
 from httpkit.server import listening
 from httpkit.server.config import Config
+from httpkit.server.embedded import serve
 from httpkit.server.listening import open_for_workers, open_listeners, systemd_descriptors
-from httpkit.server.server import serve
 
 from .live import Script, run
 from .wire import Client, refuses

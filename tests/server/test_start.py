@@ -10,7 +10,8 @@ import pytest
 
 from httpkit.errors import ConfigurationError
 from httpkit.response import Response
-from httpkit.server.server import Server, serve
+from httpkit.server.embedded import serve
+from httpkit.server.server import Server
 
 from .live import LiveServer, Script, run
 from .wire import PATIENCE, Client, make_request, refuses

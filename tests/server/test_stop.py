@@ -8,7 +8,7 @@ import pytest
 
 from httpkit.protocol.engine import Deadline
 from httpkit.response import Response, Upgrade
-from httpkit.server.server import serve
+from httpkit.server.embedded import serve
 
 from .live import Script, run
 from .wire import PATIENCE, eventually, make_request, refuses
