@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -116,10 +116,12 @@ def setting_options(
     return decorate
 
 
-def effective_settings(ctx: click.Context, *, searched: bool = True) -> Settings:
+def effective_settings(
+    ctx: click.Context, heeded: Collection[str] = SETTINGS.keys(), *, searched: bool = True
+) -> Settings:
     """The settings from all sources, or exit with code 1.
 
-    `searched` is that of `setting_options`.
+    `heeded` is that of `load_settings`, `searched` that of `setting_options`.
     """
     given = {
         name: Found(
@@ -135,7 +137,8 @@ def effective_settings(ctx: click.Context, *, searched: bool = True) -> Settings
         raise click.UsageError(str(error)) from None
     try:
         config = ctx.params["config"]
-        return load_settings(given, os.environ, config if searched or config else OFF_WORDS[0])
+        file = config if searched or config else OFF_WORDS[0]
+        return load_settings(given, os.environ, file, heeded)
     except ConfigurationError as error:
         exit_with_error(str(error))
 

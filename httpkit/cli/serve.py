@@ -48,13 +48,11 @@ def serve_command(ctx: click.Context, /, **_: object) -> None:
     --config names, those of the site in its table [serve]. No file is looked for: in a directory
     that came from somewhere else it would be another one's.
     """
-    settings = effective_settings(ctx, searched=False)
+    settings = effective_settings(ctx, SERVE_SETTINGS, searched=False)
     configure_logging(str(settings.found["log_level"].value))
-    names = SERVE_SETTINGS.keys()
-    options = {name: value for name, value in settings.options.items() if name in names}
     site = settings.site
     try:
-        config = Config.of(**options)
+        config = Config.of(**settings.options)
         served = make_site(site)
         served.app.on_freeze()
         anywhere = not (config.fd or config.unix) and settings.found["port"].origin == DEFAULT

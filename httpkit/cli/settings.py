@@ -11,7 +11,7 @@ that passes options means them, and a variable must not change its tests.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -45,6 +45,8 @@ class Settings:
     found: dict[str, Found]
     #: The configuration file that was read.
     file: str | None
+    #: Names of those that the command heeds.
+    heeded: Collection[str]
 
     @property
     def target(self) -> Target:
@@ -60,12 +62,12 @@ class Settings:
 
     @property
     def options(self) -> dict[str, object]:
-        """What `Config.of` takes, without defaults."""
+        """What `Config.of` takes of what is heeded, without defaults."""
         others = (*Target.__struct_fields__, *Site.__struct_fields__)
         return {
             name: found.value
             for name, found in self.found.items()
-            if name not in others and is_changed(name, found)
+            if name in self.heeded and name not in others and is_changed(name, found)
         }
 
 
@@ -75,7 +77,10 @@ def is_changed(name: str, found: Found) -> bool:
 
 
 def load_settings(
-    command_line: Source, environ: Mapping[str, str], config: str | None = None
+    command_line: Source,
+    environ: Mapping[str, str],
+    config: str | None = None,
+    heeded: Collection[str] = SETTINGS.keys(),
 ) -> Settings:
     """Merge all sources, and check the whole.
 
@@ -85,6 +90,8 @@ def load_settings(
         config: the file to read; `off` for none. By default one is looked for in the directory of
             the application, if the command line or the environment names it, then in the current
             directory.
+        heeded: names of the settings that the command heeds. Of the others only the types are
+            checked: an environment or a file may be made for another command.
 
     Raises:
         ConfigurationError: a wrong value, with its source and what to change.
@@ -99,7 +106,7 @@ def load_settings(
         file = open_file(config)
     if file is not None:
         sources.append(read_values(file))
-    settings = Settings(_merge(sources), file and file.path)
+    settings = Settings(_merge(sources), file and file.path, heeded)
     _check(settings)
     return settings
 
@@ -146,7 +153,7 @@ def _merge(sources: list[Source]) -> dict[str, Found]:
 
 def _check(settings: Settings) -> None:
     directory = settings.found["app_dir"]
-    if not os.path.isdir(str(directory.value)):
+    if "app_dir" in settings.heeded and not os.path.isdir(str(directory.value)):
         raise ConfigurationError(
             f"{directory.origin}: there is no directory {directory.value!r} to import from"
         )

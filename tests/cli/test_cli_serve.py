@@ -413,6 +413,25 @@ def test_options_of_applications_do_not_count(files: Path, monkeypatch: pytest.M
     assert (seen[0].reload, seen[0].backlog) == (False, 9)
 
 
+def test_what_makes_no_sense_together_for_applications_does_not_count(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`run` would refuse reload with workers, and a directory of applications that is missing."""
+    seen: list[Any] = []
+
+    def serve(site: Any, config: Any) -> int:
+        seen.append((config.workers, config.reload))
+        return 3
+
+    monkeypatch.setattr("httpkit.cli.serve._serve_with_workers", serve)
+    environ = {"HTTPKIT_RELOAD": "on", "HTTPKIT_APP_DIR": "nowhere"}
+    assert call(files, "--workers", "2", env=environ).exit_code == 3
+    named = tmp_path / "httpkit.toml"
+    named.write_text("reload = true\nworkers = 2\n")
+    assert call(files, "--config", named).exit_code == 3
+    assert seen == [(2, False)] * 2
+
+
 def test_a_server_that_cannot_start(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(app: Any, config: Any, *_: Any, listening: Any, **__: Any) -> int:
         listening.close()
