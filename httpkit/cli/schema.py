@@ -139,7 +139,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     """List directories without an index, as a page or, by `Accept`, as JSON."""
 
     dotfiles: bool = False
-    """Serve and list names that begin with a dot, too."""
+    """Serve and list names that begin with a dot, too; `.well-known` in DIR is served anyway."""
 
     symlinks: bool = False
     """Follow symbolic links that lead out of the directory."""

@@ -22,7 +22,7 @@ from httpkit.response import Response
 from httpkit.semantics.media_types import guess_media_type
 from httpkit.semantics.negotiation import preferred_media_type
 from httpkit.static.listing import LISTING_TYPES, render_listing
-from httpkit.static.lookup import Identity, Root, identity_of
+from httpkit.static.lookup import WELL_KNOWN, Identity, Root, identity_of
 from httpkit.static.memory import Memory
 from httpkit.static.resource import Content, Resource
 from httpkit.urls import quote_query
@@ -59,13 +59,15 @@ class StaticOptions(TypedDict, total=False):
     #: The page for what is missing, with status 404; by default the app answers.
     not_found: str | None
     #: Answer for paths without a dot in their last name that are no files with the index of the
-    #: directory: for applications in the browser that have routes of their own.
+    #: directory: for applications in the browser that have routes of their own. Not below
+    #: `/.well-known/`: who asks there would take the page for an answer.
     spa: bool
     #: Serve `about.html` for `/about`, and redirect `/about.html` there.
     clean_urls: bool
     #: List directories without an index, as a page or, by `Accept`, as JSON.
     listing: bool
-    #: Serve and list names that begin with a dot, too.
+    #: Serve and list names that begin with a dot, too. Without, `.well-known` in the directory
+    #: itself is served all the same (RFC 8615), and not listed.
     dotfiles: bool
     #: Follow symbolic links that lead out of the directory. Those inside are followed anyway.
     symlinks: bool
@@ -192,7 +194,7 @@ class StaticFiles:
 
     async def _answer_missing(self, request: Request, path: str, error: HTTPError) -> Response:
         """The page of the application, or that for what is missing, or the error."""
-        if self._spa and self._index is not None and "." not in path.rpartition("/")[2]:
+        if self._is_page(path) and self._index is not None:
             page = await self._ask_page(request, self._index)
             if page is not None:
                 return page.answer(request)
@@ -205,6 +207,14 @@ class StaticFiles:
                     answer.headers.discard(name)
                 return answer
         raise error
+
+    def _is_page(self, path: str) -> bool:
+        """Whether the application in the browser may have a page for what is no file."""
+        return (
+            self._spa
+            and "." not in path.rpartition("/")[2]
+            and not path.startswith(f"{WELL_KNOWN}/")
+        )
 
     async def _ask_page(self, request: Request, name: str) -> Resource | None:
         """A page of the root by the name of its file; no path leads to its key."""

@@ -1,7 +1,8 @@
 """From a path to an open file below a directory, and to nothing that leads out of it.
 
 1. A path comes decoded and split (`httpkit.urls.decode_path`), without dot segments and NUL. Empty
-   names, backslashes and, unless they are wanted, names that begin with a dot are refused.
+   names, backslashes and, unless they are wanted, names that begin with a dot are refused; of these
+   `/.well-known` alone is there to be public (RFC 8615).
 2. `realpath` says where it leads, symbolic links followed; that has to lie below the directory.
 3. That place is reached name by name from a descriptor of the directory, and no link is followed
    any more. So whoever puts a link there between the steps gets a 404, too, and no file outside.
@@ -21,7 +22,7 @@ from httpkit.body import FileBody, is_missing
 from httpkit.errors import ConfigurationError, HTTPError
 from httpkit.static.listing import Entry
 
-__all__ = ["Identity", "Root", "identity_of", "is_plain_name"]
+__all__ = ["WELL_KNOWN", "Identity", "Root", "identity_of", "is_plain_name"]
 
 T = TypeVar("T")
 
@@ -29,6 +30,9 @@ T = TypeVar("T")
 _STEP_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 _LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+#: The directory of the root that is served although its name begins with a dot.
+WELL_KNOWN = ".well-known"
 
 #: What tells whether a path still leads to the same, unchanged file: device, inode, size, and the
 #: times of modification and change in nanoseconds.
@@ -40,7 +44,7 @@ class Root:
 
     Args:
         directory: a relative one begins at the current directory.
-        dotfiles: whether names that begin with a dot are served.
+        dotfiles: whether names that begin with a dot are served, besides `WELL_KNOWN`.
         symlinks: whether symbolic links may lead out of the directory.
 
     Raises:
@@ -86,7 +90,7 @@ class Root:
             HTTPError: 404 for everything that is not to be served.
         """
         names = path.split("/") if path else []
-        if not all(map(self.serves, names)):
+        if not all(map(self.serves, names[1:] if names[:1] == [WELL_KNOWN] else names)):
             raise HTTPError(404)
         try:
             root = os.path.realpath(self.directory, strict=True)

@@ -312,6 +312,57 @@ def test_dotfiles_on_request(tree):
     assert app_of(tree, dotfiles=True, index=".env")
 
 
+@pytest.fixture
+def well_known(tmp_path):
+    """A site with a `.well-known`, and others where they mean nothing."""
+    for name in (
+        ".well-known/acme-challenge",
+        "docs/.well-known",
+        ".well-known/.git",
+        ".wellknown",
+    ):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "x").write_bytes(b"text")
+    (tmp_path / ".well-known" / ".env").write_bytes(SECRET)
+    (tmp_path / ".well-known" / "out").symlink_to("/etc/passwd")
+    (tmp_path / "index.html").write_bytes(PAGE)
+    return tmp_path
+
+
+def test_what_is_well_known_is_served(well_known):
+    """RFC 8615 §3: those who ask there find it without a link."""
+    app = app_of(well_known)
+    assert ask(app, target="/static/.well-known/acme-challenge/x").body == b"text"
+    assert ask(app, target="/static/%2ewell-known/acme-challenge/x").body == b"text"
+    for path in (
+        ".well-known",
+        ".well-known/",
+        ".well-known/nothing",
+        ".well-known/.env",
+        ".well-known/.git/x",
+        ".well-known/out",
+        ".well-known/../.wellknown/x",
+        ".wellknown/x",
+        ".WELL-KNOWN/acme-challenge/x",
+        "docs/.well-known/x",
+    ):
+        assert ask(app, target=f"/static/{path}").status in (404, 307), path
+        assert ask(app, target=f"/static/{path}/").status == 404, path
+
+
+def test_what_is_well_known_is_not_listed(well_known):
+    names = text(ask(app_of(well_known, listing=True, index=None), target="/static/"))
+    assert "docs" in names
+    assert "well" not in names
+
+
+def test_an_application_has_no_pages_below_well_known(well_known):
+    """Browsers ask there for what cannot be, to learn whether a 200 means anything."""
+    app = app_of(well_known, spa=True)
+    assert ask(app, target="/static/account").body == PAGE
+    assert ask(app, target="/static/.well-known/change-password").status == 404
+
+
 def test_the_handler_trusts_no_router(tree):
     """Whatever calls it with whatever path."""
     serve = StaticFiles(tree, dotfiles=True)
