@@ -201,6 +201,27 @@ OPEN_CHOICES = {
         ),
         status(501),
     ),
+    "Content-Length of an extended CONNECT": Choice(
+        "RFC 9110 §8.6, RFC 8441 §4",
+        "The tunnel has no content of which it could be the length, 0 included. Malformed: nghttp2"
+        " would count the bytes of the tunnel against it.",
+        lambda peer: peer.headers(
+            [
+                (b":method", b"CONNECT"),
+                *GET[1:],
+                (b":protocol", b"websocket"),
+                (b"content-length", b"0"),
+            ],
+            end=False,
+        ),
+        stream_error(ErrorCode.PROTOCOL_ERROR),
+    ),
+    "a method that nobody knows, and less content than Content-Length": Choice(
+        "RFC 9113 §8.1.1",
+        "A malformed request MAY be answered before it is reset. It is not, whatever else it is.",
+        request((b"content-length", b"5"), method=b"BREW"),
+        stream_error(ErrorCode.PROTOCOL_ERROR),
+    ),
     "expectations": Choice(
         "RFC 9110 §10.1.1",
         "MAY be 417 where they are not met. 417.",

@@ -201,8 +201,10 @@ def _read_connect(received: ReceivedHead, method: bytes, pseudo: dict[bytes, byt
         raise ConnectRefused("This server is not a proxy and opens no tunnels.")
     if protocol.lower() != b"websocket":
         raise UnsupportedProtocol("This server speaks no such protocol.")
+    if received.content_length is not None:
+        # A library may hold the bytes of the tunnel against it.
+        raise RemoteProtocolError("An extended CONNECT has no content.")
     received.upgrade = b"websocket"
-    received.content_length = None
     return "GET"
 
 

@@ -5,7 +5,7 @@ live on for a moment, until its answer is on the wire: what a read brings for it
 where the read ends.
 """
 
-from httpkit.errors import RemoteProtocolError
+from httpkit.errors import ConnectRefused, RemoteProtocolError
 from httpkit.protocol.events import DataReceived, RequestReceived, StreamReset, TrailersReceived
 from httpkit.protocol.http2.budget import COST
 from httpkit.protocol.http2.frames import ErrorCode
@@ -33,7 +33,7 @@ class MessageSide(SendingSide):
         state = self._streams[stream_id]
         state.pending = False
         if state.refused or self._shutdown is FINAL:
-            self._turn_away(stream_id, fields)
+            self._turn_away(stream_id, fields, end_stream=end_stream)
             return
         if fields == self._last_fields:
             received = self._last_received
@@ -41,7 +41,7 @@ class MessageSide(SendingSide):
             try:
                 received = read_request(fields, self._limits)
             except RemoteProtocolError as error:
-                self._refuse(stream_id, state, error)
+                self._refuse(stream_id, state, _worst(error, fields, end_stream=end_stream))
                 return
             self._last_fields = fields
             self._last_received = received
@@ -62,14 +62,15 @@ class MessageSide(SendingSide):
         if self._requests == self._limits.max_requests_per_connection:
             self.begin_shutdown()
 
-    def _turn_away(self, stream_id: int, fields: Fields) -> None:
+    def _turn_away(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
         """A stream too many, or too late: it may be tried again (§8.7), unless it is malformed.
 
         A library that looks at fields has reset that by itself before it could be asked for this.
         """
         try:
             read_request(fields, self._limits)
-        except RemoteProtocolError as error:
+        except RemoteProtocolError as found:
+            error = _worst(found, fields, end_stream=end_stream)
             if type(error) is RemoteProtocolError:
                 self._refuse_malformed(stream_id, str(error))
                 return
@@ -164,3 +165,15 @@ class MessageSide(SendingSide):
         self._spend(COST.RESET)
         self._events.append(StreamReset(stream_id, RemoteProtocolError(reason)))
         self._reset_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
+
+
+def _worst(error: RemoteProtocolError, fields: Fields, *, end_stream: bool) -> RemoteProtocolError:
+    """The fault of a request: what is malformed is not refused with a status (§8.1.1).
+
+    Its head alone does not tell that it ends before its content, which CONNECT never has.
+    """
+    if end_stream and not isinstance(error, ConnectRefused):
+        for name, value in fields:
+            if name == b"content-length" and value.strip(b"0"):
+                return RemoteProtocolError(_TOO_SHORT)
+    return error
