@@ -55,7 +55,8 @@ class ResponseCache:
     Stores answers to GET that say how long they are fresh, with `cache(...)` for example, and
     answers GET and HEAD of them; the handler runs once for all who ask at the same time. Heeds
     `Vary`, `no-store`, `private`, `no-cache`, `must-revalidate`, `Authorization`, RFC 5861 and
-    the wishes of clients. Never stores what sets a cookie, nor streams, files and parts.
+    the wishes of clients. Never stores what sets a cookie, nor streams, files and parts; ranges are
+    cut from what is stored and fresh. Requests with content pass.
 
     A successful PUT, POST, PATCH or DELETE invalidates its URL (§4.4). Answers that have a field
     `Cache-Tag: a, b` can be invalidated by these names; it is not sent to clients.
