@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 
 from httpkit.body import FileBody
 from httpkit.errors import HTTPError
+from httpkit.headers import Headers
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.semantics.conditional import (
@@ -132,15 +133,23 @@ def _etag_of(response: Response, now: float) -> ETag | None:
 # --- conditions ----------------------------------------------------------------------------------
 
 
-def answer_conditionally(request: Request, response: Response, now: float) -> Response:
+def answer_conditionally(
+    request: Request, response: Response, now: float, validators: Validators | None = None
+) -> Response:
     """A 200 to GET or HEAD, or what the preconditions of the request make of it (RFC 9110 §13).
+
+    Args:
+        request: whose preconditions count.
+        response: the 200.
+        now: Unix timestamp.
+        validators: those of the answer, where its fields are not the last word.
 
     Raises:
         HTTPError: 412.
     """
-    outcome = evaluate_preconditions(
-        request.method, request.headers, read_validators(response, now), now=now
-    )
+    if validators is None:
+        validators = read_validators(response, now)
+    outcome = evaluate_preconditions(request.method, request.headers, validators, now=now)
     if outcome is Outcome.PROCEED:
         return response
     if isinstance(response.body, FileBody):
@@ -191,7 +200,7 @@ def answer_range(request: Request, response: Response, now: float) -> Response:
 
     Args:
         request: one whose preconditions hold.
-        response: its body is bytes or a file.
+        response: its body is bytes or a file. It is as old as its `Date` says, or made now.
         now: Unix timestamp.
 
     Raises:
@@ -202,10 +211,12 @@ def answer_range(request: Request, response: Response, now: float) -> Response:
     fields = request.headers.getlist("range")
     if len(fields) != 1:  # none, or more than the field's grammar allows: ignored
         return response
-    if "if-range" in request.headers and not range_applies(
-        request.headers, read_validators(response, now), date=now, now=now
-    ):
-        return response
+    if "if-range" in request.headers:
+        date = parse_http_date(Headers(response.raw_headers).get("date", ""), now=now)
+        made = now if date is None else date
+        validators = read_validators(response, now)
+        if not range_applies(request.headers, validators, date=made, now=now):
+            return response
     return cut_ranges(request, response, fields[0])
 
 

@@ -99,6 +99,11 @@ class StoredResponse:
         self._second = -1
         self._prepared: Response | None = None
 
+    @property
+    def has_validator(self) -> bool:
+        """Whether the handler can be asked to confirm it (RFC 9111 §4.3.1)."""
+        return "etag" in self.headers or "last-modified" in self.headers
+
     def age(self, now: float) -> float:
         """How old it is, in seconds (RFC 9111 §4.2.3)."""
         return self.initial_age + max(0.0, now - self.received)

@@ -11,11 +11,16 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["FlightKey", "Flights", "Forwarding"]
+from httpkit.errors import HTTPError
+
+__all__ = ["MAX_LOSSES", "Flight", "FlightKey", "Flights", "Forwarding"]
 
 #: A key of the store, and the variant as far as it is known.
 FlightKey = tuple[str, str]
 
+#: Flights that one request waits for in vain before it goes alone: more of them would add up to a
+#: wait that nobody has asked for, fewer would send everybody to a handler that fails at once.
+MAX_LOSSES = 3
 #: Seconds for which an answer that could not be stored means that the next one cannot either.
 _PASS = 60.0
 #: URLs that this is remembered of.
@@ -53,55 +58,65 @@ class Forwarding:
         return not self._key_is_invalid and self._tags.isdisjoint(tags)
 
 
-class _Flight:
-    """A request that others wait for."""
+class Flight:
+    """A request that others wait for.
 
-    __slots__ = ("_over", "landed")
+    Attributes:
+        status: of its answer, or of the error that it ended with; `None` if it was cancelled.
+        landed: whoever waited is answered by what it brought, or has to go alone. Otherwise one of
+            them flies again: it was cancelled, it failed, or its answer had become invalid.
+    """
+
+    __slots__ = ("_over", "landed", "status")
 
     def __init__(self) -> None:
         self._over = asyncio.Event()
-        #: It has an answer, or an error that others would get, too.
         self.landed = False
+        self.status: int | None = None
 
-    def end(self, *, landed: bool) -> None:
-        self.landed = landed
+    def end(self, status: int, *, landed: bool) -> None:
+        """It has an answer."""
+        self.status, self.landed = status, landed
+
+    def release(self) -> None:
+        """Let those who wait go on."""
         self._over.set()
 
-    async def wait(self) -> bool:
-        """Wait for its end; whether it has landed. If it was cancelled, somebody else has to go."""
+    async def wait(self) -> None:
+        """Wait for its end."""
         await self._over.wait()
-        return self.landed
 
 
 class Flights:
     """What is under way in one cache."""
 
     def __init__(self) -> None:
-        self._flights: dict[FlightKey, _Flight] = {}
+        self._flights: dict[FlightKey, Flight] = {}
         self._forwardings: set[Forwarding] = set()
         self._revalidations: dict[FlightKey, float] = {}
         self._passes: OrderedDict[str, float] = OrderedDict()
 
     # --- flights -----------------------------------------------------------------------------
 
-    def find(self, key: FlightKey) -> "_Flight | None":
+    def find(self, key: FlightKey) -> Flight | None:
         """The flight to wait for."""
         return self._flights.get(key)
 
     @contextmanager
-    def lead(self, key: FlightKey) -> Iterator[None]:
-        """Fly: others wait until this ends."""
-        flight = self._flights[key] = _Flight()
-        landed = False
+    def lead(self, key: FlightKey) -> Iterator[Flight]:
+        """Fly: others wait until this ends. Who leads calls `end`; an exception does by itself."""
+        flight = self._flights[key] = Flight()
         try:
-            yield
-            landed = True
+            yield flight
+        except HTTPError as error:
+            flight.end(error.status, landed=error.status < 500)
+            raise
         except Exception:
-            landed = True
+            flight.end(500, landed=False)
             raise
         finally:
             del self._flights[key]
-            flight.end(landed=landed)
+            flight.release()
 
     # --- forwardings -------------------------------------------------------------------------
 
@@ -136,8 +151,12 @@ class Flights:
 
     def begin_revalidation(self, key: FlightKey, now: float) -> bool:
         """Whether to revalidate: nobody else is about to."""
-        begun = self._revalidations.get(key)
-        if begun is not None and 0 <= now - begun < _GIVE_UP:
+        while self._revalidations:  # in the order in which they were begun
+            oldest, begun = next(iter(self._revalidations.items()))
+            if 0 <= now - begun < _GIVE_UP:
+                break
+            del self._revalidations[oldest]
+        if key in self._revalidations:
             return False
         self._revalidations[key] = now
         return True

@@ -7,6 +7,7 @@ judges nothing.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple, Protocol
 
 from httpkit.errors import ConfigurationError
@@ -48,6 +49,10 @@ class CacheStore(Protocol):
 MAX_VARIANTS = 64
 
 
+#: Entries that have ended and that one call removes at most, so that nobody pays for all others.
+_SWEEP = 32
+
+
 class _Slot(NamedTuple):
     entry: Entry
     ends: float
@@ -85,14 +90,20 @@ class MemoryStore:
         #: The least recently used key first.
         self._keys: OrderedDict[str, dict[str, _Slot]] = OrderedDict()
         self._tags: dict[str, set[str]] = {}
+        #: When entries end, the next one first; also of some that are gone or were replaced.
+        self._ends: list[tuple[float, str, str]] = []
+        self._entries = 0
 
     async def get(self, key: str, variant: str) -> Entry | None:
         """See `CacheStore`."""
+        now = self._clock()
+        if self._ends and self._ends[0][0] <= now:
+            self._sweep(now)
         variants = self._keys.get(key)
         slot = None if variants is None else variants.get(variant)
         if slot is None:
             return None
-        if slot.ends <= self._clock():
+        if slot.ends <= now:
             self._remove(key, variant)
             return None
         self._keys.move_to_end(key)
@@ -105,9 +116,13 @@ class MemoryStore:
         if size > self.max_entry or seconds <= 0:
             return False
         self._remove(key, variant)
-        self._keys.setdefault(key, {})[variant] = _Slot(entry, self._clock() + seconds, size)
+        now = self._clock()
+        self._sweep(now)
+        self._keys.setdefault(key, {})[variant] = _Slot(entry, now + seconds, size)
         self._keys.move_to_end(key)
         self.size += size
+        self._entries += 1
+        heappush(self._ends, (now + seconds, key, variant))
         if isinstance(entry, StoredResponse):
             for tag in entry.tags:
                 self._tags.setdefault(tag, set()).add(key)
@@ -134,6 +149,23 @@ class MemoryStore:
                 self._remove(key, variant)
         return len(keys)
 
+    def _sweep(self, now: float) -> None:
+        """Free the room of what has ended, though nobody asks for it."""
+        for _ in range(_SWEEP):
+            if not self._ends or self._ends[0][0] > now:
+                break
+            ends, key, variant = heappop(self._ends)
+            slot = self._keys.get(key, {}).get(variant)
+            if slot is not None and slot.ends == ends:
+                self._remove(key, variant)
+        if len(self._ends) > 2 * self._entries + _SWEEP:  # mostly of what was replaced
+            self._ends = [
+                (slot.ends, key, variant)
+                for key, variants in self._keys.items()
+                for variant, slot in variants.items()
+            ]
+            heapify(self._ends)
+
     def _make_room(self, key: str, variant: str) -> None:
         """Forget the variants of the least recently used key, but not what has just been stored."""
         while self.size > self.max_bytes:
@@ -150,6 +182,7 @@ class MemoryStore:
         if slot is None:
             return
         self.size -= slot.size
+        self._entries -= 1
         if not variants:
             del self._keys[key]
         if isinstance(slot.entry, StoredResponse):

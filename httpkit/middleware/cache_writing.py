@@ -6,13 +6,14 @@ from httpkit.headers import Headers
 from httpkit.middleware.cache_entries import StoredResponse, VaryBy
 from httpkit.middleware.cache_flights import Forwarding
 from httpkit.middleware.cache_store import CacheStore
-from httpkit.representation import REPRESENTATION_FIELDS, with_validators
+from httpkit.representation import with_validators
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.semantics.caching import (
     Unstorable,
     current_age,
     freshness_lifetime,
+    origin_of,
     stored_field_names,
     unstorable,
     vary_names,
@@ -30,6 +31,14 @@ __all__ = [
 
 #: Preconditions that a cache answers by what it has stored (RFC 9111 §4.3.2).
 CONDITIONS = frozenset({b"if-modified-since", b"if-none-match"})
+#: What the validators of a stored answer become when it is to be confirmed (RFC 9111 §4.3.1).
+_ASKS_FOR = {b"etag": b"if-none-match", b"last-modified": b"if-modified-since"}
+#: Fields that a 304 does not change: the stored content depends on them (RFC 9111 §3.2). Whoever
+#: writes a 304 as text has said nothing about the type of the content.
+_OF_THE_CONTENT = frozenset(
+    b"content-digest content-encoding content-length content-md5 content-range content-type "
+    b"digest repr-digest trailer".split()
+)
 #: How long the fields that select an answer are remembered, at least.
 _VARY_SECONDS = 86_400.0
 
@@ -39,7 +48,7 @@ def key_of(request: Request) -> str:
     target = request.target.decode("latin-1")
     if target[0] != "/":  # the absolute form
         return key_of_url(str(request.url))
-    return f"{target} {request.scheme}://{request.authority.lower()}"
+    return f"{target} {origin_of(request.scheme, request.authority)}"
 
 
 def key_of_url(url: str) -> str:
@@ -52,7 +61,7 @@ def key_of_url(url: str) -> str:
     if not parts.scheme or not parts.netloc:
         raise ValueError(f"{url!r} is not an absolute URL")
     query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.path or '/'}{query} {parts.scheme}://{parts.netloc.lower()}"
+    return f"{parts.path or '/'}{query} {origin_of(parts.scheme, parts.netloc)}"
 
 
 def make_conditional(
@@ -63,13 +72,8 @@ def make_conditional(
     So what comes back can be stored, or confirms what is stored (RFC 9111 §4.3.1).
     """
     fields = [field for field in request.raw_headers if field[0] not in CONDITIONS]
-    own: list[tuple[bytes, bytes]] = []
-    for name, value in entry.headers.raw if entry is not None else ():
-        if name == b"etag":
-            own = [(b"if-none-match", value)]
-            break
-        if name == b"last-modified":
-            own = [(b"if-modified-since", value)]
+    stored = () if entry is None else entry.headers.raw
+    own = [(_ASKS_FOR[name], value) for name, value in stored if name in _ASKS_FOR]
     return request.replace_headers(fields + own) if own or conditional else request
 
 
@@ -154,7 +158,7 @@ class CacheWriter:
         Returns:
             The answer for this client, and why it is not stored.
         """
-        new = [field for field in response.raw_headers if field[0] not in REPRESENTATION_FIELDS]
+        new = [field for field in response.raw_headers if field[0] not in _OF_THE_CONTENT]
         replaced = {name for name, _ in new} | {b"date"}
         old = [field for field in entry.headers.raw if field[0] not in replaced]
         headers = Headers(old + new)
@@ -178,7 +182,7 @@ class CacheWriter:
     ) -> Unstorable | None:
         """Put an entry where requests like this one find it, unless it is invalid already."""
         if not forwarding.is_valid(entry.tags):
-            return Unstorable.NOT_KEPT
+            return Unstorable.INVALIDATED
         key, seconds, variant = forwarding.key, self._seconds(entry), ""
         names = vary_names(entry.headers)
         if names:
@@ -188,7 +192,7 @@ class CacheWriter:
         stored = await self._store.set(key, variant, entry, seconds)
         if not forwarding.is_valid(entry.tags):  # while the store was busy
             await self._store.delete(key)
-            return Unstorable.NOT_KEPT
+            return Unstorable.INVALIDATED
         return None if stored else Unstorable.NOT_KEPT
 
     def _make_entry(
@@ -223,7 +227,7 @@ class CacheWriter:
             entry.control.seconds("stale-while-revalidate") or 0,
             entry.control.seconds("stale-if-error") or 0,
         )
-        if "etag" in entry.headers or "last-modified" in entry.headers:
+        if entry.has_validator:
             stale = max(stale, int(self._keep_stale))
         return entry.lifetime - entry.age(entry.received) + stale
 

@@ -12,6 +12,8 @@ __all__ = ["MAX_DELTA", "CacheControl", "parse_delta"]
 
 #: The greatest number of seconds that counts (RFC 9111 §1.2.2).
 MAX_DELTA = 2**31
+#: Directives of answers that may be limited to fields (RFC 9111 §5.2.2.4, §5.2.2.7).
+_QUALIFIED = ("no-cache", "private")
 
 
 class CacheControl:
@@ -19,7 +21,8 @@ class CacheControl:
 
     Attributes:
         directives: names in lower case with their arguments, unquoted; `None` without one. Of a
-            repeated name the first counts (RFC 9111 §4.2.1).
+            repeated name the first counts (RFC 9111 §4.2.1); the fields that repeated `no-cache`
+            or `private` are limited to add up, and one that is not limited prevails.
     """
 
     __slots__ = ("directives",)
@@ -39,7 +42,11 @@ class CacheControl:
                 value = None if parsed is None else next(iter(parsed[1].values()), None)
                 if equals and value is None:
                     value = ""
-                directives.setdefault(name.strip(" \t").lower(), value)
+                name = name.strip(" \t").lower()
+                if name in _QUALIFIED and name in directives:
+                    value = f"{directives[name]}, {value}" if directives[name] and value else None
+                    directives[name] = value
+                directives.setdefault(name, value)
         return cls(directives)
 
     def __contains__(self, name: object) -> bool:
@@ -78,4 +85,5 @@ def parse_delta(text: str) -> int | None:
     """Delta-seconds (RFC 9111 §1.2.2): digits, capped at `MAX_DELTA`; `None` if they are none."""
     if not text.isascii() or not text.isdigit():
         return None
-    return MAX_DELTA if len(text) > 10 else min(int(text), MAX_DELTA)
+    digits = text.lstrip("0")  # Python counts on where others would overflow, at a price
+    return MAX_DELTA if len(digits) > 10 else min(int(digits or "0"), MAX_DELTA)

@@ -7,10 +7,12 @@ Where an origin said something unreadable, the answer is stale or is not stored.
 """
 
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import urljoin, urlsplit
 
 from httpkit.headers import Headers
 from httpkit.semantics.cache_control import MAX_DELTA, CacheControl, parse_delta
+from httpkit.semantics.conditional import ETag
 from httpkit.semantics.dates import parse_http_date
 from httpkit.semantics.negotiation import parse_preferences
 
@@ -19,11 +21,14 @@ __all__ = [
     "NEVER_STORED",
     "Unstorable",
     "Verdict",
+    "confirms",
     "current_age",
     "freshness_lifetime",
+    "head_confirms",
     "invalidated_targets",
     "is_shareable",
     "judge",
+    "origin_of",
     "stored_field_names",
     "unstorable",
     "vary_names",
@@ -33,7 +38,9 @@ __all__ = [
 
 #: Statuses that are cacheable by default (RFC 9110 §15.1), without 206, which is not stored here.
 HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
-#: Statuses whose meaning this cache knows (RFC 9111 §3): final ones but 206 and 304.
+#: Statuses that say something about other messages: a part, and what a client has (RFC 9111 §3).
+_INCOMPLETE = frozenset({206, 304})
+#: Statuses whose meaning this cache knows, for `must-understand` (RFC 9111 §5.2.2.3).
 _UNDERSTOOD = HEURISTIC_STATUSES | {302, 303, 307, 400, 403, 451, 500, 502, 503, 504}
 #: Headers that are never stored (RFC 9111 §3.1); those that are about one connection.
 NEVER_STORED = frozenset(
@@ -62,6 +69,7 @@ class Unstorable(Enum):
     # What only the cache can know.
     STREAM = "stream"
     NOT_KEPT = "not-kept"
+    INVALIDATED = "invalidated"
 
 
 def unstorable(
@@ -85,6 +93,9 @@ def unstorable(
     """
     control = CacheControl.parse(response.getlist("cache-control"))
     asked = CacheControl.parse(request.getlist("cache-control"))
+    # RFC 9111 §5.2.2.3: `no-store` is then for caches that do not know the status.
+    understood = "must-understand" in control and status in _UNDERSTOOD
+    forbidden = "no-store" in control and not understood
     lasts = _has_lifetime(control, response) or (
         status in HEURISTIC_STATUSES
         and (default is not None or (heuristic and _is_heuristic(control, response)))
@@ -92,8 +103,8 @@ def unstorable(
     rules = (
         (Unstorable.METHOD, method != "GET"),
         (Unstorable.RANGE, status == 206 or "content-range" in response),
-        (Unstorable.STATUS, status not in _UNDERSTOOD),
-        (Unstorable.NO_STORE, "no-store" in control or "no-store" in asked),
+        (Unstorable.STATUS, not _may_store(status, control)),
+        (Unstorable.NO_STORE, forbidden or "no-store" in asked),
         (Unstorable.PRIVATE, control.forbids("private")),
         (
             Unstorable.AUTHORIZATION,
@@ -104,6 +115,13 @@ def unstorable(
         (Unstorable.NO_LIFETIME, not lasts),
     )
     return next((reason for reason, holds in rules if holds), None)
+
+
+def _may_store(status: int, control: CacheControl) -> bool:
+    """RFC 9111 §3: any final answer that is whole, if the origin has said how long it is fresh."""
+    if "must-understand" in control:
+        return status in _UNDERSTOOD
+    return status >= 200 and status not in _INCOMPLETE
 
 
 def is_shareable(control: CacheControl) -> bool:
@@ -223,6 +241,47 @@ def judge(request: CacheControl, response: CacheControl, *, age: float, lifetime
     return Verdict.STALE_IF_ERROR if staleness < tolerated else Verdict.STALE
 
 
+def confirms(answer: Headers, stored: Headers) -> bool:
+    """Whether a 304 is about a stored answer (RFC 9111 §4.3.4).
+
+    A strong tag confirms the same strong one only, a weak one what is the same but for weakness,
+    and a date counts where there is no tag. A 304 without validators is about what was asked for.
+    """
+    tag = answer.get("etag")
+    if tag is None:
+        modified = answer.get("last-modified")
+        return modified is None or modified == stored.get("last-modified", modified)
+    new, old = ETag.parse(tag), ETag.parse(stored.get("etag", ""))
+    if new is None or old is None:  # no tags by the grammar: nothing is known but their bytes
+        return tag == stored.get("etag")
+    return new.matches_weakly(old) if new.weak else new.matches_strongly(old)
+
+
+def head_confirms(answer: Headers, stored: Headers, length: int) -> bool | None:
+    """What a 200 to HEAD says about a stored answer to GET (RFC 9111 §4.3.5).
+
+    Args:
+        answer: fields of the answer to HEAD.
+        stored: those of the stored answer.
+        length: of the stored content, in bytes.
+
+    Returns:
+        `True` if it is the same, `False` if it is another one, `None` if nothing is said.
+    """
+    pairs = [
+        (answer[name], value)
+        for name, value in (
+            ("etag", stored.get("etag")),
+            ("last-modified", stored.get("last-modified")),
+            ("content-length", str(length)),
+        )
+        if name in answer
+    ]
+    if any(said != known for said, known in pairs):
+        return False
+    return True if "etag" in answer or "last-modified" in answer else None
+
+
 def vary_names(response: Headers) -> tuple[str, ...] | None:
     """The request fields that select an answer, sorted, in lower case; `None` for `*` (§4.1)."""
     names = {name.strip(" \t").lower() for name in response.get("vary", "").split(",")} - {""}
@@ -240,6 +299,13 @@ def vary_values(names: tuple[str, ...], request: Headers) -> tuple[str | None, .
     )
 
 
+@lru_cache(maxsize=256)
+def origin_of(scheme: str, authority: str) -> str:
+    """`https://example.com` in one spelling: lower case, no default port (RFC 9110 §4.2.3)."""
+    port = ":443" if scheme == "https" else ":80"
+    return f"{scheme}://{authority.lower().removesuffix(port).removesuffix(':')}"
+
+
 def invalidated_targets(method: str, status: int, url: str, response: Headers) -> list[str]:
     """URLs whose stored answers a request has made invalid (RFC 9111 §4.4).
 
@@ -249,14 +315,14 @@ def invalidated_targets(method: str, status: int, url: str, response: Headers) -
     if method in ("GET", "HEAD", "OPTIONS", "TRACE", "QUERY") or not 200 <= status <= 399:
         return []
     targets = [url]
-    origin = urlsplit(url)[:2]
+    origin = origin_of(*urlsplit(url)[:2])
     for name in ("location", "content-location"):
         try:
             other = urljoin(url, response.get(name, ""))
-            same = urlsplit(other)[:2] == origin
+            parts = urlsplit(other)
         except ValueError:  # no URL at all
             continue
-        if same and other not in targets:
+        if origin_of(*parts[:2]) == origin and other not in targets:
             targets.append(other)
     return targets
 
@@ -279,8 +345,9 @@ def _sets_cookies(control: CacheControl, response: Headers) -> bool:
 
 
 def _normalise(name: str, value: str) -> str:
+    """Only what is known to mean the same is the same; spaces of other fields may mean anything."""
     if name not in ("accept", "accept-encoding", "accept-language"):
-        return " ".join(value.split())
+        return value
     members = sorted(
         f"{each.value};{sorted(each.parameters.items())};{each.quality}"
         for each in parse_preferences(value)

@@ -10,10 +10,13 @@ from httpkit.semantics.cache_status import format_cache_status
 from httpkit.semantics.caching import (
     Unstorable,
     Verdict,
+    confirms,
     current_age,
     freshness_lifetime,
+    head_confirms,
     invalidated_targets,
     judge,
+    origin_of,
     stored_field_names,
     unstorable,
     vary_names,
@@ -47,6 +50,10 @@ def control(text):
         (['max-age="60"'], {"max-age": "60"}),
         (['private="Set-Cookie, x"'], {"private": "Set-Cookie, x"}),
         (["max-age=1, max-age=2"], {"max-age": "1"}),
+        (['no-cache="a", no-cache'], {"no-cache": None}),
+        (["no-cache", 'no-cache="a"'], {"no-cache": None}),
+        (['private="a"', 'private="b, c"'], {"private": "a, b, c"}),
+        (['private="a", private='], {"private": None}),
         (["max-age="], {"max-age": ""}),
         (["max-age=1;2"], {"max-age": ""}),
         (["max-age = 60"], {"max-age": ""}),
@@ -65,6 +72,9 @@ def test_rfc9111_5_2_directives(lines, directives):
         ("0", 0),
         ("60", 60),
         ("060", 60),
+        ("00000000000060", 60),
+        ("00000000000000", 0),
+        ("0" * 5000 + "1", 1),
         ("2147483648", MAX_DELTA),
         ("9" * 5000, MAX_DELTA),
         ("-1", None),
@@ -120,6 +130,11 @@ STORABLE = [
     ({}, 404, [FRESH]),
     ({}, 302, [FRESH]),
     ({}, 503, [FRESH]),
+    ({}, 299, [FRESH]),
+    ({}, 401, [FRESH]),
+    ({}, 599, [FRESH]),
+    ({}, 200, [("cache-control", "max-age=60, must-understand")]),
+    ({}, 200, [("cache-control", "max-age=60, must-understand, no-store")]),  # §5.2.2.3
     ({}, 200, [FRESH, ("vary", "accept")]),
     ({}, 200, [("cache-control", "max-age=60, no-cache")]),
     ({}, 200, [("cache-control", 'max-age=60, private="x"')]),
@@ -145,8 +160,24 @@ def test_rfc9111_3_what_may_be_stored(asked, status, fields):
         ("GET", {}, 206, [FRESH], Unstorable.RANGE),
         ("GET", {}, 200, [FRESH, ("content-range", "bytes 0-1/2")], Unstorable.RANGE),
         ("GET", {}, 304, [FRESH], Unstorable.STATUS),
-        ("GET", {}, 299, [FRESH], Unstorable.STATUS),
-        ("GET", {}, 401, [FRESH], Unstorable.STATUS),
+        ("GET", {}, 206, [("cache-control", "max-age=9, must-understand")], Unstorable.RANGE),
+        # §5.2.2.3
+        ("GET", {}, 299, [("cache-control", "max-age=9, must-understand")], Unstorable.STATUS),
+        (
+            "GET",
+            {},
+            299,
+            [("cache-control", "max-age=9, must-understand, no-store")],
+            Unstorable.STATUS,
+        ),
+        # §4.2.1: of several words the strictest counts
+        (
+            "GET",
+            {},
+            200,
+            [("cache-control", 'max-age=9, private="x", private')],
+            Unstorable.PRIVATE,
+        ),
         ("GET", {}, 200, [("cache-control", "no-store, max-age=60")], Unstorable.NO_STORE),
         ("GET", {"cache-control": "no-store"}, 200, [FRESH], Unstorable.NO_STORE),  # §5.2.1.5
         ("GET", {}, 200, [("cache-control", "private, max-age=60")], Unstorable.PRIVATE),
@@ -303,7 +334,9 @@ def test_rfc9111_4_1_names(fields, names):
         ("accept-encoding", "gzip, br", "gzip, br;q=0.5", False),
         ("accept", "text/html;level=1", "text/html", False),
         ("accept-language", "de", "DE", True),
-        ("x-thing", "a  b", "a b", True),
+        ("x-thing", "a  b", "a b", False),  # spaces may be a part of the value
+        ("x-thing", "a\xa0b", "a b", False),
+        ("x-thing", "1,2", "1, 2", False),
         ("x-thing", "A", "a", False),
         ("x-thing", "", None, False),
     ],
@@ -314,6 +347,68 @@ def test_rfc9111_4_1_values(name, one, two, equal):
         for text in (one, two)
     ]
     assert (values[0] == values[1]) is equal
+
+
+# --- RFC 9111 §4.3: validation -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "stored", "same"),
+    [
+        ({"etag": '"a"'}, {"etag": '"a"'}, True),
+        ({"etag": '"a"'}, {"etag": '"b"'}, False),
+        ({"etag": '"a"'}, {"etag": 'W/"a"'}, False),  # a strong one is not in what is stored
+        ({"etag": 'W/"a"'}, {"etag": 'W/"a"'}, True),
+        ({"etag": 'W/"a"'}, {"etag": '"a"'}, True),
+        ({"etag": 'W/"a"'}, {"etag": 'W/"b"'}, False),
+        ({"etag": '"a"'}, {"last-modified": at(0)}, False),
+        ({"etag": "a"}, {"etag": "a"}, True),
+        ({"etag": "a"}, {"etag": '"a"'}, False),
+        ({"last-modified": at(0)}, {"last-modified": at(0)}, True),
+        ({"last-modified": at(1)}, {"last-modified": at(0)}, False),
+        ({"last-modified": at(1)}, {"etag": '"a"'}, True),
+        ({}, {"etag": '"a"'}, True),
+    ],
+)
+def test_rfc9111_4_3_4_what_a_304_confirms(answer, stored, same):
+    assert confirms(Headers.of(answer), Headers.of(stored)) is same
+
+
+@pytest.mark.parametrize(
+    ("answer", "same"),
+    [
+        ({"etag": '"a"'}, True),
+        ({"etag": '"b"'}, False),
+        ({"last-modified": at(0)}, True),
+        ({"last-modified": at(1)}, False),
+        ({"etag": '"a"', "content-length": "4"}, True),
+        ({"etag": '"a"', "content-length": "5"}, False),
+        ({"content-length": "5"}, False),
+        ({"content-length": "4"}, None),
+        ({}, None),
+    ],
+)
+def test_rfc9111_4_3_5_what_a_head_says(answer, same):
+    stored = Headers.of({"etag": '"a"', "last-modified": at(0)})
+    assert head_confirms(Headers.of(answer), stored, 4) is same
+
+
+@pytest.mark.parametrize(
+    ("scheme", "authority", "origin"),
+    [
+        ("http", "Example.COM", "http://example.com"),
+        ("http", "example.com:80", "http://example.com"),
+        ("http", "example.com:443", "http://example.com:443"),
+        ("https", "example.com:443", "https://example.com"),
+        ("https", "example.com:80", "https://example.com:80"),
+        ("http", "example.com:", "http://example.com"),
+        ("http", "example.com:8080", "http://example.com:8080"),
+        ("http", "[::1]:80", "http://[::1]"),
+        ("http", "[::80]", "http://[::80]"),
+    ],
+)
+def test_rfc9110_4_2_3_one_spelling_of_an_origin(scheme, authority, origin):
+    assert origin_of(scheme, authority) == origin
 
 
 # --- RFC 9111 §4.4: invalidation -----------------------------------------------------------------
@@ -336,6 +431,14 @@ URL = "http://example.com/notes?page=1"
         ("POST", 201, {"location": "/notes/3"}, [URL, "http://example.com/notes/3"]),
         ("POST", 201, {"location": "3"}, [URL, "http://example.com/3"]),
         ("POST", 201, {"location": "http://other.example/notes"}, [URL]),
+        ("POST", 201, {"location": "https://example.com/notes"}, [URL]),
+        (
+            "POST",
+            201,
+            {"location": "http://EXAMPLE.com:80/a"},
+            [URL, "http://EXAMPLE.com:80/a"],
+        ),
+        ("POST", 201, {"location": "http://example.com:8080/a"}, [URL]),
         ("POST", 201, {"location": "http://["}, [URL]),
         ("PUT", 200, {"content-location": URL}, [URL]),
         (

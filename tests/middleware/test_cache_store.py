@@ -239,6 +239,43 @@ def test_what_has_ended_frees_its_room(clock):
     assert run(store, ("delete_tag", "t")) == [0]
 
 
+@pytest.mark.parametrize("call", [("get", "/z", ""), ("set", "/z", "", entry(), 60)])
+def test_what_has_ended_frees_its_room_though_nobody_asks_for_it(clock, call):
+    store = MemoryStore(clock=clock)
+    run(store, ("set", A, "", entry(b"x", "t"), 10), ("set", B, "", entry(), 20))
+    clock.turn(10)
+    run(store, call)
+    assert run(store, ("delete_tag", "t"), ("delete", A), ("delete", B)) == [0, 0, 1]
+
+
+def test_what_was_stored_anew_does_not_end_with_what_it_replaced(clock):
+    store = MemoryStore(clock=clock)
+    run(store, ("set", A, "", entry(b"1"), 10), ("set", A, "", entry(b"2"), 60))
+    clock.turn(10)
+    run(store, ("set", B, "", entry(), 60))
+    assert run(store, ("get", A, ""))[0].body == b"2"
+
+
+def test_one_call_does_not_pay_for_all_that_has_ended(clock):
+    store = MemoryStore(clock=clock)
+    run(store, *[("set", f"/{n}", "", entry(), 10) for n in range(1000)])
+    full = store.size
+    clock.turn(10)
+    run(store, ("get", "/none", ""))
+    assert 0.9 * full < store.size < full
+    run(store, *[("get", "/none", "")] * 40)
+    assert store.size == 0
+
+
+def test_what_is_stored_again_and_again_leaves_nothing_behind(clock):
+    store = MemoryStore(clock=clock)
+    for _ in range(1000):
+        run(store, ("set", A, "", entry(), 86_400))
+        clock.turn(1)
+    assert len(store._ends) < 100
+    assert run(store, ("get", A, ""))[0] is not None
+
+
 @pytest.mark.parametrize("options", [{"max_bytes": 0}, {"max_entry": 0}])
 def test_a_store_without_room_is_refused(options):
     with pytest.raises(ConfigurationError, match="room"):
@@ -268,6 +305,23 @@ def redis_store(redis_socket, clock):
     url = f"unix://{redis_socket}"
     asyncio.run(flush(url))
     return RedisStore.from_url(url, timeout=10, clock=clock)
+
+
+@pytest.mark.system
+def test_a_prefix_is_deleted_page_by_page(redis_store, redis_socket):
+    keys = [f"/{'notes' if n % 2 else 'other'}/{n} http://h" for n in range(3000)]
+    commands = []
+    execute = redis_store._client.execute_command
+
+    async def note(*arguments, **options):
+        commands.append(arguments[0])
+        return await execute(*arguments, **options)
+
+    redis_store._client.execute_command = note
+    sets = [("set", key, "", entry(), 60) for key in keys]
+    results = run(redis_store, *sets, ("delete_prefix", "/notes/"), ("delete_prefix", "/other/"))
+    assert results[-2:] == [1500, 1500]
+    assert commands.count("DEL") <= commands.count("SCAN") <= 10
 
 
 @pytest.mark.system

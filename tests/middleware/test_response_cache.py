@@ -664,7 +664,7 @@ def test_what_is_computed_meanwhile_is_not_stored(site, invalidate):
         return Response("x", headers=site.fields | {"cache-tag": "t"})
 
     site.app.get("/")(handle)
-    assert status_of(site.ask()) == "httpkit; fwd=uri-miss; detail=not-kept"
+    assert status_of(site.ask()) == "httpkit; fwd=uri-miss; detail=invalidated"
     assert status_of(site.ask()) == "httpkit; fwd=uri-miss; stored"
 
 
@@ -687,7 +687,7 @@ def test_an_invalidation_while_the_store_is_busy_wins(clock):
             return stored
 
     site = Site(clock, store=Busy(clock=clock))
-    assert status_of(site.ask()) == "httpkit; fwd=uri-miss; detail=not-kept"
+    assert status_of(site.ask()) == "httpkit; fwd=uri-miss; detail=invalidated"
 
 
 # --- single flight -------------------------------------------------------------------------------
@@ -782,6 +782,114 @@ def test_who_waits_goes_himself_if_the_first_one_gives_up(site):
         assert {each.body for each in answers} == {b"slow 2"}
 
     asyncio.run(main())
+
+
+def test_one_of_those_who_wait_flies_again_if_the_answer_has_become_invalid(site):
+    async def main() -> None:
+        slow = Slow(site)
+        tasks = [slow.start() for _ in range(10)]
+        await slow.settle()
+        await site.cache.invalidate_prefix("/slow")
+        slow.gate.set()
+        slow.gate = asyncio.Event()
+        await slow.settle()
+        assert site.runs == 2  # not ten
+        slow.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert status_of(answers[0]) == "httpkit; fwd=uri-miss; detail=invalidated"
+        assert status_of(answers[1]) == "httpkit; fwd=uri-miss; stored"
+        assert {status_of(each) for each in answers[2:]} == {"httpkit; fwd=uri-miss; collapsed"}
+        assert {each.body for each in answers[1:]} == {b"slow 2"}
+
+    asyncio.run(main())
+
+
+def test_an_invalidation_does_not_end_the_waiting_for_each_other(site):
+    async def main() -> None:
+        slow = Slow(site)
+        task = slow.start()
+        await slow.settle()
+        await site.cache.invalidate_prefix("/slow")
+        slow.gate.set()
+        await task
+        slow.gate.clear()
+        tasks = [slow.start() for _ in range(5)]
+        await slow.settle()
+        assert site.runs == 2
+        slow.gate.set()
+        await asyncio.gather(*tasks)
+        assert site.runs == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), HTTPError(503)])
+def test_one_of_those_who_wait_flies_again_if_the_handler_fails(site, error):
+    async def main() -> None:
+        slow = Slow(site)
+        slow.error = error
+        tasks = [slow.start() for _ in range(10)]
+        for flight in (1, 2, 3):
+            await slow.settle()
+            assert site.runs == flight
+            gate, slow.gate = slow.gate, asyncio.Event()
+            gate.set()
+        await slow.settle()
+        assert site.runs == 10  # the wait for others has an end
+        slow.gate.set()
+        statuses = {each.status for each in await asyncio.gather(*tasks)}
+        assert statuses == {getattr(error, "status", 500)}
+
+    asyncio.run(main())
+
+
+def test_a_handler_that_comes_back_answers_all_who_wait(site):
+    async def main() -> None:
+        slow = Slow(site)
+        slow.error = ZeroDivisionError()
+        tasks = [slow.start() for _ in range(10)]
+        await slow.settle()
+        gate, slow.gate = slow.gate, asyncio.Event()
+        gate.set()
+        await slow.settle()
+        slow.error = None
+        slow.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert [each.status for each in answers] == [500] + [200] * 9
+        assert site.runs == 2
+
+    asyncio.run(main())
+
+
+def test_rfc5861_4_who_waits_gets_the_stale_answer_as_soon_as_it_fails(site, clock):
+    async def main() -> None:
+        slow = Slow(site)
+        site.fields = {"cache-control": "max-age=60, stale-if-error=600"}
+        slow.gate.set()
+        await slow.start()
+        clock.turn(61)
+        slow.gate.clear()
+        slow.error = HTTPError(503)
+        tasks = [slow.start() for _ in range(10)]
+        await slow.settle()
+        slow.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert {(each.status, each.body) for each in answers} == {(200, b"slow 1")}
+        assert {status_of(each) for each in answers} == {"httpkit; fwd=stale; fwd-status=503"}
+        assert site.runs == 2
+
+    asyncio.run(main())
+
+
+def test_a_revalidation_that_never_ran_is_forgotten():
+    flights = cache_flights.Flights()
+    assert flights.begin_revalidation(("a", ""), NOW)
+    assert not flights.begin_revalidation(("a", ""), NOW + 29)
+    assert flights.begin_revalidation(("b", ""), NOW + 29)
+    assert flights.begin_revalidation(("c", ""), NOW + 30)
+    assert [key for key, _ in flights._revalidations] == ["b", "c"]
+    assert flights.begin_revalidation(("a", ""), NOW + 30)
+    assert flights.begin_revalidation(("a", ""), NOW - 1000)  # a clock that was put back
 
 
 @pytest.mark.parametrize("fields", [{}, {"cache-control": "max-age=0"}])
@@ -915,8 +1023,8 @@ def test_variants_wait_for_their_own_kind(site):
 
 
 def test_ranges_and_upgrades_go_past(site):
-    site.ask()
     assert status_of(site.ask("/", ("range", "bytes=0-0"))) == "httpkit; fwd=bypass"
+    site.ask()
     assert status_of(site.ask("/", ("upgrade", "foo"))) == "httpkit; fwd=bypass"
     assert site.runs == 3
 
