@@ -125,8 +125,8 @@ def svg(ground: str, elements: Iterable[str]) -> str:
 
 def label(version: int) -> str:
     return (
-        f'<rect x="8" y="122" width="76" height="20" rx="4" fill="#fff" fill-opacity=".88"/>'
-        f'<text x="46" y="136" font-family="sans-serif" font-size="12" text-anchor="middle" '
+        f'<rect x="8" y="108" width="132" height="34" rx="6" fill="#fff" fill-opacity=".88"/>'
+        f'<text x="74" y="132" font-family="sans-serif" font-size="22" text-anchor="middle" '
         f'fill="#123">version {version}</text>'
     )
 

@@ -11,12 +11,13 @@ export function findTiming(url) {
   return performance.getEntriesByName(url, "resource")[0];
 }
 
-/** "memory", "cache", "304", "network", or "nothing" where the page has not loaded it. */
+/**
+ * "cache", "304", "network", or "nothing" where the page has not loaded it. Browsers do not tell
+ * scripts whether a copy lay in memory or on disk.
+ */
 export function whatHappened(timing) {
   if (!timing) return "nothing";
-  if (timing.transferSize === 0) {
-    return timing.responseEnd === timing.startTime || timing.duration === 0 ? "memory" : "cache";
-  }
+  if (timing.transferSize === 0) return "cache";
   const { transferSize, encodedBodySize, responseStatus } = timing;
   const validated = responseStatus === 304 || transferSize <= HEAD || transferSize < encodedBodySize;
   return validated ? "304" : "network";

@@ -36,7 +36,7 @@ function showVisit() {
     const timing = findTiming(locate(file));
     let did = whatHappened(timing);
     const asked = Object.values(file.visit).some((count) => count);
-    if (asked && (did === "memory" || did === "cache")) did = "stale";
+    if (asked && did === "cache") did = "stale";
     rows.get(file.name).showTiming(did, timing);
     return { did, timing };
   });

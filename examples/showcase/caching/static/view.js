@@ -1,7 +1,6 @@
 // The table and the list: elements and text nodes, no markup from texts.
 
 const DID = {
-  memory: "memory",
   cache: "cache",
   stale: "stale copy",
   304: "304",
@@ -120,7 +119,7 @@ export function summarize(visits, rows) {
   const sum = (field) => rows.reduce((total, { timing }) => total + (timing?.[field] ?? 0), 0);
   const which = visits === 1 ? "Your first visit" : `Visit ${visits}`;
   return (
-    `${which}: of ${rows.length} files ${of("memory", "cache", "stale")} came without a wait for the `
+    `${which}: of ${rows.length} files ${of("cache", "stale")} came without a wait for the `
     + `server, ${of("304")} by a 304, and ${of("network")} over the network; `
     + `${bytes(sum("transferSize"))} were transferred for ${bytes(sum("encodedBodySize"))} of content.`
   );
