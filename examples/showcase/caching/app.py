@@ -28,7 +28,8 @@ POLICY = (
 )
 PAGE_POLICY = "private, no-cache"
 PAGE_LESSON = (
-    "The page names everything else, so it is asked for each time: that is how a new name gets known."
+    "The page names everything else, so it is asked for each time: that is how a new name gets "
+    "known."
 )
 #: Seconds that the report is fresh in the cache of the server.
 REPORT_LIFETIME = 20
@@ -114,7 +115,7 @@ async def state(request: Request) -> Response:
 # --- the buttons ---------------------------------------------------------------------------
 
 
-@app.post("/change/{name}", max_body=0)
+@app.post("/change/{name}")
 async def change(request: Request, name: str) -> Response:
     """Write the next version of a file: other content, another ETag."""
     site = find_site(request)
@@ -123,7 +124,7 @@ async def change(request: Request, name: str) -> Response:
     return describe(site)
 
 
-@app.post("/expire/{name}", max_body=0)
+@app.post("/expire/{name}")
 async def expire(request: Request, name: str) -> Response:
     """Let the next whole answer be stale from the beginning.
 
@@ -136,7 +137,7 @@ async def expire(request: Request, name: str) -> Response:
     return describe(site)
 
 
-@app.post("/purge", max_body=0)
+@app.post("/purge")
 async def purge(request: Request) -> Response:
     """Forget the report of this visitor."""
     site = find_site(request)
@@ -144,7 +145,7 @@ async def purge(request: Request) -> Response:
     return describe(site)
 
 
-@app.post("/forget", max_body=0)
+@app.post("/forget")
 async def forget(request: Request) -> Response:
     """Begin anew: the next page comes with another site."""
     await sites.remove(find_site(request))

@@ -1,7 +1,7 @@
 """What the files of a site contain: every version of a file looks different.
 
-Pure: a version number in, text or bytes out. Colors turn with the version, and the pictures have its
-number on them, so that one can see which copy the browser shows.
+Pure: a version number in, text or bytes out. Colors turn with the version, and the pictures have
+its number on them, so that one can see which copy the browser shows.
 """
 
 import struct
@@ -22,7 +22,9 @@ def hills(version: int) -> str:
     """Three ridges, one behind the other."""
     color = hue(version)
     ridges = [
-        polygon(ridge(55 + 28 * depth, 16 - 3 * depth, depth), f"hsl({color} 45% {62 - 16 * depth}%)")
+        polygon(
+            ridge(55 + 28 * depth, 16 - 3 * depth, depth), f"hsl({color} 45% {62 - 16 * depth}%)"
+        )
         for depth in range(3)
     ]
     return svg(f"hsl({color} 60% 88%)", [*ridges, label(version)])
@@ -45,10 +47,8 @@ def waves(version: int) -> str:
             (x, 22 + 14 * row + (2 + row) * sin(x / (9 + 2 * row) + row))
             for x in range(0, WIDTH + 1, 4)
         ]
-        lines.append(
-            f'<polyline points="{join(points)}" fill="none" stroke="hsl({color} 60% {75 - 5 * row}%)" '
-            'stroke-width="4"/>'
-        )
+        stroke = f'stroke="hsl({color} 60% {75 - 5 * row}%)" stroke-width="4"'
+        lines.append(f'<polyline points="{join(points)}" fill="none" {stroke}/>')
     return svg(f"hsl({color} 50% 18%)", [*lines, label(version)])
 
 
@@ -79,13 +79,14 @@ def dial(version: int) -> str:
 
 def theme(version: int) -> str:
     """A style sheet: a gradient of many steps."""
-    steps = [
-        f"    hsl({(hue(version) + 3 * step) % 360} {78 - step // 2}% {38 + step // 2}%) {100 * step / 48:.1f}%"
-        for step in range(49)
-    ]
+    steps = []
+    for step in range(49):
+        color = f"hsl({(hue(version) + 3 * step) % 360} {78 - step // 2}% {38 + step // 2}%)"
+        steps.append(f"    {color} {100 * step / 48:.1f}%")
     gradient = ",\n".join(steps)
     return (
-        f'/* Version {version} of the theme. */\n.themed::after {{ content: "version {version}"; }}\n'
+        f"/* Version {version} of the theme. */\n"
+        f'.themed::after {{ content: "version {version}"; }}\n'
         f".themed {{\n  background: linear-gradient(120deg,\n{gradient});\n}}\n"
     )
 

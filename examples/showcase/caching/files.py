@@ -56,7 +56,7 @@ FILES: Mapping[str, SiteFile] = {
     ),
     "sun.svg": SiteFile(
         drawing.sun,
-        "public, max-age=31536000, immutable",
+        "max-age=31536000, immutable",
         "The name has a hash of the content: it is never asked for again, and a change is another "
         "name in the page.",
         hashed=True,

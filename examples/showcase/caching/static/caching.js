@@ -10,6 +10,8 @@ const rows = new Map();
 /** Seconds that the clock of the server is ahead of this one. */
 let ahead = 0;
 let state;
+/** Files that a button has fetched anew: what was counted since is no part of the visit. */
+const touched = new Set();
 
 const now = () => Date.now() / 1000 + ahead;
 const locate = (file) => new URL(file.address, location.href).href;
@@ -36,7 +38,7 @@ function showVisit() {
     const timing = findTiming(locate(file));
     let did = whatHappened(timing);
     const asked = Object.values(file.visit).some((count) => count);
-    if (asked && did === "cache") did = "stale";
+    if (asked && did === "cache" && !touched.has(file.name)) did = "stale";
     rows.get(file.name).showTiming(did, timing);
     return { did, timing };
   });
@@ -83,6 +85,7 @@ const actions = {
   async expire(name) {
     await learn(await ask(`expire/${name}`, { method: "POST" }));
     const file = state.rows.find((each) => each.name === name);
+    touched.add(name);
     // A promise cannot be taken back from outside: fetch the file anew, without one.
     await ask(locate(file), { cache: "reload" });
     await learn(await ask("state"));

@@ -17,7 +17,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 export function bytes(count) {
-  return count < 1000 ? `${count} B` : `${(count / 1000).toFixed(1)} kB`;
+  return count < 1000 ? `${count}\u00a0B` : `${(count / 1000).toFixed(1)}\u00a0kB`;
 }
 
 export function seconds(count) {
@@ -78,7 +78,7 @@ export class Row {
     this.did.dataset.did = did;
     this.did.textContent = DID[did];
     if (!timing) return;
-    const spent = `${Math.round(timing.duration)} ms`;
+    const spent = `${Math.round(timing.duration)}\u00a0ms`;
     const size = timing.encodedBodySize ? ` of ${bytes(timing.encodedBodySize)}` : "";
     const saved = did === "network" ? "" : size;
     this.cost.textContent = `${bytes(timing.transferSize)}${saved}, ${spent}`;
@@ -106,7 +106,7 @@ export class Row {
   showCounts(file) {
     const list = (counts) => Object.entries(counts)
       .filter(([, count]) => count)
-      .map(([status, count]) => `${count} × ${status}`)
+      .map(([status, count]) => `${count}\u00a0×\u00a0${status}`)
       .join(", ");
     this.visit.textContent = list(file.visit) || "not asked";
     this.total.textContent = `in all: ${list(file.total) || "never"}`;
