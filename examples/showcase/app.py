@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 from examples.chat.app import app as chat
+from examples.showcase.caching.app import app as caching
 from examples.showcase.notes import create_note, notes
 from httpkit import App, HTTPError, Next, Request, Response, __version__
 from httpkit.middleware import Compress, Conditional, ResponseCache, cache
@@ -23,6 +24,7 @@ HERE = Path(__file__).parent
 app = App(middleware=[cache(no_cache=True), Compress(), Conditional()])
 app.include(notes, prefix="/api/notes")
 app.mount("/chat", chat)
+app.mount("/caching", caching)
 app.static("/static", HERE / "static")
 
 

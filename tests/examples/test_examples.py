@@ -1,6 +1,6 @@
 """Every example: in memory through the test client, and as a process of its own.
 
-The chat has files of its own beside this one.
+The chat and the page about caching have files of their own beside this one.
 """
 
 import sys
@@ -63,7 +63,7 @@ def test_the_landing_page(client: Client) -> None:
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["content-security-policy"] == "default-src 'self'"
     assert "$" not in response.text
-    for address in ("/api/notes", "/chat/", "/upload", "/stream", "/slow?seconds=2"):
+    for address in ("/api/notes", "/caching/", "/chat/", "/upload", "/stream", "/slow?seconds=2"):
         assert f'href="{address}"' in response.text
     assert "async def create_note(request: Request)" in response.text
 

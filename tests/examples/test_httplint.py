@@ -11,6 +11,7 @@ from httpkit.testing import Client
 BROWSER = {"accept-encoding": "gzip, br, zstd", "accept": "text/html,*/*;q=0.8"}
 TARGETS = [
     "/",
+    "/caching/static/caching.js",
     "/chat/",
     "/chat/static/chat.js",
     "/upload",
