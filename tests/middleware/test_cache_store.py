@@ -263,6 +263,7 @@ def test_one_call_does_not_pay_for_all_that_has_ended(clock):
     clock.turn(10)
     run(store, ("get", "/none", ""))
     assert 0.9 * full < store.size < full
+    assert run(store, ("get", "/999", "")) == [None]  # whether it was its turn or not
     run(store, *[("get", "/none", "")] * 40)
     assert store.size == 0
 

@@ -843,6 +843,34 @@ def test_one_of_those_who_wait_flies_again_if_the_handler_fails(site, error):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(("status", "runs"), [(403, [5]), (500, [2, 3, 5])])
+def test_an_error_below_500_is_an_answer_for_each(status, runs):
+    """One that comes as an exception, from outside of an app."""
+
+    async def main() -> None:
+        gate, asked = asyncio.Event(), []
+
+        async def refuse(request: Request) -> Response:
+            asked.append(request)
+            await gate.wait()
+            raise HTTPError(status)
+
+        cached = ResponseCache()
+        calls = [cached(make_request(), refuse) for _ in range(5)]
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        for expected in [1, *runs]:
+            await asyncio.sleep(0)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert len(asked) == expected
+            waiting, gate = gate, asyncio.Event()
+            waiting.set()
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [error.status for error in errors] == [status] * 5
+
+    asyncio.run(main())
+
+
 def test_a_handler_that_comes_back_answers_all_who_wait(site):
     async def main() -> None:
         slow = Slow(site)
