@@ -355,7 +355,7 @@ INVALIDATION = (
         for method, status in (("POST", 500), ("PUT", 400), ("DELETE", 404))
     }
     | {
-        f"4.4 {name} of {method}": [
+        f"4.4 {name} of {method}: {where}": [
             Step("origin", FRESH, target="/other"),
             Step("origin", f"{name}: {where}", method=method, status=201, sends=b"x"),
             Step("origin", FRESH, target="/other"),
