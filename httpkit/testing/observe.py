@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from inspect import isawaitable
+from typing import Any
 
 from httpkit.error_handlers import observer
 from httpkit.request import Request
@@ -84,6 +85,9 @@ class ObservedApplication:
             record.note(error)
             raise
         return _watch(answer, record) if isinstance(answer, Response) else _wait(answer, record)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._application, name)  # what an Application may have besides
 
 
 async def _wait(answer: Awaitable[Response], record: Record) -> Response:

@@ -102,6 +102,7 @@ def test_bytes_of_open_and_closed_connections(live) -> None:
     """As they come out of the sockets: heads, bodies, and answers that are not complete."""
     server = live(Everything())
     first, second = server.connect(), server.connect()
+    server.until(lambda: server.server.counters.connections_open == 2)
     first.get()
     first.close()
     server.until(lambda: server.server.counters.connections_open == 1)

@@ -328,6 +328,25 @@ def test_an_answer_that_is_raised_is_no_failure() -> None:
         assert server.errors == []
 
 
+class Ending(Bare):
+    """An application with what it may have besides."""
+
+    cancel_on_disconnect = False
+    ended = False
+
+    def begin_shutdown(self) -> None:
+        self.ended = True
+
+
+def test_what_an_application_may_have_besides_reaches_the_server() -> None:
+    """Or subscriptions would hold up the stop, and ASGI applications would be cancelled."""
+    application = Ending()
+    with LiveServer(application) as server:
+        assert server.server.cancel_on_disconnect is False
+        assert not application.ended
+    assert application.ended
+
+
 def upgrading() -> App:
     app = App()
 
