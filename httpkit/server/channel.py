@@ -1,9 +1,10 @@
-"""One request as its handler sees it: where it comes from, its body, interim answers, pushes.
+"""One request as its handler sees it: where it comes from, its body, interim answers, its end.
 
 The base of `Exchange`, and the `RequestChannel` behind every `Request`. Owns the limit of bodies
-and 100 (Continue). Writes no final answer (`writing.py`) and runs nothing (`exchange.py`).
+and 100 (Continue). Writes no final answer (`writing.py`); runs and ends nothing (`exchange.py`).
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Channel(msgspec.Struct, eq=False, weakref=True):
         body: where its body arrives, or the raw bytes after an upgrade; `None` without one.
         origin: the client, where a proxy has said who that is.
         gone: the peer cannot be answered.
+        concluded: the handler has written its whole answer by itself.
     """
 
     _server: "Server"
@@ -49,8 +51,11 @@ class Channel(msgspec.Struct, eq=False, weakref=True):
     body: BodyReader | WholeBody | None = None
     origin: Address | None = None
     gone: bool = False
+    concluded: bool = False
     _trailers: Iterable[tuple[bytes, bytes]] = ()
     _attached: Cancellable | None = None
+    #: What `wait_ended` waits for.
+    _end: asyncio.Future[None] | None = None
 
     @property
     def request_id(self) -> str:
@@ -81,6 +86,19 @@ class Channel(msgspec.Struct, eq=False, weakref=True):
     def is_disconnected(self) -> bool:
         """Whether the peer is known to be gone."""
         return self.gone
+
+    async def wait_ended(self) -> None:
+        """Return when the peer is gone, or the answer is out."""
+        if not self.gone and not self.concluded:
+            if self._end is None:
+                self._end = self._server.loop.create_future()
+            await asyncio.shield(self._end)  # there may be others that wait
+
+    def _tell_ended(self) -> None:
+        """Let `wait_ended` return."""
+        end, self._end = self._end, None
+        if end is not None:
+            end.set_result(None)
 
     def take_body(self) -> bytes | None:
         """The whole body, if all of it has arrived."""

@@ -17,7 +17,7 @@ handler may go on, and a graceful stop waits for it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from contextvars import Context, copy_context
 from functools import partial
 from types import EllipsisType
@@ -195,7 +195,44 @@ class Exchange(AnswerWriter):
         else:
             self.finish()
 
+    # --- called by handlers that have written their answer themselves ----------------------------
+
+    def send_end(self, data: bytes = b"", trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """The last piece of the body and the trailer fields: the exchange ends here.
+
+        Raises:
+            ClientDisconnected: the peer is gone.
+            LocalProtocolError: less or more than was announced, or a field that is no trailer.
+        """
+        if self.gone:
+            raise ClientDisconnected
+        engine = self.connection.engine
+        if data:
+            engine.send_data(self.stream_id, data)
+            self.body_sent += len(data)
+        engine.send_end(self.stream_id, trailers)
+        self.concluded = True
+        self._leave_handler()
+
+    def conclude(self, response: Response) -> None:
+        """Write a whole answer whose body is bytes, as `send_head` and `send_end` would.
+
+        Raises:
+            ClientDisconnected: the peer is gone.
+            LocalProtocolError: something that must not reach the wire.
+        """
+        if self.gone:
+            raise ClientDisconnected
+        assert isinstance(response.body, bytes)
+        self.connection.engine.send_response(self.stream_id, response)
+        self.response = response
+        self.body_sent = len(response.body)
+        self.head_sent = True
+        self.concluded = True
+        self._leave_handler()
+
     def _leave_handler(self) -> None:
+        """The answer is complete: end, whether its handler is through or not."""
         task = self._task
         if task is not None:  # else it is in its first step, and `begin` goes on when that ends
             task.remove_done_callback(self._answered)
@@ -317,7 +354,8 @@ class Exchange(AnswerWriter):
         self.gone = True
         if error is not None and not self.head_sent:
             self.response = Response(b"", error.status)  # the engine's answer, for the access log
-        self._lose_writers()
+        self._wake_writers()  # nobody has to wait for anything any more
+        self._tell_ended()
         if self.body is not None:
             self.body.fail()
         if self._attached is not None:

@@ -1,11 +1,11 @@
 """An answer that is written piece by piece, and the wait for room behind a slow client.
 
 What `send.py` writes bodies with, and what a handler calls that writes its answer by itself instead
-of returning it, as ASGI wants it. An answer that the engine refuses raises; nothing of it is out.
+of returning it, as ASGI wants it; what ends such an answer is in `exchange.py`. An answer that the
+engine refuses raises; nothing of it is out.
 """
 
 import asyncio
-from collections.abc import Iterable
 
 from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected, LocalProtocolError
@@ -24,17 +24,13 @@ class AnswerWriter(Channel):
         response: the answer, as soon as there is one.
         body_sent: bytes of its body given to the engine.
         head_sent: the head of a streamed answer is out; it can no longer be replaced.
-        concluded: the handler has written its whole answer by itself.
     """
 
     response: Response | None = None
     body_sent: int = 0
     head_sent: bool = False
-    concluded: bool = False
     #: Tasks that wait for room.
     _writers: tuple[asyncio.Future[None], ...] = ()
-    #: What `wait_ended` waits for.
-    _end: asyncio.Future[None] | None = None
 
     async def send(self, data: bytes) -> None:
         """Give the engine a piece of the body; wait while the queue behind it is full.
@@ -131,59 +127,3 @@ class AnswerWriter(Channel):
         self.connection.engine.send_headers(self.stream_id, response, None)
         self.response = response
         self.head_sent = True
-
-    def send_end(self, data: bytes = b"", trailers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """The last piece of the body and the trailer fields: the exchange ends here.
-
-        Raises:
-            ClientDisconnected: the peer is gone.
-            LocalProtocolError: less or more than was announced, or a field that is no trailer.
-        """
-        if self.gone:
-            raise ClientDisconnected
-        engine = self.connection.engine
-        if data:
-            engine.send_data(self.stream_id, data)
-            self.body_sent += len(data)
-        engine.send_end(self.stream_id, trailers)
-        self.concluded = True
-        self._leave_handler()
-
-    def conclude(self, response: Response) -> None:
-        """Write a whole answer whose body is bytes, as `send_head` and `send_end` would.
-
-        Raises:
-            ClientDisconnected: the peer is gone.
-            LocalProtocolError: something that must not reach the wire.
-        """
-        if self.gone:
-            raise ClientDisconnected
-        assert isinstance(response.body, bytes)
-        self.connection.engine.send_response(self.stream_id, response)
-        self.response = response
-        self.body_sent = len(response.body)
-        self.head_sent = True
-        self.concluded = True
-        self._leave_handler()
-
-    def _leave_handler(self) -> None:
-        """The answer is complete: end, whether its handler is through or not."""
-        raise NotImplementedError
-
-    async def wait_ended(self) -> None:
-        """Return when the peer is gone, or the answer is out."""
-        if not self.gone and not self.concluded:
-            if self._end is None:
-                self._end = self._server.loop.create_future()
-            await asyncio.shield(self._end)  # there may be others that wait
-
-    def _tell_ended(self) -> None:
-        """Let `wait_ended` return."""
-        end, self._end = self._end, None
-        if end is not None:
-            end.set_result(None)
-
-    def _lose_writers(self) -> None:
-        """The peer is gone: nobody has to wait for anything any more."""
-        self._wake_writers()
-        self._tell_ended()
