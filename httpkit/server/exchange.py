@@ -49,7 +49,7 @@ _NO_CONTEXT = Context()
 
 
 class Exchange(AnswerWriter):
-    """One request and its answer; implements `RequestChannel` and `transport.Stream`."""
+    """One request and its answer; implements `RequestChannel` and `contracts.Stream`."""
 
     _task: asyncio.Task[Any] | None = None
     _timed_out: bool = False

@@ -54,7 +54,7 @@ _LOOK = 0.02
 
 
 class Server:
-    """One process's server; implements `transport.ConnectionOwner`.
+    """One process's server; implements `contracts.ConnectionOwner`.
 
     An async context manager: enters listening, leaves with a graceful stop. It installs no signal
     handlers, so it can be embedded in any running loop.

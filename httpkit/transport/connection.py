@@ -15,10 +15,9 @@ import logging
 import os
 import socket
 import struct
-from typing import Protocol, cast
+from typing import cast
 
-from httpkit.errors import ClientDisconnected, ProtocolError
-from httpkit.limits import Limits
+from httpkit.errors import ClientDisconnected
 from httpkit.protocol.engine import Close, Engine
 from httpkit.protocol.events import (
     ConnectionTerminated,
@@ -30,87 +29,19 @@ from httpkit.protocol.events import (
     TrailersReceived,
 )
 from httpkit.request import RequestHead
+from httpkit.transport.contracts import BlockedWriter, ConnectionOwner, Stream, WatchedSession
 from httpkit.transport.deadlines import DeadlineWatch
 from httpkit.transport.passage import Passage
+from httpkit.transport.sockets import address_of
 from httpkit.types import Address
 
-__all__ = [
-    "BlockedWriter",
-    "Connection",
-    "ConnectionOwner",
-    "Stream",
-    "WatchedSession",
-    "address_of",
-]
+__all__ = ["Connection"]
 
 logger = logging.getLogger("httpkit")
 
 # On Python 3.11 looking up a member of an Enum takes longer than all else that is done with it.
 _OPEN = Close.OPEN
 _HAS_SENDFILE = hasattr(os, "sendfile")
-
-
-class Stream(Protocol):
-    """What a connection tells about one request; `server.exchange.Exchange` listens."""
-
-    def begin(self) -> None:
-        """The request is there, and whatever of its body came with it."""
-
-    def receive_data(self, data: bytes, *, end_stream: bool) -> None:
-        """A piece of the body."""
-
-    def receive_trailers(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """The trailer section."""
-
-    def reset(self, error: ProtocolError | None) -> None:
-        """The peer is gone, or the stream is: stop working on it."""
-
-    def check_deadline(self, now: float, timeout: float) -> None:
-        """The reaper passes by; `timeout` is what a request may take in seconds."""
-
-    def min_body_rate(self, default: int | None) -> int | None:
-        """Bytes a second that its body must reach, `None` for any."""
-
-
-class BlockedWriter(Protocol):
-    """What waits in `Connection.blocked` for the capacity of a stream, and takes itself out."""
-
-    def resume_writing(self) -> None:
-        """There may be capacity again."""
-
-
-class WatchedSession(Protocol):
-    """What has taken over a stream and has deadlines of its own."""
-
-    def check_deadline(self, now: float) -> None:
-        """The reaper passes by."""
-
-    def begin_shutdown(self) -> None:
-        """The connection is to end."""
-
-
-class ConnectionOwner(Protocol):
-    """The server, as a connection sees it."""
-
-    limits: Limits
-    loop: asyncio.AbstractEventLoop
-
-    def make_stream(self, connection: "Connection", event: RequestReceived) -> Stream:
-        """An exchange for a new request."""
-
-    def connection_opened(self, connection: "Connection") -> None:
-        """Count it."""
-
-    def connection_closed(self, connection: "Connection") -> None:
-        """Forget it."""
-
-    def connection_refused(
-        self, connection: "Connection", error: ProtocolError, status: int | None
-    ) -> None:
-        """The engine has refused what the peer sent, perhaps with a status."""
-
-    def make_engine(self, protocol: str) -> Engine:
-        """An engine for a protocol as ALPN names it: `http/1.1` or `h2`."""
 
 
 class Connection(asyncio.Protocol):
@@ -486,16 +417,3 @@ class Connection(asyncio.Protocol):
         stream = self.streams.get(stream_id)
         default = self.owner.limits.min_body_rate
         return default if stream is None else stream.min_body_rate(default)
-
-
-def address_of(name: object) -> Address | None:
-    """What a transport calls peername or sockname; a Unix socket's path is its host.
-
-    The peer chooses the path it is bound to, and logs show it: what cannot be printed is escaped.
-    """
-    if isinstance(name, tuple) and len(name) >= 2:
-        return Address(str(name[0]), int(name[1]))
-    if isinstance(name, str | bytes):
-        path = os.fsdecode(name)
-        return Address(path if path.isprintable() else ascii(path)[1:-1], 0)
-    return None

@@ -22,7 +22,8 @@ from enum import Enum, auto
 from typing import Protocol, cast
 
 from httpkit.limits import Limits
-from httpkit.transport.connection import Connection, address_of
+from httpkit.transport.connection import Connection
+from httpkit.transport.sockets import address_of
 from httpkit.transport.tls import TLSSession, TLSTransport, explain
 from httpkit.types import Address
 

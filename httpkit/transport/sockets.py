@@ -1,7 +1,7 @@
-"""Listening sockets: opened by address or path, or inherited.
+"""Listening sockets: opened by address or path, or inherited. Addresses of sockets in one form.
 
-Every way in which that fails is a `ConfigurationError` that says what to change. Called by
-`server.listening`; who accepts is `transport.acceptor`.
+Every way in which opening fails is a `ConfigurationError` that says what to change. Called by
+`server.listening`; who accepts is `transport.acceptor`. Connections ask for addresses.
 """
 
 import errno
@@ -18,6 +18,7 @@ from httpkit.types import Address
 __all__ = [
     "KeepAlive",
     "TCPOptions",
+    "address_of",
     "adopt_listener",
     "listening_address",
     "open_tcp_listeners",
@@ -277,6 +278,19 @@ def adopt_listener(descriptor: int, options: TCPOptions) -> socket.socket:
     if listener.family != socket.AF_UNIX:
         _set_tcp_options(listener, options)
     return listener
+
+
+def address_of(name: object) -> Address | None:
+    """What a transport calls peername or sockname; a Unix socket's path is its host.
+
+    The peer chooses the path it is bound to, and logs show it: what cannot be printed is escaped.
+    """
+    if isinstance(name, tuple) and len(name) >= 2:
+        return Address(str(name[0]), int(name[1]))
+    if isinstance(name, str | bytes):
+        path = os.fsdecode(name)
+        return Address(path if path.isprintable() else ascii(path)[1:-1], 0)
+    return None
 
 
 def listening_address(listener: socket.socket) -> Address:

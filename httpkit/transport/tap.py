@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from httpkit.protocol.engine import Engine
-from httpkit.transport.connection import Connection, ConnectionOwner
+from httpkit.transport.connection import Connection
+from httpkit.transport.contracts import ConnectionOwner
 from httpkit.types import Direction, Tap
 
 __all__ = ["TappedConnection"]

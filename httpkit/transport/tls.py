@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from httpkit.tls import TLSInfo
-from httpkit.transport.connection import address_of
+from httpkit.transport.sockets import address_of
 
 __all__ = ["TLSSession", "TLSTransport", "explain"]
 
