@@ -10,7 +10,6 @@ A file whose pages are not in memory would hold up the loop, so they are read by
 import asyncio
 import os
 import socket
-from contextlib import suppress
 
 from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
@@ -79,11 +78,10 @@ class Passage:
             self._waiter.set_result(None)
 
     def close(self) -> None:
-        """The connection is lost: give the descriptor back, wake who waits."""
+        """The file is through or the connection lost: give the descriptor back, wake who waits."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             if self._waiter is not None:
                 self._loop.remove_writer(descriptor)
-            with suppress(OSError):
-                os.close(descriptor)
+            os.close(descriptor)
         self._wake()
