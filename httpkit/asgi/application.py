@@ -125,7 +125,7 @@ def _answer_of(cycle: Cycle) -> Response:
         assert cycle.response is not None
         return cycle.response
     if cycle.outlet.gone:
-        raise ClientGone("the client has gone")
+        raise ClientGone
     raise ASGIProtocolError("the application has returned before the end of its answer")
 
 

@@ -146,7 +146,7 @@ class Cycle(msgspec.Struct, eq=False):
         """
         kind = message["type"]
         if self.outlet.gone or self._refused:
-            raise ClientGone("the client has gone")
+            raise ClientGone
         if kind == "http.response.start":
             if self.state != WAITING:
                 self._fail(kind)
