@@ -148,7 +148,6 @@ class Channels(ABC):
             raise ValueError(f"policy {policy!r} is neither 'drop' nor 'close'")
         return Subscription(self, topics, after, history, queue, policy)
 
-    @abstractmethod
     async def history(
         self, topic: str, limit: int = 50, *, after: str | None = None
     ) -> list[ChannelMessage]:
@@ -162,6 +161,16 @@ class Channels(ABC):
         Raises:
             ValueError: a topic that is none, or a negative limit.
         """
+        check_topic(topic)
+        if limit < 0:
+            raise ValueError("limit is 0 or more messages")
+        return await self._read_history(topic, limit, after)
+
+    @abstractmethod
+    async def _read_history(
+        self, topic: str, limit: int, after: str | None
+    ) -> list[ChannelMessage]:
+        """See `history`; the topic is one, and the limit 0 or more."""
 
     def join(self, topic: str, name: str, info: Any = None) -> AbstractAsyncContextManager[Member]:
         """Be in a topic as long as an `async with` lasts.

@@ -135,7 +135,7 @@ class _Reader(Feed[Any]):
         finally:
             if isinstance(iterator, AsyncGenerator):
                 await iterator.aclose()
-            self._end()
+            self.end()
 
     def _take_first(self) -> Any:
         self._room.release()

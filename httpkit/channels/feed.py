@@ -73,7 +73,8 @@ class Feed(Generic[T]):
     def _take_first(self) -> T:
         return self._items.popleft()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Nothing more will come."""
         self.ended = True
         self._wake()
 

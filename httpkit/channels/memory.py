@@ -89,13 +89,9 @@ class MemoryChannels(Channels):
             self._mesh.deliver(record)
         return message
 
-    async def history(
-        self, topic: str, limit: int = 50, *, after: str | None = None
+    async def _read_history(
+        self, topic: str, limit: int, after: str | None
     ) -> list[ChannelMessage]:
-        """See `Channels.history`."""
-        check_topic(topic)
-        if limit < 0:
-            raise ValueError("limit is 0 or more messages")
         if after is None:
             return self._history.last((topic,), limit)
         position = self._known(after)

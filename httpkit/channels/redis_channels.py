@@ -118,13 +118,10 @@ class RedisChannels(Channels):
                 logger.warning("channels: messages are lost: %s", error)
         return ChannelMessage(topic, position, data)
 
-    async def history(
-        self, topic: str, limit: int = 50, *, after: str | None = None
+    async def _read_history(
+        self, topic: str, limit: int, after: str | None
     ) -> list[ChannelMessage]:
         """See `Channels.history`. Empty while Redis is away."""
-        check_topic(topic)
-        if limit < 0:
-            raise ValueError("limit is 0 or more messages")
         if not limit:
             return []
         try:

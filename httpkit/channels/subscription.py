@@ -5,9 +5,9 @@ bounded: a reader that is too slow costs itself something, and nobody else.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from httpkit.channels.feed import Feed
 from httpkit.channels.messages import ChannelMessage, MemberChange, Position
@@ -17,13 +17,37 @@ if TYPE_CHECKING:
 
 __all__ = ["Policy", "Subscription", "Watch"]
 
+T = TypeVar("T")
+
 Policy = Literal["drop", "close"]
 
 #: Changes that may wait for a reader of `Watch`.
 _MAX_CHANGES = 1024
 
 
-class Subscription(Feed[ChannelMessage]):
+class _Attached(Feed[T]):
+    """A feed of a `Channels`, as long as an `async with` lasts.
+
+    Args:
+        detach: how it is taken out again, called with it.
+    """
+
+    def __init__(self, detach: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._detach = detach
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Take it out; nothing more will come."""
+        self._detach(self)
+        self.end()
+
+
+class Subscription(_Attached[ChannelMessage]):
     """The messages of some topics, from `Channels.subscribe`; entered once.
 
     Attributes:
@@ -44,7 +68,7 @@ class Subscription(Feed[ChannelMessage]):
         queue: int,
         policy: Policy,
     ) -> None:
-        super().__init__()
+        super().__init__(channels.detach)
         self.topics = tuple(dict.fromkeys(topics))
         self.complete = True
         self.lost = 0
@@ -79,20 +103,10 @@ class Subscription(Feed[ChannelMessage]):
         try:
             replay = await self._channels.attach(self)
         except BaseException:
-            self._channels.detach(self)
+            self._detach(self)
             raise
         self._begin(replay)
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Unsubscribe."""
-        self._channels.detach(self)
-        self._end()
 
     def _begin(self, replay: "Replay") -> None:
         """What was fetched comes first, then what came meanwhile and is not among it."""
@@ -114,7 +128,7 @@ class Subscription(Feed[ChannelMessage]):
             if self._policy == "close":
                 self.overflowed = True
                 counters.closed_as_slow += 1
-                self._end()
+                self.end()
                 return
             waiting.popleft()
             self.lost += 1
@@ -133,24 +147,20 @@ class Subscription(Feed[ChannelMessage]):
             and position.number <= floor.number
         )
 
-    def end(self) -> None:
-        """Nothing more will come: the server stops."""
-        self._end()
-
     def _take_first(self) -> ChannelMessage:
         message = self._items.popleft()
         self._position = message.position
         return message
 
 
-class Watch(Feed[MemberChange]):
+class Watch(_Attached[MemberChange]):
     """The members of a topic that come and go, from `Channels.watch`.
 
     One that is not read ends after 1024 changes: a view of who is there that lacks some is wrong.
     """
 
     def __init__(self, channels: "Channels", topic: str) -> None:
-        super().__init__()
+        super().__init__(channels.detach_watch)
         self.topic = topic
         self._channels = channels
 
@@ -159,28 +169,14 @@ class Watch(Feed[MemberChange]):
         try:
             await self._channels.attach_watch(self)
         except BaseException:
-            self._channels.detach_watch(self)
+            self._detach(self)
             raise
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End it."""
-        self._channels.detach_watch(self)
-        self._end()
 
     def receive(self, change: MemberChange) -> None:
         """Take a change."""
         if len(self._items) >= _MAX_CHANGES:
-            self._end()
+            self.end()
         elif not self.ended:
             self._items.append(change)
             self._wake()
-
-    def end(self) -> None:
-        """Nothing more will come: the server stops."""
-        self._end()
