@@ -1,8 +1,23 @@
-"""What clients that other people wrote talk to: a handler that tells what has arrived."""
+"""What clients talk to, our own and those that other people wrote: it tells what has arrived."""
 
-from httpkit.request import Request
-from httpkit.response import Response
+from typing import Any
+
+from httpkit import App, Request, Response, WebSocket
 from tests.server.live import LiveServer
+
+
+async def echo(ws: WebSocket) -> None:
+    """Every message, until the client closes."""
+    await ws.accept()
+    async for message in ws:
+        await ws.send(message)
+
+
+def make_app(handler: Any, **options: Any) -> App:
+    """An application with one WebSocket, at `/`."""
+    app = App()
+    app.websocket("/", **options)(handler)
+    return app
 
 
 async def describe(request: Request) -> Response:

@@ -91,7 +91,6 @@ class CORS:
         max_age: int = 600,
     ) -> None:
         self._origins = _read_origins(_several(origins), credentials=credentials)
-        self._credentials = credentials
         methods, headers = _several(methods), _several(headers)
         for what, names in (("methods", methods), ("headers", headers), ("expose", expose)):
             for name in _several(names):

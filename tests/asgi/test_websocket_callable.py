@@ -11,6 +11,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from httpkit import App, Request, Response, SharedMessage, Upgrade, WebSocket, WebSocketClosed
 from httpkit.errors import HTTPError, ProtocolError
+from tests.echoing import echo, make_app
 
 CONNECT = {"type": "websocket.connect"}
 DENIAL = {"extensions": {"websocket.http.response": {}}}
@@ -74,18 +75,6 @@ def talk(app: Any, *messages: dict[str, Any], **scope: Any) -> list[dict[str, An
     return asyncio.run(Talk(app, *messages, **scope).run()).sent
 
 
-def app_of(handler: Any, **options: Any) -> App:
-    app = App()
-    app.websocket("/", **options)(handler)
-    return app
-
-
-async def echo(ws: WebSocket) -> None:
-    await ws.accept()
-    async for message in ws:
-        await ws.send(message)
-
-
 def accept(*fields: tuple[bytes, bytes], subprotocol: str | None = None) -> dict[str, Any]:
     return {"type": "websocket.accept", "subprotocol": subprotocol, "headers": [*fields]}
 
@@ -96,7 +85,7 @@ def close(code: int = 1000, reason: str = "") -> dict[str, Any]:
 
 def test_messages_go_both_ways() -> None:
     data = {"type": "websocket.receive", "bytes": b"\x00", "text": None}
-    assert talk(app_of(echo), text("a"), text(""), data, gone()) == [
+    assert talk(make_app(echo), text("a"), text(""), data, gone()) == [
         accept(),
         {"type": "websocket.send", "text": "a"},
         {"type": "websocket.send", "text": ""},
@@ -110,7 +99,7 @@ def test_messages_for_many_are_sent_as_they_are() -> None:
         await ws.send(SharedMessage("a"))
         await ws.send(SharedMessage(b"b"))
 
-    assert talk(app_of(handler))[1:3] == [
+    assert talk(make_app(handler))[1:3] == [
         {"type": "websocket.send", "text": "a"},
         {"type": "websocket.send", "bytes": b"b"},
     ]
@@ -132,7 +121,7 @@ def test_the_end_is_told_as_by_our_own_server(message, code, reason) -> None:
         await ws.close(4001)
         seen.append((ws.close_code, ws.close_reason))
 
-    assert talk(app_of(handler), message) == [accept()]
+    assert talk(make_app(handler), message) == [accept()]
     assert seen == [(code, reason)] * 5
 
 
@@ -152,10 +141,10 @@ def test_a_handler_that_returns_closes_with_1000_and_one_that_fails_with_1011(ca
         await ws.accept()
         raise Refused("not so")
 
-    assert talk(app_of(returning)) == [accept(), close()]
-    assert talk(app_of(failing)) == [accept(), close(1011)]
+    assert talk(make_app(returning)) == [accept(), close()]
+    assert talk(make_app(failing)) == [accept(), close(1011)]
     assert "LookupError: inside" in caplog.text
-    assert talk(app_of(refusing)) == [accept(), close(1008)]
+    assert talk(make_app(refusing)) == [accept(), close(1008)]
 
 
 def test_close_is_sent_once_and_its_reason_is_cut() -> None:
@@ -168,7 +157,7 @@ def test_close_is_sent_once_and_its_reason_is_cut() -> None:
         with pytest.raises(WebSocketClosed):
             await ws.send("late")
 
-    assert talk(app_of(handler)) == [accept(), close(3000, "é" * 61)]
+    assert talk(make_app(handler)) == [accept(), close(3000, "é" * 61)]
 
 
 def test_what_the_server_owns_of_the_handshake_stays_there() -> None:
@@ -188,7 +177,7 @@ def test_what_the_server_owns_of_the_handshake_stays_there() -> None:
         (b"Sec-WebSocket-Version", b"13"),
         (b"Sec-WebSocket-Extensions", b"permessage-deflate"),
     ]
-    first = talk(app_of(handler), headers=fields)[0]
+    first = talk(make_app(handler), headers=fields)[0]
     names = [name for name, _ in first["headers"]]
     assert names == [b"set-cookie", b"x-a"]
 
@@ -197,7 +186,7 @@ def test_what_the_server_owns_of_the_handshake_stays_there() -> None:
 def test_subprotocols(in_fields) -> None:
     fields = [(b"sec-websocket-protocol", b"v1, v2")] if in_fields else []
     sent = talk(
-        app_of(echo, subprotocols=["v2"]), gone(), headers=fields, subprotocols=["v1", "v2"]
+        make_app(echo, subprotocols=["v2"]), gone(), headers=fields, subprotocols=["v1", "v2"]
     )
     assert sent == [accept(subprotocol="v2")]
 
@@ -224,11 +213,11 @@ def test_the_request_is_that_of_the_scope() -> None:
 
 def test_other_versions_of_the_protocol_and_origins_are_refused() -> None:
     fields = [(b"host", b"example.com"), (b"sec-websocket-version", b"8")]
-    assert talk(app_of(echo), headers=fields, **DENIAL)[0]["status"] == 426
+    assert talk(make_app(echo), headers=fields, **DENIAL)[0]["status"] == 426
     fields = [(b"host", b"example.com"), (b"origin", b"https://evil.example")]
-    assert talk(app_of(echo), headers=fields, **DENIAL)[0]["status"] == 403
+    assert talk(make_app(echo), headers=fields, **DENIAL)[0]["status"] == 403
     fields = [(b"host", b"example.com"), (b"origin", b"http://example.com")]
-    assert talk(app_of(echo), gone(), headers=fields) == [accept()]
+    assert talk(make_app(echo), gone(), headers=fields) == [accept()]
 
 
 def refusing(kind: str) -> Any:
@@ -263,18 +252,18 @@ def refusing(kind: str) -> Any:
 )
 def test_refusals_are_any_answer_where_the_server_can_say_that(kind, status) -> None:
     """The extension `websocket.http.response`; without it, servers answer 403 to a close."""
-    sent = talk(app_of(refusing(kind)), **DENIAL)
+    sent = talk(make_app(refusing(kind)), **DENIAL)
     assert sent[0]["type"] == "websocket.http.response.start"
     assert sent[0]["status"] == status
     assert {each["type"] for each in sent[1:]} == {"websocket.http.response.body"}
     assert not sent[-1]["more_body"]
     if kind in ("answer", "pieces", "error"):
         assert b"no way" in b"".join(each["body"] for each in sent[1:])
-    assert talk(app_of(refusing(kind))) == [{"type": "websocket.close", "code": 1000}]
+    assert talk(make_app(refusing(kind))) == [{"type": "websocket.close", "code": 1000}]
 
 
 def test_routes_that_are_no_websockets_refuse() -> None:
-    app = app_of(echo)
+    app = make_app(echo)
     app.get("/page")(lambda request: "page")
     assert talk(app, path="/nowhere", **DENIAL)[0]["status"] == 404
     assert talk(app, path="/nowhere") == [{"type": "websocket.close", "code": 1000}]
@@ -311,7 +300,7 @@ def test_a_background_call_of_a_refusal_runs() -> None:
     async def handler(ws: WebSocket) -> Response:
         return Response("no", 403, background=lambda: seen.append("ran"))
 
-    talk(app_of(handler), **DENIAL)
+    talk(make_app(handler), **DENIAL)
     assert seen == ["ran"]
 
 
@@ -324,13 +313,13 @@ def test_a_client_that_goes_before_the_answer_cancels_the_handler() -> None:
         finally:
             seen.append("cancelled")
 
-    assert talk(app_of(handler), gone()) == []
+    assert talk(make_app(handler), gone()) == []
     assert seen == ["cancelled"]
 
 
 def test_a_client_that_has_gone_before_anything() -> None:
     async def main() -> Talk:
-        conversation = Talk(app_of(echo))
+        conversation = Talk(make_app(echo))
         conversation.incoming.get_nowait()
         conversation.incoming.put_nowait(gone())
         return await conversation.run()
@@ -362,7 +351,7 @@ def test_a_send_that_fails_is_the_end(fails_at, caplog) -> None:
             seen.append(error)
             raise
 
-    conversation = Deaf(app_of(handler))
+    conversation = Deaf(make_app(handler))
     conversation.fails_at = fails_at
     asyncio.run(conversation.run())
     if fails_at == "websocket.send":
@@ -376,7 +365,7 @@ def test_a_send_that_fails_is_the_end(fails_at, caplog) -> None:
 
 @pytest.mark.parametrize("extensions", [{}, DENIAL["extensions"]])
 def test_a_refusal_that_nobody_hears(extensions) -> None:
-    conversation = Deaf(app_of(refusing("file")), extensions=extensions)
+    conversation = Deaf(make_app(refusing("file")), extensions=extensions)
     conversation.fails_at = "websocket.http.response.start" if extensions else "websocket.close"
     assert asyncio.run(conversation.run()).sent == []
 
@@ -398,7 +387,7 @@ def test_a_receive_that_is_cancelled_loses_nothing() -> None:
         seen.append(await ws.receive())
 
     async def main() -> None:
-        conversation = Talk(app_of(handler))
+        conversation = Talk(make_app(handler))
         running = asyncio.ensure_future(conversation.serve())
         await conversation.answered.wait()
         for _ in range(5):
@@ -436,7 +425,7 @@ def test_a_close_while_another_task_receives() -> None:
                 assert self.receiving == 0
                 self.incoming.put_nowait(gone(4000))
 
-    asyncio.run(Server(app_of(handler)).run())
+    asyncio.run(Server(make_app(handler)).run())
     assert seen == [(4000, 4000)]
 
 
@@ -450,11 +439,11 @@ def test_a_route_may_limit_messages() -> None:
             await ws.receive()
         seen.append(ws.close_code)
 
-    sent = talk(app_of(handler, max_message=4), text("éé"), text("ééé"))
+    sent = talk(make_app(handler, max_message=4), text("éé"), text("ééé"))
     assert sent == [accept(), close(1009, "the message is too big")]
     assert seen == ["éé", 1009]
     data = {"type": "websocket.receive", "bytes": b"12345"}
-    assert talk(app_of(handler, max_message=4), text("a"), data)[1] == close(
+    assert talk(make_app(handler, max_message=4), text("a"), data)[1] == close(
         1009, "the message is too big"
     )
 
@@ -470,7 +459,7 @@ def test_a_server_that_stops_cancels_the_handler() -> None:
             seen.append("cancelled")
 
     async def main() -> None:
-        conversation = Talk(app_of(handler))
+        conversation = Talk(make_app(handler))
         running = asyncio.ensure_future(conversation.serve())
         await conversation.answered.wait()
         await asyncio.sleep(0)
@@ -495,7 +484,7 @@ def test_a_server_whose_receive_fails_is_told() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(LookupError, match="own"):
-        asyncio.run(Broken(app_of(handler), gone()).run())
+        asyncio.run(Broken(make_app(handler), gone()).run())
 
 
 # --- with Starlette ------------------------------------------------------------------------------

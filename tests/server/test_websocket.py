@@ -18,6 +18,7 @@ from httpkit import (
     WebSocketClosed,
 )
 from httpkit.semantics.websocket import accept_key
+from tests.echoing import echo, make_app
 from tests.frames import (
     BINARY,
     CLOSE,
@@ -74,18 +75,6 @@ class Socket:
         assert first == CLOSE, payload
         assert payload[:2] == (b"" if code is None else code.to_bytes(2, "big")), payload
         return payload[2:].decode()
-
-
-def make_app(handler, **options) -> App:
-    app = App()
-    app.websocket("/", **options)(handler)
-    return app
-
-
-async def echo(ws: WebSocket) -> None:
-    await ws.accept()
-    async for message in ws:
-        await ws.send(message)
 
 
 def test_messages_both_ways(live) -> None:

@@ -7,18 +7,14 @@ import websockets
 from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 
 from httpkit import App, Response, WebSocket, serve
+from tests.echoing import echo
 
 from .live import run
 
 
 def make_app() -> App:
     app = App()
-
-    @app.websocket("/echo", subprotocols=["v1"])
-    async def echo(ws: WebSocket) -> None:
-        await ws.accept()
-        async for message in ws:
-            await ws.send(message)
+    app.websocket("/echo", subprotocols=["v1"])(echo)
 
     @app.websocket("/refuse")
     async def refuse(ws: WebSocket) -> Response:

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 import kosoku
 import pytest
 
-from httpkit import App, DeflateOptions, WebSocket, serve
+from httpkit import App, DeflateOptions, serve
+from tests.echoing import echo
 
 from .certificates import Authority
 from .live import run
@@ -60,13 +61,7 @@ async def run_cases(
 ) -> list:
     """The results of an echo, over TLS with an authority."""
     app = App(websocket_compression=compression)
-
-    @app.websocket("/")
-    async def echo(ws: WebSocket) -> None:
-        await ws.accept()
-        async for message in ws:
-            await ws.send(message)
-
+    app.websocket("/")(echo)
     tls = {} if authority is None else options(authority)
     async with serve(app, port=0, access_log=False, **tls) as server:
         port = server.addresses[0].port

@@ -10,9 +10,8 @@ import pytest
 
 from httpkit import App, Response, WebSocket
 from httpkit.protocol.http2.frames import DATA, serialize_frame
+from tests.echoing import echo, make_app
 from tests.frames import CLOSE, PING, TEXT, close, frame, read_frames
-
-from .test_websocket import make_app
 
 
 @pytest.fixture(params=["native", "reference"])
@@ -93,12 +92,6 @@ class Connection:
         self.until(lambda: len(self.bodies[stream_id]) >= size)
         data, self.bodies[stream_id] = self.bodies[stream_id], b""
         return list(read_frames(data))
-
-
-async def echo(ws: WebSocket) -> None:
-    await ws.accept()
-    async for message in ws:
-        await ws.send(message)
 
 
 def test_several_on_one_connection(live) -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from httpkit import App, WebSocket, WebSocketClosed
 from httpkit.errors import ConfigurationError
+from tests.echoing import echo, make_app
 from tests.frames import BINARY, PING, PONG, TEXT, close, frame
 
-from .test_websocket import Socket, echo, make_app
+from .test_websocket import Socket
 
 
 def session_of(server):

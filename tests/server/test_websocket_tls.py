@@ -6,20 +6,15 @@ import pytest
 import websockets
 
 from httpkit import WebSocket, serve
+from tests.echoing import echo, make_app
 from tests.frames import CLOSE, TEXT, close, frame
 
 from .certificates import Authority
 from .conftest import Live
 from .live import run
-from .test_websocket import Socket, make_app
+from .test_websocket import Socket
 from .test_websocket_http2 import Connection
 from .tls import HOST, connect, options
-
-
-async def echo(ws: WebSocket) -> None:
-    await ws.accept()
-    async for message in ws:
-        await ws.send(message)
 
 
 def end_of(client) -> bytes:
