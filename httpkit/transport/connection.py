@@ -399,7 +399,7 @@ class Connection(asyncio.Protocol):
         engine = self.engine
         engine.pass_time(self._deadline.elapsed(now))
         late = self._deadline.late_streams(engine, now, limits, self._min_body_rate)
-        if self._deadline.passed(engine, taken, now, limits):
+        if self._deadline.passed(engine, self.bytes_sent, taken, now, limits):
             late.append(0)
         if late:
             for stream_id in late:

@@ -16,17 +16,33 @@ __all__ = ["DeadlineWatch", "Reaper", "Watched", "reaper_interval"]
 
 
 #: Waits that begin anew each time the peer takes bytes.
-_WHILE_BYTES_FLOW = frozenset({Deadline.IDLE, Deadline.HALF_CLOSED, Deadline.LINGER})
+_WHILE_BYTES_FLOW = frozenset({Deadline.HALF_CLOSED, Deadline.LINGER})
 
 
 class DeadlineWatch:
     """Since when one connection has been waiting for the same thing."""
 
-    __slots__ = ("_mark", "_now", "_since", "_streams", "_taken", "_taken_since")
+    __slots__ = (
+        "_mark",
+        "_now",
+        "_owed",
+        "_owed_taken",
+        "_rest",
+        "_rest_since",
+        "_since",
+        "_streams",
+        "_taken",
+        "_taken_since",
+    )
 
     def __init__(self) -> None:
         self._mark: tuple[Deadline, int, int] | None = None
         self._since = 0.0
+        # The wait for a request; what the socket had got, and had accepted, when it began.
+        self._rest: tuple[Deadline, int] | None = None
+        self._rest_since = 0.0
+        self._owed = 0
+        self._owed_taken = -1
         self._now: float | None = None
         # What streams wait for: since when, and from which progress on.
         self._streams: dict[tuple[int, Deadline], tuple[float, int]] = {}
@@ -38,21 +54,42 @@ class DeadlineWatch:
         before, self._now = self._now, now
         return 0.0 if before is None else now - before
 
-    def passed(self, engine: Engine, taken: int, now: float, limits: Limits) -> bool:
+    def passed(self, engine: Engine, sent: int, taken: int, now: float, limits: Limits) -> bool:
         """Whether the deadline of the connection as a whole has passed.
 
-        `taken` is how many bytes the socket has accepted since the connection began.
+        `sent` is how many bytes the transport has got since the connection began, `taken` how many
+        of them the socket has accepted.
         """
         kind = engine.deadline_kind
-        # Nobody is idle, gone or through with the answer while bytes flow.
-        progress = taken if kind in _WHILE_BYTES_FLOW else 0
-        mark = (kind, engine.deadline_mark, progress)
-        if mark != self._mark:
-            self._mark = mark
-            self._since = now
-            return False
+        if kind is Deadline.IDLE or kind is Deadline.FIRST:
+            self._mark = None
+            since = self._at_rest_since(kind, engine.deadline_mark, sent, taken, now)
+        else:
+            # Nobody is gone, or through with the answer, while bytes flow.
+            progress = taken if kind in _WHILE_BYTES_FLOW else 0
+            mark = (kind, engine.deadline_mark, progress)
+            if mark != self._mark:
+                self._mark = mark
+                self._since = now
+            since = self._since
         allowed = _allowed(kind, limits)
-        return allowed is not None and now - self._since > allowed
+        return allowed is not None and now - since > allowed
+
+    def _at_rest_since(self, kind: Deadline, mark: int, sent: int, taken: int, now: float) -> float:
+        """When the wait for a request began.
+
+        Nobody is idle who still takes an answer. Frames that ask for nothing (RFC 9113 §6.5, §6.7),
+        and what is said to them, do not begin the wait anew, nor does the time in which one of them
+        was incomplete: a peer that sends PINGs could keep the connection for ever.
+        """
+        if self._rest != (kind, mark):
+            self._rest = kind, mark
+            self._owed = sent if kind is Deadline.IDLE else 0
+            self._owed_taken = -1
+        if self._owed_taken < min(taken, self._owed):
+            self._owed_taken = min(taken, self._owed)
+            self._rest_since = now
+        return self._rest_since
 
     def late_streams(
         self,

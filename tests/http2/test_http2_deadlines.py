@@ -195,6 +195,43 @@ def test_an_idle_connection_is_told_that_it_ends(live) -> None:
     assert (client.error, client.goaways[-1].last_stream_id) == (Code.NO_ERROR, 1)
 
 
+def test_pings_do_not_keep_an_idle_connection(live) -> None:
+    """§6.7, §9.1: a PING asks for nothing; the connection is idle since its last stream."""
+    server = live(keep_alive_timeout=75)
+    client = HTTP2Client(server.connect())
+    assert client.get().status == 200
+    for _ in range(3):
+        assert client.fence()
+        server.pass_time(24.9)
+    assert client.get().status == 200
+    for _ in range(3):
+        assert client.fence()
+        server.pass_time(24.9)
+    assert client.fence()
+    server.pass_time(0.4)
+    client.until_end()
+    assert (client.error, client.goaways[-1].last_stream_id) == (Code.NO_ERROR, 3)
+
+
+def test_pings_in_pieces_do_not_keep_an_idle_connection(live) -> None:
+    """There is never a whole frame, and never nothing: as slow as a head that does not come."""
+    server = live(keep_alive_timeout=75, header_timeout=10)
+    client = HTTP2Client(server.connect())
+    assert client.get().status == 200
+    assert client.fence()
+    ping = frames.ping()
+    client.send(ping[:12])
+    for _ in range(2):
+        server.until_receiving(Deadline.HEAD)
+        server.pass_time(4.9)
+        pongs = len(client.pongs)
+        client.send(ping[12:] + ping[:12])
+        client.until(lambda pongs=pongs: len(client.pongs) > pongs)
+    server.pass_time(0.4)
+    client.until_end()
+    assert client.error == Code.ENHANCE_YOUR_CALM
+
+
 def test_a_silent_peer_is_asked(live) -> None:
     """§6.7: PING after ping_interval while a request runs; no answer within ping_timeout: gone."""
     server = live(answer_or_wait, ping_interval=30, ping_timeout=20)

@@ -45,30 +45,30 @@ LIMITS = Limits(
 )
 def test_each_wait_has_its_limit(kind, seconds) -> None:
     engine, watch = Engine(kind), DeadlineWatch()
-    assert not watch.passed(engine, 0, 100.0, LIMITS)
-    assert not watch.passed(engine, 0, 100.0 + seconds, LIMITS)
-    assert watch.passed(engine, 0, 100.1 + seconds, LIMITS)
+    assert not watch.passed(engine, 0, 0, 100.0, LIMITS)
+    assert not watch.passed(engine, 0, 0, 100.0 + seconds, LIMITS)
+    assert watch.passed(engine, 0, 0, 100.1 + seconds, LIMITS)
 
 
 @pytest.mark.parametrize("kind", [Deadline.NONE, Deadline.BODY])
 def test_waiting_for_nothing_has_none(kind) -> None:
     """Bodies are watched stream by stream."""
     engine, watch = Engine(kind), DeadlineWatch()
-    assert not watch.passed(engine, 0, 0.0, LIMITS)
-    assert not watch.passed(engine, 0, 1e9, LIMITS)
+    assert not watch.passed(engine, 0, 0, 0.0, LIMITS)
+    assert not watch.passed(engine, 0, 0, 1e9, LIMITS)
 
 
 def test_another_wait_begins_anew() -> None:
     engine, watch = Engine(Deadline.HEAD), DeadlineWatch()
-    watch.passed(engine, 0, 0.0, LIMITS)
+    watch.passed(engine, 0, 0, 0.0, LIMITS)
     engine.deadline_kind = Deadline.IDLE
-    assert not watch.passed(engine, 0, 9.0, LIMITS)
+    assert not watch.passed(engine, 0, 0, 9.0, LIMITS)
     engine.deadline_kind = Deadline.HEAD
-    assert not watch.passed(engine, 0, 18.0, LIMITS)
+    assert not watch.passed(engine, 0, 0, 18.0, LIMITS)
     engine.deadline_mark = 2  # the head of another request
-    assert not watch.passed(engine, 0, 27.0, LIMITS)
-    assert not watch.passed(engine, 0, 36.0, LIMITS)
-    assert watch.passed(engine, 0, 38.0, LIMITS)
+    assert not watch.passed(engine, 0, 0, 27.0, LIMITS)
+    assert not watch.passed(engine, 0, 0, 36.0, LIMITS)
+    assert watch.passed(engine, 0, 0, 38.0, LIMITS)
 
 
 @pytest.mark.parametrize("kind", list(Deadline))
@@ -77,9 +77,37 @@ def test_bytes_that_flow_extend_some_waits(kind) -> None:
     limits = Limits(
         header_timeout=10, keep_alive_timeout=10, half_close_timeout=10, linger_timeout=10
     )
-    late = [watch.passed(engine, taken, taken * 9.0, limits) for taken in range(9)]
+    late = [watch.passed(engine, 8, taken, taken * 9.0, limits) for taken in range(9)]
     extended = kind in (Deadline.IDLE, Deadline.HALF_CLOSED, Deadline.LINGER)
     assert any(late) is not (extended or kind in (Deadline.NONE, Deadline.BODY))
+
+
+def test_what_is_said_to_frames_that_ask_for_nothing_is_no_answer() -> None:
+    """RFC 9113 §6.7: a PING is acknowledged; whoever sends one now and then asks for nothing."""
+    engine, watch = Engine(Deadline.IDLE), DeadlineWatch()
+    late = [watch.passed(engine, 100 + 17 * n, 100 + 17 * n, n * 25.0, LIMITS) for n in range(5)]
+    assert late == [False, False, False, False, True]
+
+
+def test_an_answer_that_is_still_taken_is_not_idle_but_what_follows_it_is() -> None:
+    engine, watch = Engine(Deadline.IDLE), DeadlineWatch()
+    for taken in (0, 50, 100):  # of the answer
+        assert not watch.passed(engine, 100, taken, taken * 1.4, LIMITS)
+    assert not watch.passed(engine, 117, 117, 215.0, LIMITS)
+    assert watch.passed(engine, 134, 134, 216.0, LIMITS)
+
+
+def test_a_frame_that_was_incomplete_does_not_begin_idle_time_anew() -> None:
+    engine, watch = Engine(Deadline.IDLE), DeadlineWatch()
+    late = []
+    for n in range(10):
+        engine.deadline_kind = Deadline.HEAD if n % 2 else Deadline.IDLE
+        late.append(watch.passed(engine, 0, 0, n * 9.5, LIMITS))
+    assert late == [False] * 8 + [True, False]
+    engine.deadline_kind, engine.deadline_mark = Deadline.IDLE, 2  # there was a request
+    assert not watch.passed(engine, 0, 0, 100.0, LIMITS)
+    assert not watch.passed(engine, 0, 0, 175.0, LIMITS)
+    assert watch.passed(engine, 0, 0, 175.1, LIMITS)
 
 
 def test_time_that_passes() -> None:

@@ -159,7 +159,7 @@ class ConnectionState:
     @property
     def deadline_mark(self) -> int:
         """Tells one wait from the next of the same kind."""
-        if self._block or not (self._buffer or self._streams or self._finished):
+        if self._block or not (self._streams or self._finished):
             return self.last_stream_id
         return self._turns
 
