@@ -16,10 +16,12 @@ __all__ = [
     "MultiMapping",
     "Query",
     "decode_path",
+    "has_empty_query",
     "parse_urlencoded",
     "quote_path",
     "quote_query",
     "split_target",
+    "to_origin_form",
     "unquote",
 ]
 
@@ -45,13 +47,25 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     is `/`.
     """
     if target[:1] != b"/" and target != b"*":
-        rest = target.partition(b"://")[2]
-        cut = min((i for i in (rest.find(b"/"), rest.find(b"?")) if i >= 0), default=len(rest))
-        target = rest[cut:]
-        if target[:1] != b"/":
-            target = b"/" + target
+        target = to_origin_form(target)
     path, _, query = target.partition(b"?")
     return path, query
+
+
+def to_origin_form(target: bytes) -> bytes:
+    """An absolute-form target (RFC 9112 §3.2.2) without its scheme and authority.
+
+    `http://a/b?` gives `/b?`: an empty query is another target than none (RFC 3986 §6.2.3).
+    """
+    rest = target.partition(b"://")[2]
+    cut = min((i for i in (rest.find(b"/"), rest.find(b"?")) if i >= 0), default=len(rest))
+    target = rest[cut:]
+    return target if target[:1] == b"/" else b"/" + target
+
+
+def has_empty_query(reference: str) -> bool:
+    """Whether a URL has a query that is empty, which `urllib` takes for none."""
+    return reference.partition("#")[0].partition("?")[1:] == ("?", "")
 
 
 def decode_path(raw: bytes) -> list[str] | None:

@@ -19,6 +19,7 @@ from httpkit.semantics.caching import (
     vary_names,
 )
 from httpkit.semantics.dates import format_http_date
+from httpkit.urls import has_empty_query, to_origin_form
 
 __all__ = [
     "CONDITIONS",
@@ -47,7 +48,7 @@ def key_of(request: Request) -> str:
     """The key of what a request asks for: the target first, so that a prefix is a path."""
     target = request.target.decode("latin-1")
     if target[0] != "/":  # the absolute form
-        return key_of_url(str(request.url))
+        target = to_origin_form(request.target).decode("latin-1")
     return f"{target} {origin_of(request.scheme, request.authority)}"
 
 
@@ -60,7 +61,7 @@ def key_of_url(url: str) -> str:
     parts = urlsplit(url)
     if not parts.scheme or not parts.netloc:
         raise ValueError(f"{url!r} is not an absolute URL")
-    query = f"?{parts.query}" if parts.query else ""
+    query = f"?{parts.query}" if parts.query or has_empty_query(url) else ""
     return f"{parts.path or '/'}{query} {origin_of(parts.scheme, parts.netloc)}"
 
 

@@ -8,13 +8,14 @@ Where an origin said something unreadable, the answer is stale or is not stored.
 
 from enum import Enum
 from functools import lru_cache
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from httpkit.headers import Headers
 from httpkit.semantics.cache_control import MAX_DELTA, CacheControl, parse_delta
 from httpkit.semantics.conditional import ETag
 from httpkit.semantics.dates import parse_http_date
 from httpkit.semantics.negotiation import parse_preferences
+from httpkit.urls import has_empty_query
 
 __all__ = [
     "HEURISTIC_STATUSES",
@@ -318,10 +319,14 @@ def invalidated_targets(method: str, status: int, url: str, response: Headers) -
     origin = origin_of(*urlsplit(url)[:2])
     for name in ("location", "content-location"):
         try:
-            other = urljoin(url, response.get(name, ""))
+            reference = response.get(name, "")
+            other = urljoin(url, reference)
             parts = urlsplit(other)
         except ValueError:  # no URL at all
             continue
+        if has_empty_query(reference):
+            # Another resource than without (RFC 3986 §6.2.3), and not that of the base (§5.2.2).
+            other = f"{urldefrag(other).url.partition('?')[0]}?"
         if origin_of(*parts[:2]) == origin and other not in targets:
             targets.append(other)
     return targets

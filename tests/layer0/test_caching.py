@@ -440,6 +440,11 @@ URL = "http://example.com/notes?page=1"
         ),
         ("POST", 201, {"location": "http://example.com:8080/a"}, [URL]),
         ("POST", 201, {"location": "http://["}, [URL]),
+        # RFC 3986 §6.2.3: an empty query is not the same as none.
+        ("POST", 201, {"location": "/a?"}, [URL, "http://example.com/a?"]),
+        ("POST", 201, {"location": "/a?#b"}, [URL, "http://example.com/a?"]),
+        ("POST", 201, {"location": "/a#b?"}, [URL, "http://example.com/a#b?"]),
+        ("POST", 201, {"location": "?"}, [URL, "http://example.com/notes?"]),
         ("PUT", 200, {"content-location": URL}, [URL]),
         (
             "POST",

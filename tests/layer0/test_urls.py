@@ -11,9 +11,11 @@ from httpkit.urls import (
     MultiMapping,
     Query,
     decode_path,
+    has_empty_query,
     parse_urlencoded,
     quote_path,
     split_target,
+    to_origin_form,
     unquote,
 )
 
@@ -44,6 +46,37 @@ from .conftest import fuzz
 )
 def test_rfc9112_3_2_the_forms_of_a_target(target, path, query):
     assert split_target(target) == (path, query)
+
+
+@pytest.mark.parametrize(
+    ("target", "origin_form"),
+    [
+        (b"http://h/a", b"/a"),
+        (b"http://h/a?", b"/a?"),  # RFC 3986 §6.2.3
+        (b"http://h?", b"/?"),
+        (b"http://h", b"/"),
+        (b"HTTP://h:80//a?b?", b"//a?b?"),
+    ],
+)
+def test_rfc9112_3_2_2_an_absolute_form_without_its_origin(target, origin_form):
+    assert to_origin_form(target) == origin_form
+
+
+@pytest.mark.parametrize(
+    ("reference", "empty"),
+    [
+        ("/a?", True),
+        ("http://h?", True),
+        ("?#a", True),
+        ("/a", False),
+        ("/a?b", False),
+        ("/a??", False),
+        ("/a#?", False),
+        ("", False),
+    ],
+)
+def test_rfc3986_6_2_3_an_empty_query_is_not_none(reference, empty):
+    assert has_empty_query(reference) is empty
 
 
 @fuzz

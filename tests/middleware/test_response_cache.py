@@ -599,6 +599,29 @@ def test_rfc9111_4_4_an_empty_query_is_part_of_the_url(site):
     assert status_of(site.ask("/notes?")) == "httpkit; fwd=uri-miss; stored"
 
 
+@pytest.mark.parametrize("absolute", ["http://example.com/notes?", "HTTP://example.com/notes?"])
+def test_rfc3986_6_2_3_an_empty_query_has_a_key_of_its_own_in_every_form(site, absolute):
+    site.ask("/notes")
+    assert status_of(site.ask(absolute)) == "httpkit; fwd=uri-miss; stored"
+    assert status_of(site.ask("/notes?")) == "httpkit; hit; ttl=60"
+    assert asyncio.run(site.cache.invalidate_url("http://example.com/notes?")) == 1
+    assert status_of(site.ask("/notes")) == "httpkit; hit; ttl=60"
+    assert status_of(site.ask("/notes?")) == "httpkit; fwd=uri-miss; stored"
+    site.ask(absolute, method="POST")
+    assert status_of(site.ask("/notes")) == "httpkit; hit; ttl=60"
+    assert status_of(site.ask("/notes?")) == "httpkit; fwd=uri-miss; stored"
+
+
+def test_rfc9111_4_4_a_location_with_an_empty_query_is_another_than_without(site):
+    site.ask("/notes")
+    site.ask("/notes?")
+    site.fields = {"location": "/notes?"}
+    site.ask("/", method="POST")
+    site.fields = {"cache-control": "max-age=60"}
+    assert status_of(site.ask("/notes")) == "httpkit; hit; ttl=60"
+    assert status_of(site.ask("/notes?")) == "httpkit; fwd=uri-miss; stored"
+
+
 def test_rfc9111_4_4_a_failed_change_does_not(site):
     site.ask("/notes")
     site.status = 400
