@@ -1,7 +1,7 @@
 """`Router`: where handlers, middleware, converters and exception handlers are registered.
 
-Owns registration and the checks that one call allows; whatever needs the whole application
-(prefixes, converters, conflicts) is checked when the app is frozen, in `compile.py`. A router
+Owns registration. What one call may register is checked in `checks.py`; what needs the whole
+application (prefixes, converters, conflicts) when the app is frozen, in `compile.py`. A router
 answers no request itself. `httpkit.App` is the outermost router.
 """
 
@@ -11,6 +11,13 @@ from os import PathLike
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from httpkit.errors import ConfigurationError
+from httpkit.routing.checks import (
+    check_exception_kind,
+    check_handler,
+    check_limits,
+    check_methods,
+    check_prefix,
+)
 from httpkit.routing.converters import BUILT_IN, Converter
 from httpkit.routing.definitions import (
     SERVERS_LIMITS,
@@ -27,7 +34,6 @@ from httpkit.routing.handlers import (
     check_middleware,
     describe,
     is_asynchronous,
-    is_stream,
 )
 from httpkit.routing.pattern import parse_pattern
 from httpkit.routing.websocket import (
@@ -37,7 +43,6 @@ from httpkit.routing.websocket import (
     make_settings,
 )
 from httpkit.static import StaticFiles, StaticOptions
-from httpkit.status import METHODS
 from httpkit.types import Handler, Middleware
 
 __all__ = ["RouteOptions", "Router"]
@@ -83,7 +88,7 @@ class Router:
                 "decorate it with @contextlib.asynccontextmanager"
             )
         #: What has been registered here; for the compiler.
-        self.definitions = Definitions(_check_prefix(prefix), lifespan)
+        self.definitions = Definitions(check_prefix(prefix), lifespan)
         for each in middleware:
             self.add_middleware(each)
 
@@ -123,16 +128,16 @@ class Router:
         """
         self._check_open()
         parse_pattern(pattern)
-        checked = _check_methods(methods)
+        checked = check_methods(methods)
         wrappers = tuple(middleware)
         for each in wrappers:
             check_middleware(each)
         limits = BodyLimits(max_body, min_body_rate)
-        _check_limits(pattern, limits)
+        check_limits(pattern, limits)
 
         def register(handler: H) -> H:
             self._check_open()
-            _check_handler(pattern, handler, thread=thread)
+            check_handler(pattern, handler, thread=thread)
             definition = RouteDefinition(
                 pattern, checked, handler, describe(handler), name, wrappers, limits, thread
             )
@@ -212,7 +217,7 @@ class Router:
 
         def register(handler: H) -> H:
             self._check_open()
-            _check_handler(pattern, handler, thread=False)
+            check_handler(pattern, handler, thread=False)
             if not is_asynchronous(handler):
                 raise ConfigurationError(f"{describe(handler)} is not async: write async def")
             definition = RouteDefinition(
@@ -245,7 +250,7 @@ class Router:
         Raises:
             ConfigurationError: a malformed prefix, or not a Router.
         """
-        self._add(Inclusion(_check_prefix(prefix), _check_router(router), name, mounted=False))
+        self._add(Inclusion(check_prefix(prefix), _check_router(router), name, mounted=False))
 
     def mount(self, prefix: str, router: Any, *, name: str | None = None) -> None:
         """Hand everything below `prefix` to another router or app, or to an ASGI or WSGI app.
@@ -268,7 +273,7 @@ class Router:
         """
         if not prefix:
             raise ConfigurationError('mount needs a prefix: write "/" to mount at the root')
-        checked = _check_prefix("" if prefix == "/" else prefix)
+        checked = check_prefix("" if prefix == "/" else prefix)
         if not isinstance(router, Router):
             from httpkit.hosting import make_router  # noqa: PLC0415 - a door to layer 4
 
@@ -358,15 +363,7 @@ class Router:
             ConfigurationError: not such a kind, it has a handler already, or the app is frozen.
         """
         self._check_open()
-        if isinstance(kind, int):
-            valid = 400 <= kind <= 599
-        else:
-            valid = isinstance(kind, type) and issubclass(kind, Exception)
-        if not valid:
-            raise ConfigurationError(
-                f"exception_handler({kind!r}): give a subclass of Exception or a status from 400 "
-                "to 599"
-            )
+        check_exception_kind(kind)
 
         def register(handler: E) -> E:
             self._check_open()
@@ -410,50 +407,7 @@ class Router:
             )
 
 
-def _check_prefix(prefix: str) -> str:
-    if prefix == "":
-        return prefix
-    parse_pattern(prefix)
-    if prefix.endswith("/"):
-        raise ConfigurationError(f"prefix {prefix!r} must not end with a slash")
-    if prefix.endswith(":path}"):
-        raise ConfigurationError(f"prefix {prefix!r} cannot end with a path parameter")
-    return prefix
-
-
 def _check_router(router: object) -> "Router":
     if not isinstance(router, Router):
         raise ConfigurationError(f"{router!r} is not an httpkit Router or App")
     return router
-
-
-def _check_methods(methods: Iterable[str]) -> tuple[str, ...]:
-    names = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
-    if not names:
-        raise ConfigurationError('a route needs a method: methods=["GET"]')
-    for name in names:
-        if name == "CONNECT":
-            raise ConfigurationError("CONNECT cannot be routed: the server always refuses it")
-        if not isinstance(name, str) or name not in METHODS.values():
-            known = isinstance(name, str) and name.upper() in METHODS.values()
-            advice = f"write {name.upper()!r}" if known else "see httpkit.status.METHODS"
-            raise ConfigurationError(f"{name!r} is not a method this server implements: {advice}")
-    return names
-
-
-def _check_handler(pattern: str, handler: object, *, thread: bool) -> None:
-    if not callable(handler):
-        raise ConfigurationError(f"the handler of {pattern!r} is {handler!r}, not a callable")
-    if thread and (is_asynchronous(handler) or is_stream(handler)):
-        raise ConfigurationError(
-            f"{describe(handler)} is async and runs on the event loop: remove thread=True or async"
-        )
-
-
-def _check_limits(pattern: str, limits: BodyLimits) -> None:
-    """At least 0 bytes, at least 1 byte a second."""
-    for (name, value), (unit, least) in zip(
-        limits._asdict().items(), (("bytes", 0), ("bytes a second", 1)), strict=True
-    ):
-        if value is not None and value is not ... and value < least:
-            raise ConfigurationError(f"{name} of {pattern!r} is {value}: give {unit} or None")
