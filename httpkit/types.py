@@ -220,15 +220,19 @@ class WebSocketChannel(Protocol):
         """The peer's reason."""
         ...
 
-    def take(self) -> str | bytes | None:
-        """The next message if one is here; may be empty."""
-        ...
-
     async def receive(self) -> str | bytes:
         """The next message.
 
         Raises:
             WebSocketClosed: there is none.
+        """
+        ...
+
+    async def next_message(self) -> str | bytes:
+        """The next message, for an iteration.
+
+        Raises:
+            StopAsyncIteration: there is none.
         """
         ...
 

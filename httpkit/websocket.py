@@ -5,12 +5,11 @@ needs an event loop is a method of a `WebSocketOpening` before the answer, which
 of a `WebSocketChannel` after it, which the server makes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Self, TypeVar, overload
 
 import msgspec
 
-from httpkit.errors import WebSocketClosed
 from httpkit.headers import HeaderFields, Headers, encode_fields
 from httpkit.request import Request, State
 from httpkit.response import Upgrade, Wire
@@ -240,15 +239,9 @@ class WebSocket:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> str | bytes:
+    def __anext__(self) -> Coroutine[Any, Any, str | bytes]:
         """The next message; the iteration ends with the WebSocket, in whichever way."""
-        message = self.channel.take()
-        if message is not None:
-            return message
-        try:
-            return await self.channel.receive()
-        except WebSocketClosed:
-            raise StopAsyncIteration from None
+        return self.channel.next_message()
 
     async def receive(self) -> str | bytes:
         """The next message: `str` for text, `bytes` for binary.

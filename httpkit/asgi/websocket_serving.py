@@ -167,9 +167,12 @@ class _Session:
     async def _receive(self) -> Message:
         return await self._receive_message()  # of granian it gives a future of its own kind
 
-    def take(self) -> str | bytes | None:
-        """None: messages wait at the server."""
-        return None
+    async def next_message(self) -> str | bytes:
+        """The next message; see `WebSocketChannel`."""
+        try:
+            return await self.receive()
+        except WebSocketClosed:
+            raise StopAsyncIteration from None
 
     async def receive(self) -> str | bytes:
         """The next message; see `WebSocketChannel`."""

@@ -9,6 +9,7 @@ from collections import deque
 import msgspec
 
 from httpkit.errors import ClientDisconnected
+from httpkit.transport.tasks import Waiter
 
 __all__ = ["BodyReader", "WholeBody"]
 
@@ -71,16 +72,15 @@ class BodyReader:
         size: bytes of the body that are known of: announced or, if that is more, read.
     """
 
-    __slots__ = ("_chunks", "_ended", "_failed", "_loop", "_read", "_waiter", "abandoned", "size")
+    __slots__ = ("_arrival", "_chunks", "_ended", "_failed", "_read", "abandoned", "size")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, length: int | None = None) -> None:
-        self._loop = loop
         self.size = length or 0
         self._read = 0
         self._chunks: deque[bytes] = deque()
         self._ended = False
         self._failed = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._arrival = Waiter(loop)
         self.abandoned = False
 
     @property
@@ -93,13 +93,12 @@ class BodyReader:
         if data:
             self._chunks.append(data)
         self._ended = self._ended or end
-        if self._waiter is not None:
-            self._wake()
+        self._arrival.wake()
 
     def fail(self) -> None:
         """There will be no more; what is here can still be read."""
         self._failed = True
-        self._wake()
+        self._arrival.wake()
 
     def abandon(self) -> None:
         """The request is answered: what nobody has read will not be read."""
@@ -107,11 +106,6 @@ class BodyReader:
             self.abandoned = True
             self._chunks.clear()
             self.fail()
-
-    def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
     def take_whole(self) -> bytes | None:
         """The whole body, if it has arrived and nobody has read of it."""
@@ -131,13 +125,9 @@ class BodyReader:
             RuntimeError: somebody else is reading, or the request is answered already.
         """
         while self.waiting:
-            if self._waiter is not None:
+            if self._arrival.is_awaited:
                 raise RuntimeError("the body of this request is already being read elsewhere")
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._arrival.wait()
         if self._chunks:
             data = self._chunks.popleft()
             self._read += len(data)

@@ -39,8 +39,8 @@ from httpkit.transport.acceptor import Acceptor
 from httpkit.transport.connection import Connection
 from httpkit.transport.deadlines import Reaper, Watched, reaper_interval
 from httpkit.transport.handshake import Handshake
-from httpkit.transport.loop import TaskStarter
 from httpkit.transport.tap import TappedConnection
+from httpkit.transport.tasks import TaskStarter
 from httpkit.types import Address, Application, Tap
 
 __all__ = ["Server"]

@@ -33,6 +33,7 @@ from httpkit.protocol.websocket import (
 from httpkit.protocol.websocket.engine import check_close
 from httpkit.semantics.websocket import DeflateAgreement
 from httpkit.server.client_watch import ClientWatch, Wait
+from httpkit.transport.tasks import Waiter
 from httpkit.websocket import SharedMessage
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class WebSocketSession:
         self._messages: deque[str | bytes] | None = None
         self._queued = 0
         self._held = 0
-        self._receiver: asyncio.Future[None] | None = None
+        self._arrival = Waiter(self._loop)
+        #: Bytes are being taken in; what is sent meanwhile is written at the end.
+        self._feeding = False
         #: The handler is at work on a message.
         self._busy = False
         #: The handler is through; nobody receives any more.
@@ -112,22 +115,28 @@ class WebSocketSession:
         messages = self._messages
         if messages is None:
             messages = self._messages = deque()
-        before = len(messages)
+        self._feeding = True
+        arrived = False
         for event in self._engine.receive_data(data):
             if type(event) is str or type(event) is bytes:
                 messages.append(event)
                 self._queued += len(event) + _OVERHEAD
+                arrived = True
             else:
                 self._receive_control(event)
-        self._held += len(data)
+        held = self._held + len(data)
         if self._deaf:
             messages.clear()
             self._queued = 0
             self._answer_close()
-        if self._queued < self._limits.receive_buffer:
-            self._give_back()
-        if len(messages) > before:
-            self._wake_receiver()
+        if self._queued >= self._limits.receive_buffer:
+            self._held = held
+        elif not self._over:
+            self._held = 0
+            self._http.consume(self._stream_id, held)  # the connection is flushed after the batch
+        if arrived:
+            self._arrival.wake()
+        self._feeding = False
         if self._outgoing:
             self._flush()  # answers to control frames go with the batch
         if end:
@@ -175,42 +184,38 @@ class WebSocketSession:
 
     async def receive(self) -> str | bytes:
         """The next message; see `WebSocketChannel`."""
-        if not self._messages:
-            await self._wait_for_message()
-        message = self.take()
-        assert message is not None
-        return message
+        while not self._messages:
+            if self._is_through():
+                raise self._closed()
+            await self._arrival.wait()
+        return self._take(self._messages)
 
-    def take(self) -> str | bytes | None:
-        """The next message if one is here; see `WebSocketChannel`."""
-        if not self._messages:
-            return None
-        message = self._messages.popleft()
+    async def next_message(self) -> str | bytes:
+        """The next message; see `WebSocketChannel`."""
+        while not self._messages:
+            if self._is_through():
+                raise StopAsyncIteration
+            await self._arrival.wait()
+        return self._take(self._messages)
+
+    def _take(self, messages: deque[str | bytes]) -> str | bytes:
+        message = messages.popleft()
         self._busy = True
         self._queued -= len(message) + _OVERHEAD
         if self._held and self._queued < self._limits.receive_buffer // 2:
             self._give_back()
         return message
 
-    async def _wait_for_message(self) -> None:
-        if self._receiver is not None:
+    def _is_through(self) -> bool:
+        """The handler has to wait: send what it has sent; whether no message will come."""
+        if self._arrival.is_awaited:
             raise RuntimeError("this WebSocket is already being received from elsewhere")
         self._busy = False
-        if self._outgoing:
+        if self._outgoing and not self._feeding:
             self._flush()
-        self._answer_close()
-        while not self._messages:
-            if self._over or self.close_code is not None:
-                raise self._closed()
-            self._receiver = self._loop.create_future()
-            try:
-                await self._receiver
-            finally:
-                self._receiver = None
-
-    def _wake_receiver(self) -> None:
-        if self._receiver is not None and not self._receiver.done():
-            self._receiver.set_result(None)
+        if self._reply is not None:
+            self._answer_close()
+        return self._over or self.close_code is not None
 
     def _closed(self) -> WebSocketClosed:
         return WebSocketClosed(
@@ -234,7 +239,7 @@ class WebSocketSession:
         # `_queue`, on the path of every message.
         self._outgoing.append(data)
         self._outgoing_size += len(data)
-        if not self._flush_booked:
+        if not self._flush_booked and not self._feeding:
             self._flush_booked = True
             self._loop.call_soon(self._flush_as_booked)
         return None
@@ -247,7 +252,7 @@ class WebSocketSession:
     def _queue(self, data: bytes) -> None:
         self._outgoing.append(data)
         self._outgoing_size += len(data)
-        if not self._flush_booked:
+        if not self._flush_booked and not self._feeding:
             self._flush_booked = True
             self._loop.call_soon(self._flush_as_booked)
 
@@ -368,7 +373,7 @@ class WebSocketSession:
         if not self._exchange.gone:
             self._http.send_end(self._stream_id)
             self._connection.flush()
-        self._wake_receiver()
+        self._arrival.wake()
         if self._done is not None:
             if not self._done.done():
                 self._done.set_result(None)

@@ -164,7 +164,9 @@ class Connection(asyncio.Protocol):
         if self.blocked:
             for writer in list(self.blocked):
                 writer.resume_writing()
-        if self.streams or self._reading_paused or self._writing_paused or self._pump_booked:
+        if (
+            self.streams or self._reading_paused or self._writing_paused or self._pump_booked
+        ) and engine.wants_input is self._reading_paused:
             self._update_reading()
         if engine.close is not _OPEN and not engine.has_more_to_send:
             if self._resuming:
@@ -308,6 +310,10 @@ class Connection(asyncio.Protocol):
                         stream = self.owner.make_stream(self, event)
                         self.streams[event.stream_id] = stream
                         begun += 1
+                    elif type(event) is DataReceived:
+                        receiver = self.streams.get(event.stream_id)
+                        if receiver is not None:
+                            receiver.receive_data(event.data, end_stream=event.end_stream)
                     else:
                         self._dispatch_other(event)
                 if stream is not None:
@@ -345,23 +351,20 @@ class Connection(asyncio.Protocol):
             if isinstance(event, StreamReset) and event.error is not None:
                 self.owner.connection_refused(self, event.error, None)
             return
-        if isinstance(event, DataReceived):
-            stream.receive_data(event.data, end_stream=event.end_stream)
-        elif isinstance(event, TrailersReceived):
+        if isinstance(event, TrailersReceived):
             stream.receive_trailers(event.headers)
         elif isinstance(event, StreamReset):
             stream.reset(event.error)
 
     def _update_reading(self) -> None:
-        if self.transport.is_closing():
+        paused = not self.engine.wants_input
+        if paused is self._reading_paused or self.transport.is_closing():
             return
-        if self.engine.wants_input:
-            if self._reading_paused:
-                self._reading_paused = False
-                self.transport.resume_reading()
-        elif not self._reading_paused:
-            self._reading_paused = True
+        self._reading_paused = paused
+        if paused:
             self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
 
     def _close(self, how: Close) -> None:
         """Everything is handed to the transport: end the connection as the engine says."""

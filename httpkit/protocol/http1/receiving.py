@@ -69,6 +69,9 @@ class ReceivingSide(ConnectionState):
             if data == self._last_raw and not self._buffer and self._receive is IDLE:
                 # A client that polls sends the very same head each time.
                 return self._begin_request(*self._last_known)
+            if self._receive is RAW and not self._buffer and not self._eof:
+                self._unconsumed += len(data)
+                return [DataReceived(self.last_stream_id, data, False)]
             if self._position < len(self._buffer):
                 data = self._buffer[self._position :] + data
                 self._scanned -= self._position
@@ -125,7 +128,8 @@ class ReceivingSide(ConnectionState):
     def consume(self, stream_id: int, size: int) -> None:
         """The handler took `size` bytes of the body."""
         if stream_id == self.last_stream_id:
-            self._unconsumed = max(0, self._unconsumed - size)
+            left = self._unconsumed - size
+            self._unconsumed = max(0, left)
 
     def _receive_head(self) -> list[Event]:
         buffer, start = self._buffer, self._position

@@ -23,6 +23,7 @@ from httpkit.protocol.http1.state import (
     DRAIN,
     IDLE,
     RAW,
+    SEND_RAW,
     WAITING,
     ConnectionState,
     Send,
@@ -173,6 +174,10 @@ class SendingSide(ConnectionState):
         if stream_id != self.last_stream_id:
             return
         mode = self._send
+        if mode is SEND_RAW and data:
+            self._out.append(data)
+            self._queued += len(data)
+            return
         if mode is WAITING:
             self._check_ended(stream_id)
         if not data:
@@ -184,7 +189,7 @@ class SendingSide(ConnectionState):
                 raise LocalProtocolError("the body is longer than its Content-Length")
             self._send_left -= len(data)
             self._queue(data)
-        elif mode is Send.UNTIL_CLOSE or mode is Send.RAW:
+        elif mode is Send.UNTIL_CLOSE:
             self._queue(data)
 
     def passthrough(self, stream_id: int, length: int) -> bool:
@@ -212,7 +217,7 @@ class SendingSide(ConnectionState):
         checked = check_trailers(trailers)
         if mode is Send.CHUNKED:
             self._queue(b"0\r\n%b\r\n" % serialize_fields(checked))
-        if mode is Send.RAW:
+        if mode is SEND_RAW:
             self._terminate(Close.NOW if self._eof else Close.LINGER)
         else:
             self._finish_answer(close=not self._framing.keep_alive)
@@ -256,7 +261,8 @@ class SendingSide(ConnectionState):
         self._queue(serialize_head(self._preamble, 101, fields, connection) + b"\r\n")
         self._parser.forget()
         self._receive = RAW
-        self._send = Send.RAW
+        self._send = SEND_RAW
+        self._last_raw = b""
         self._unconsumed = 0
         self.has_more_input = self.has_more_input or self._eof  # the end is news to the session
 

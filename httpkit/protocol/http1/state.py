@@ -97,7 +97,7 @@ class Send(Enum):
 
 IDLE, HEAD, BODY, COMPLETE = Receive.IDLE, Receive.HEAD, Receive.BODY, Receive.COMPLETE
 DRAIN, RAW, CLOSED = Receive.DRAIN, Receive.RAW, Receive.CLOSED
-WAITING, DONE = Send.WAITING, Send.DONE
+WAITING, DONE, SEND_RAW = Send.WAITING, Send.DONE, Send.RAW
 
 _DEADLINES = {
     HEAD: Deadline.HEAD,
@@ -250,7 +250,8 @@ class ConnectionState:
 
     def capacity(self, stream_id: int) -> int:  # noqa: ARG002 - one stream at a time
         """How many bytes the handler may send now."""
-        return max(0, self._limits.write_buffer - self._queued)
+        room = self._limits.write_buffer - self._queued
+        return max(0, room)
 
     def expects_continue(self, stream_id: int) -> bool:
         """Whether the client waits for 100 (Continue) (RFC 9110 §10.1.1)."""

@@ -49,6 +49,10 @@ _PLAIN = ("websocket", 0)
 _MASKED = 0x80
 #: Control frames carry no more (RFC 6455 §5.5).
 _MAX_CONTROL = 125
+#: A payload whose size stands in the second byte of its frame (§5.2).
+_MAX_SHORT = 125
+_TEXT_HEADS = tuple(bytes((_TEXT, size)) for size in range(_MAX_SHORT + 1))
+_BINARY_HEADS = tuple(bytes((_BINARY, size)) for size in range(_MAX_SHORT + 1))
 #: Pieces of a message that are kept apart before they are joined.
 _PIECES = 256
 
@@ -79,6 +83,7 @@ class WebSocketEngine:
         "_guard",
         "_joined",
         "_mask",
+        "_max_short",
         "_max_whole",
         "_pieces",
         "_reader",
@@ -113,6 +118,7 @@ class WebSocketEngine:
         sizes = [size for size in (limits.max_message, limits.max_frame) if size is not None]
         #: Beyond that a frame is not taken by the fast lane, so that wsproto refuses it.
         self._max_whole = min(sizes) if sizes else 2**63
+        self._max_short = min(self._max_whole, _MAX_SHORT)
         #: wsproto is in the middle of something.
         self._waiting = not fast
         self._pieces: list[str | bytes] = []
@@ -124,6 +130,17 @@ class WebSocketEngine:
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take bytes from the peer; never raises for them."""
+        size = len(data) - 6
+        if not self._waiting and 0 <= size <= self._max_short and data[1] == _MASKED | size:
+            # What comes most of the time: a short frame, and nothing else.
+            first = data[0]
+            if first == _TEXT and not self.ended:
+                try:
+                    return [self._mask(data[6:], data[2:6]).decode()]
+                except UnicodeDecodeError:
+                    pass  # wsproto finds the first bad byte
+            elif first == _BINARY and not self.ended:
+                return [self._mask(data[6:], data[2:6])]
         events: list[Event] = []
         if self.ended:
             return events
@@ -264,6 +281,9 @@ class WebSocketEngine:
             compressed = compressor.compress(payload)
             if len(compressed) < len(payload) or compressor.keeps_context:
                 return serialize_frame(first | _RSV1, compressed)
+        size = len(payload)
+        if size <= _MAX_SHORT:
+            return (_TEXT_HEADS if first == _TEXT else _BINARY_HEADS)[size] + payload
         return serialize_frame(first, payload)
 
     def _send_shared(self, message: SharedMessage, compress: bool | None) -> bytes:  # noqa: FBT001
