@@ -24,7 +24,7 @@ _HEADINGS = ("METHODS", "HOST", "PATTERN", "NAME", "HANDLER", "WHERE")
 def routes_command(ctx: click.Context, /, **_: object) -> None:
     """List the routes of MODULE:APP by host and pattern."""
     settings = effective_settings(ctx)
-    application = load_target(settings)
+    application = load_target(settings, "routes")
     target = settings.target.app
     if isinstance(application, RootedApplication):
         application = application.application
