@@ -178,6 +178,9 @@ class HTTPError(HTTPKitError):
         detail: a sentence for the client; the reason phrase by default.
         headers: added to the answer.
         extensions: further members of the problem object (RFC 9457 §3.2).
+
+    Raises:
+        ValueError: another status.
     """
 
     def __init__(
