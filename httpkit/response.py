@@ -429,4 +429,10 @@ def _convert(value: object) -> Response:
         return Response(b"", 204)
     if isinstance(value, str | bytes | bytearray | memoryview | FileBody | AsyncIterable):
         return Response(value)
-    return Response.json(value)
+    try:
+        return Response.json(value)
+    except TypeError as error:
+        raise TypeError(
+            f"a handler has returned {type(value).__name__!r}, which makes no answer: return str, "
+            f"bytes, an async iterable, a Response, or what can be written as JSON ({error})"
+        ) from error

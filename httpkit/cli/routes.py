@@ -47,8 +47,9 @@ def _row(info: RouteInfo) -> tuple[str, ...]:
     where = os.path.relpath(file) + colon + line if os.path.isabs(file) else info.source
     # A path that climbs out of the project is longer than it is helpful.
     where = info.source if where.startswith(os.pardir) else where
+    methods = "*" if info.methods == ANY_METHOD else ",".join(info.methods)
     return (
-        "*" if info.methods == ANY_METHOD else ",".join(info.methods),
+        "WEBSOCKET" if info.websocket else methods,
         info.host or "*",
         info.pattern,
         info.name or "-",
