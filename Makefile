@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, make, and a package index. Everything else is installed into .venv.
 #
-#   make demo       the showcase, and the chat, on http://127.0.0.1:8000 and https://localhost:8443
+#   make demo       showcase, chat and caching on http://127.0.0.1:8000 and https://localhost:8443
 #   make test       every test that needs Python packages only
 #   make test-all   the slow tests too, and those that need programs of the system (wrk, nghttp, nginx, curl)
 #   make test-slow  the slow tests alone

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import httpkit.certificates
 import httpkit.channels
+import httpkit.middleware
 import httpkit.testing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,8 +126,14 @@ def problems(site: Path) -> Iterator[str]:
 
 
 def public_names() -> list[str]:
-    """What `httpkit`, `httpkit.certificates`, `httpkit.channels` and `httpkit.testing` export."""
-    modules = (httpkit, httpkit.certificates, httpkit.channels, httpkit.testing)
+    """What the public modules export; docs/index.md names them."""
+    modules = (
+        httpkit,
+        httpkit.certificates,
+        httpkit.channels,
+        httpkit.middleware,
+        httpkit.testing,
+    )
     return [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
 
 

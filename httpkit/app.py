@@ -233,12 +233,18 @@ class App(Router):
         return list(self._freeze().routes)
 
     def run(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
-        """Serve this app until a signal ends it.
+        """Serve this app in the foreground until SIGINT or SIGTERM; return after a graceful stop.
+
+        Neither the environment nor a configuration file is read.
 
         Args:
-            host: address or name to listen on.
-            port: TCP port.
-            **options: those of the command line, see `httpkit.cli.run.run_app`.
+            host: address or name to listen on; `*` for all addresses.
+            port: TCP port; 0 for a free one.
+            **options: further fields of `Config` and `Limits` by name, as for `httpkit.serve`.
+                Not `workers` and `reload`: those need `httpkit run`.
+
+        Raises:
+            SystemExit: with the exit code of the command line, where it did not end gracefully.
         """
         from httpkit.cli.run import run_app  # noqa: PLC0415 - the door to layer 4
 

@@ -1,7 +1,7 @@
 """Every exception that httpkit raises on purpose.
 
-The wire code is an attribute of the class: `status` for HTTP/1.1, `error_code` for HTTP/2 and
-HTTP/3, `close_code` for WebSocket, so that the one place that maps an exception to the wire
+The wire code is an attribute of the class: `status` for HTTP/1.1, `error_code` for HTTP/2,
+`close_code` for WebSocket, so that the one place that maps an exception to the wire
 (`server/exchange.py`, `Exchange.fail`) needs no table of kinds.
 
     HTTPKitError
@@ -51,7 +51,7 @@ class ProtocolError(HTTPKitError):
 
     #: The HTTP status that answers it.
     status: int = 500
-    #: The HTTP/2 error code (RFC 9113 §7); HTTP/3 engines translate it.
+    #: The HTTP/2 error code (RFC 9113 §7).
     error_code: int = 0x2
     #: The WebSocket close code (RFC 6455 §7.4).
     close_code: int = 1011
@@ -178,6 +178,9 @@ class HTTPError(HTTPKitError):
         detail: a sentence for the client; the reason phrase by default.
         headers: added to the answer.
         extensions: further members of the problem object (RFC 9457 §3.2).
+
+    Raises:
+        ValueError: another status.
     """
 
     def __init__(

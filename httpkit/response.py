@@ -220,7 +220,24 @@ class Response:
         samesite: SameSite | None = "lax",
         partitioned: bool = False,
     ) -> None:
-        """Add a `Set-Cookie` field; safe defaults, see `httpkit.cookies.serialize_cookie`."""
+        """Add a `Set-Cookie` field (RFC 6265bis §4.1.1).
+
+        Args:
+            name: a token.
+            value: without whitespace, quotes, commas, semicolons and backslashes.
+            max_age: lifetime in seconds, which wins over `expires`; without both the cookie ends
+                with the session of the browser.
+            expires: end of life; a naive datetime is UTC.
+            path: that it is sent to, and below; `None` leaves the choice to the browser.
+            domain: that it is sent to, with its subdomains; `None` is this host alone.
+            secure: send it over TLS only.
+            httponly: hide it from scripts.
+            samesite: which requests of other sites carry it.
+            partitioned: keep one for each embedding site (CHIPS).
+
+        Raises:
+            InvalidHeader: what browsers would drop or the grammar forbids; says which.
+        """
         line = serialize_cookie(
             name,
             value,
@@ -307,13 +324,18 @@ class Response:
 
 
 class Upgrade(Response):
-    """Leave HTTP on this stream: 101 on HTTP/1.1, then raw bytes both ways (RFC 9110 §7.8).
+    """Leave HTTP on this stream, for raw bytes both ways: 101 on HTTP/1.1 (RFC 9110 §7.8).
+
+    On HTTP/2 it is the 200 to an extended CONNECT (RFC 8441).
 
     Args:
         protocol: the token for the `Upgrade` field; the request must have offered it.
         session: run with the raw stream once the answer is out; the connection is closed when it
             returns.
-        headers: further fields of the 101.
+        headers: further fields of that answer.
+
+    Raises:
+        InvalidHeader: a field that must not reach the wire.
     """
 
     __slots__ = ("protocol", "session")
@@ -407,4 +429,10 @@ def _convert(value: object) -> Response:
         return Response(b"", 204)
     if isinstance(value, str | bytes | bytearray | memoryview | FileBody | AsyncIterable):
         return Response(value)
-    return Response.json(value)
+    try:
+        return Response.json(value)
+    except TypeError as error:
+        raise TypeError(
+            f"a handler has returned {type(value).__name__!r}, which makes no answer: return str, "
+            f"bytes, an async iterable, a Response, or what can be written as JSON ({error})"
+        ) from error

@@ -84,7 +84,7 @@ class Watchdog:
                 route.pattern if route is not None else _target(step.request),
                 self._threshold * 1000,
                 step.request.id,
-                "".join(_stack(frame)),
+                "".join(_stack(frame)).rstrip("\n"),
             )
 
     def start(self) -> None:

@@ -207,7 +207,8 @@ class WebSocket:
             RuntimeError: it was called before.
             ValueError: a subprotocol that was not offered.
             WebSocketClosed: the request was answered otherwise before.
-        asyncio.CancelledError: it is now, by middleware, or the client is gone.
+            asyncio.CancelledError: it is answered otherwise now, by middleware, or the client is
+                gone.
         """
         if self.accepted:
             raise RuntimeError("this WebSocket was accepted before")
@@ -288,7 +289,12 @@ class WebSocket:
             await full
 
     async def send_json(self, value: Any, *, compress: bool | None = None) -> None:
-        """Send anything that msgspec can encode, as JSON in a text message."""
+        """Send anything that msgspec can encode, as JSON in a text message.
+
+        Raises:
+            TypeError: it cannot be encoded.
+            WebSocketClosed: as `send`.
+        """
         await self.send(_encode_json(value).decode(), compress=compress)
 
     async def ping(self, payload: bytes = b"") -> None:

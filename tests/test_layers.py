@@ -129,3 +129,15 @@ def test_nobody_inside_imports_the_facade() -> None:
 def test_the_facade_opens_no_border() -> None:
     facade = {top_level(name) for name, _ in imports(PACKAGE / "__init__.py")}
     assert not facade & BORDERS
+
+
+def test_every_module_stands_in_the_table_of_the_architecture() -> None:
+    table = (ROOT / "ARCHITECTURE.md").read_text().partition("| layer | where |")[2]
+    cells = [row.split("|")[2] for row in table.partition("\n\n")[0].splitlines()[2:]]
+    named = [name for cell in cells for part in cell.split("`")[1::2] for name in part.split()]
+    there = {
+        f"{path.name}/" if path.is_dir() else path.stem
+        for path in PACKAGE.iterdir()
+        if path.name != "__pycache__" and (path.is_dir() or path.suffix == ".py")
+    }
+    assert sorted(named) == sorted(there)

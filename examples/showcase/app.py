@@ -84,7 +84,9 @@ async def slow(request: Request) -> dict[str, float]:
         seconds = float(request.query.get("seconds", 2))
     except ValueError:
         raise HTTPError(400, "seconds must be a number.") from None
-    await asyncio.sleep(min(max(seconds, 0), 10))
+    if not 0 <= seconds <= 10:  # nor is nan
+        raise HTTPError(400, "seconds must be from 0 to 10.")
+    await asyncio.sleep(seconds)
     return {"slept": seconds}
 
 

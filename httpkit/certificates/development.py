@@ -82,9 +82,10 @@ def ensure_development_certificate(
     Safe when several processes start at once. Files only: nothing is installed anywhere.
 
     Args:
-        directory: of the CA; by default that of this user, `data_directory()`.
-        names: as `parse_name` gives them; by default `machine_names()`.
-        clock: the time in UTC.
+        directory: of the CA; by default that of this user, which `httpkit cert path` prints.
+        names: host names in lower case and IP addresses that it shall hold for; by default those of
+            this machine: `localhost`, the loopback addresses and the host name.
+        clock: gives the time in UTC, aware.
 
     Raises:
         ConfigurationError: the directory cannot be used, or the root in it cannot.

@@ -1,8 +1,8 @@
 """The authorities that this machine trusts, and the root of the development CA.
 
 Owns finding them. What is trusted is what Python's `ssl` trusts by default on this system, with
-SSL_CERT_FILE and SSL_CERT_DIR; browsers may have stores of their own. Called by `report` and
-`httpkit.cli.cert_show`.
+SSL_CERT_FILE and SSL_CERT_DIR; browsers may have stores of their own. Called by `report`,
+`httpkit.cli.cert_show`, and a server that takes the certificate of this machine.
 """
 
 import os
@@ -15,7 +15,7 @@ from cryptography import x509
 
 from httpkit.certificates.reading import read_contents
 
-__all__ = ["Roots", "Trust", "system_roots"]
+__all__ = ["Roots", "Trust", "is_trusted", "system_roots"]
 
 #: Who trusts an authority: this machine, or whoever knows the development CA.
 Trust = Literal["system", "development"]
@@ -62,6 +62,11 @@ def system_roots() -> list[x509.Certificate]:
     if not encoded and (directory := ssl.get_default_verify_paths().capath):
         encoded = [Path(entry).read_bytes() for entry in os.scandir(directory) if entry.is_file()]
     return [certificate for data in encoded for certificate in _parse(data)]
+
+
+def is_trusted(root: Path) -> bool:
+    """Whether this machine trusts the certificate in a file (PEM), as the root of a chain."""
+    return not set(_parse(root.read_bytes())).isdisjoint(system_roots())
 
 
 def _parse(data: bytes) -> list[x509.Certificate]:

@@ -25,21 +25,24 @@ __all__ = ["importing", "load_application", "load_target", "named_target"]
 importing: list[str] = []
 
 
-def named_target(settings: Settings) -> Target:
-    """What the settings say of the application, or exit with code 1 if they name none."""
+def named_target(settings: Settings, command: str) -> Target:
+    """What the settings say of the application, or exit with code 1 if they name none.
+
+    `command` is the one that was given, as in `run`.
+    """
     target = settings.target
     if target.app is None:
         file = settings.file or "httpkit.toml"
         exit_with_error(
-            'there is no application to serve: name it, as in "httpkit run main:app", or write '
+            f'no application is named: give one, as in "httpkit {command} main:app", or write '
             f'app = "main:app" into {file}'
         )
     return target
 
 
-def load_target(settings: Settings) -> Application:
-    """Load the application that the settings name, or exit with code 1."""
-    return load_application(named_target(settings))
+def load_target(settings: Settings, command: str) -> Application:
+    """Load the application that the settings name, or exit with code 1; see `named_target`."""
+    return load_application(named_target(settings, command))
 
 
 def load_application(target: Target) -> Application:

@@ -23,6 +23,8 @@ __all__ = ["SectionedCommand", "effective_settings", "setting_options"]
 
 #: A space at which no line is broken; `get_help` makes it an ordinary one.
 _JOINER = "\xa0"
+#: Longer words are broken anywhere, on a terminal of 80 columns.
+_WORD_WIDTH = 27
 #: Longer terms stand on a line of their own.
 _TERM_WIDTH = 37
 
@@ -165,4 +167,6 @@ def _option(setting: Setting) -> Callable[[Any], Any]:
 
 def _describe(setting: Setting) -> str:
     default = setting.show(setting.default) or "''"
+    if setting.repeats and len(default) > _WORD_WIDTH:
+        default = default.replace(",", ", ")  # which means the same
     return f"{setting.summary}  [default:{_JOINER}{default}]"

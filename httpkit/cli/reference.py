@@ -55,7 +55,8 @@ def _names(setting: Setting) -> str:
 
 def _values(setting: Setting) -> str:
     expected = setting.kind.expected.replace("'", "`")
-    return f"Default: `{setting.show(setting.default)}`. Value: {expected}."
+    default = setting.show(setting.default)
+    return f"Default: {f'`{default}`' if default else 'empty'}. Value: {expected}."
 
 
 def main() -> None:

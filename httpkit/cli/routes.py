@@ -24,7 +24,7 @@ _HEADINGS = ("METHODS", "HOST", "PATTERN", "NAME", "HANDLER", "WHERE")
 def routes_command(ctx: click.Context, /, **_: object) -> None:
     """List the routes of MODULE:APP by host and pattern."""
     settings = effective_settings(ctx)
-    application = load_target(settings)
+    application = load_target(settings, "routes")
     target = settings.target.app
     if isinstance(application, RootedApplication):
         application = application.application
@@ -47,8 +47,9 @@ def _row(info: RouteInfo) -> tuple[str, ...]:
     where = os.path.relpath(file) + colon + line if os.path.isabs(file) else info.source
     # A path that climbs out of the project is longer than it is helpful.
     where = info.source if where.startswith(os.pardir) else where
+    methods = "*" if info.methods == ANY_METHOD else ",".join(info.methods)
     return (
-        "*" if info.methods == ANY_METHOD else ",".join(info.methods),
+        "WEBSOCKET" if info.websocket else methods,
         info.host or "*",
         info.pattern,
         info.name or "-",

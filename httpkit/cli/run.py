@@ -65,7 +65,7 @@ def run_command(ctx: click.Context, /, **_: object) -> None:
     """
     settings = effective_settings(ctx)
     configure_logging(str(settings.found["log_level"].value))
-    target = named_target(settings)
+    target = named_target(settings, "run")
     config = Config.of(**settings.options)
     if config.supervised:
         sys.exit(run_workers(Assembly(target, [*map(os.path.abspath, sys.path)]), config))

@@ -35,6 +35,11 @@ def make_site(site: Site) -> Served:
         ConfigurationError: there is no such directory, or an option makes no sense; the message
             begins with the name of the option.
     """
+    if os.path.isfile(site.directory):
+        raise ConfigurationError(
+            f"{site.directory!r} is a file, not a directory: give the one that it is in, as in "
+            f"httpkit serve {os.path.dirname(site.directory) or '.'}"
+        )
     if not os.path.isdir(site.directory):
         raise ConfigurationError(
             f"there is no directory {site.directory!r} to serve: give the right one, as in "

@@ -186,7 +186,8 @@ def _sequence(arguments: tuple[Any, ...]) -> Kind:
     kinds = tuple(kind_of(each) for each in arguments if each is not ...)
 
     def parse(text: str) -> object:
-        parts = text.split(",") if text else []
+        # Spaces behind a comma are how people write lists, and no part of a name.
+        parts = [part.strip() for part in text.split(",")] if text else []
         each = kinds * len(parts) if repeated else kinds
         return [kind.parse(part) for kind, part in zip(each, parts, strict=True)]
 

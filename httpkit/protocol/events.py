@@ -1,4 +1,4 @@
-"""The one event vocabulary of HTTP/1.1, HTTP/2 and HTTP/3.
+"""The one event vocabulary of every version of HTTP.
 
 Structs of msgspec: they are made for every request, in C. HTTP/1.1 numbers its requests as
 streams, 1, 2, 3 …

@@ -211,9 +211,15 @@ class Request(RequestBody):
         await self._channel.send_informational(status, encode_fields(headers))
 
     async def early_hints(self, *links: str) -> None:
-        """Send 103 Early Hints with these `Link` values (RFC 8297).
+        """Send 103 Early Hints (RFC 8297), so that a client can fetch what a page will need.
 
-        await request.early_hints("</style.css>; rel=preload; as=style")
+            await request.early_hints("</style.css>; rel=preload; as=style")
+
+        Args:
+            *links: values of `Link` (RFC 8288), a line for each. HTTP/1.0 gets none.
+
+        Raises:
+            InvalidHeader: a value that must not reach the wire.
         """
         await self.send_informational(103, [("link", link) for link in links])
 

@@ -18,6 +18,7 @@ from httpkit.routing.pattern import Pattern
 from httpkit.routing.route import Names, Route, RouteInfo
 from httpkit.routing.scope import Scope
 from httpkit.routing.table import RouteTable
+from httpkit.routing.websocket import WebSocketHandler
 
 if TYPE_CHECKING:
     from httpkit.app import App
@@ -214,4 +215,5 @@ def _info(definition: RouteDefinition, route: Route, scope: Scope, name: str | N
         middleware=tuple(describe(each).name for each in around),
         max_body=definition.limits.max_body,
         min_body_rate=definition.limits.min_body_rate,
+        websocket=isinstance(definition.handler, WebSocketHandler),
     )

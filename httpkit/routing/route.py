@@ -36,6 +36,7 @@ class RouteInfo(NamedTuple):
         middleware: qualified names, the outermost first.
         max_body: bytes, `None` for no limit, `...` for the server's.
         min_body_rate: bytes a second, likewise.
+        websocket: it is for WebSockets, which ask for it with GET.
     """
 
     methods: tuple[str, ...]
@@ -47,6 +48,7 @@ class RouteInfo(NamedTuple):
     middleware: tuple[str, ...]
     max_body: int | EllipsisType | None
     min_body_rate: int | EllipsisType | None
+    websocket: bool = False
 
 
 class Names:

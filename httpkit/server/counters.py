@@ -4,7 +4,7 @@ __all__ = ["Counters"]
 
 
 class Counters:
-    """Read by drain, limits and the access log; later by metrics.
+    """What has happened in a process; `Server.counters`. For reading only.
 
     Attributes:
         connections_opened: accepted since the start; on a TLS port, through with their handshake.

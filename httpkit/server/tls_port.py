@@ -177,8 +177,14 @@ def with_certificate(config: Config) -> Config:
     from httpkit.certificates.development import (  # noqa: PLC0415
         ensure_development_certificate,
     )
+    from httpkit.certificates.roots import is_trusted  # noqa: PLC0415
 
     made = ensure_development_certificate()
+    if not is_trusted(made.root):
+        logger.info(
+            "the certificate is one of your development CA, which this machine does not trust yet: "
+            "`httpkit cert trust` tells how browsers and programs learn to"
+        )
     return msgspec.structs.replace(
         config, tls_cert=(os.fspath(made.chain),), tls_key=(os.fspath(made.key),)
     )

@@ -1,4 +1,4 @@
-"""Static files: a directory behind `app.static`, at the speed of a server that does nothing else.
+"""Static files: a directory behind `app.static`.
 
 `files.py` decides what answers a path: a file, the index of a directory, clean URLs, fallbacks.
 `lookup.py` leads from a path to an open file, and never out of the directory. `resource.py` has

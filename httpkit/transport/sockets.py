@@ -316,4 +316,7 @@ def _explain(error: Exception, where: str, port: int | None, option: str) -> str
         return f"{where}: permission denied"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"{where}: this machine has no such address; choose another with --host"
+    if error.errno == errno.ENOENT and port is None:
+        directory = os.path.dirname(where)
+        return f"{where}: there is no directory {directory!r}: create it, or choose another path"
     return f"{where} cannot be opened: {error.strerror or error}"

@@ -68,6 +68,7 @@ def test_a_step_that_takes_long_is_logged_once_with_route_and_stack(watchdog, cl
         "GET /slow%0a has held the event loop for more than 100 ms (request r-1)"
     )
     assert "busy_handler" in message
+    assert not message.endswith("\n")
     assert "pytest" not in message  # only what is below the watchdog
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from httpkit.certificates.roots import Roots, system_roots
+from httpkit.certificates.roots import Roots, is_trusted, system_roots
 
 from .chains import make, to_pem
 
@@ -33,6 +33,18 @@ def test_a_machine_that_trusts_nobody(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
     assert system_roots() == []
+
+
+def test_whether_the_root_in_a_file_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, made in (("one", ONE), ("two", TWO)):
+        (tmp_path / f"{name}.pem").write_bytes(made.pem)
+    (tmp_path / "none.pem").write_bytes(b"")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "one.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    trusted = [name for name in ("one", "two", "none") if is_trusted(tmp_path / f"{name}.pem")]
+    assert trusted == ["one"]
 
 
 def test_who_trusts_what() -> None:

@@ -172,8 +172,8 @@ def test_no_application(project: Path) -> None:
         result = invoke(command, "--config", "off")
         assert result.exit_code == 1
         assert result.stderr == (
-            "httpkit: error: there is no application to serve: name it, as in "
-            '"httpkit run main:app", or write app = "main:app" into httpkit.toml\n'
+            "httpkit: error: no application is named: give one, as in "
+            f'"httpkit {command} main:app", or write app = "main:app" into httpkit.toml\n'
         )
     project.rename(project.parent / "site.toml").write_text("port = 1\n")
     result = invoke("run", "--config", "site.toml")

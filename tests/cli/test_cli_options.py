@@ -163,8 +163,20 @@ def test_the_help_has_aligned_columns_and_whole_defaults() -> None:
     assert sections == [each for each in [*schema.SECTIONS.values(), "Options"] if each != "Site"]
 
 
-def help_lines() -> list[str]:
-    context = click.Context(run_command, info_name="run", terminal_width=100)
+def test_no_default_is_broken_within_a_word_on_a_narrow_terminal() -> None:
+    text = " ".join(" ".join(help_lines(80)).split())
+    assert "[default: .*, __pycache__, node_modules, venv]" in text
+    for setting in schema.RUN_SETTINGS:
+        shown = schema.SETTINGS[setting].show(schema.SETTINGS[setting].default)
+        assert shown in text or shown.replace(",", ", ") in text, setting
+    assert parse("--reload", "--reload-exclude", "a, b") == {
+        "reload": True,
+        "reload_exclude": ("a", "b"),
+    }
+
+
+def help_lines(width: int = 100) -> list[str]:
+    context = click.Context(run_command, info_name="run", terminal_width=width)
     return run_command.get_help(context).splitlines()
 
 

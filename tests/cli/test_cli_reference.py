@@ -34,6 +34,7 @@ def test_an_option_in_all_its_forms() -> None:
     assert (
         "`--max-body N|off` · `HTTPKIT_MAX_BODY=16_777_216` · `[limits] max_body = 16_777_216`\n\n"
     ) in text
+    assert "Default: empty. Value: values with commas between (a path)." in text
     assert "`--debug` · `--no-debug` · `HTTPKIT_DEBUG=false` · `debug = false`\n\n" in text
 
 

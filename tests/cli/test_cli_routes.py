@@ -15,6 +15,10 @@ async def items(request): ...
 async def item(request, id): ...
 
 
+@app.websocket("/live")
+async def live(ws): ...
+
+
 from httpkit import Router
 api = Router()
 @api.get("/version", name="about")
@@ -33,6 +37,7 @@ def test_the_table(invoke: Invoke, write_module: Write) -> None:
         ["GET", "*", "/", "index", "user_routes.index"],
         ["GET,POST", "*", "/items", "-", "user_routes.items"],
         ["GET", "*", "/items/{id:int}", "-", "user_routes.item"],
+        ["WEBSOCKET", "*", "/live", "-", "user_routes.live"],
         ["GET", "api.example.com", "/version", "api:about", "user_routes.version"],
     ]
     assert lines[1][5].endswith("user_routes.py:5")

@@ -179,6 +179,7 @@ def test_misses_are_counted(files: Path) -> None:
     ("options", "message"),
     [
         ({"directory": "nowhere"}, "there is no directory 'nowhere' to serve"),
+        ({"directory": __file__}, f"is in, as in httpkit serve {Path(__file__).parent}"),
         ({"headers": "nowhere"}, "nowhere cannot be read"),
         ({"cors_origin": ("app.example.com",)}, "CORS: 'app.example.com' is no origin"),
         ({"index": "../x"}, "index '../x': give the name of a file"),

@@ -451,8 +451,10 @@ def values_of(annotation: Any, meta: msgspec.Meta = NO_META) -> st.SearchStrateg
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin is tuple and arguments[-1] is ...:
-        # Where values have commas between, none can contain one.
-        items = values_of(arguments[0]).filter(lambda text: "," not in text)
+        # Where values have commas between, none can contain one, nor begin or end with a space.
+        items = values_of(arguments[0]).filter(
+            lambda text: "," not in text and text.strip() == text
+        )
         return st.lists(items, max_size=3).map(tuple)
     if origin is tuple:
         return st.tuples(*map(values_of, arguments))

@@ -32,6 +32,7 @@ from httpkit.cli.run import run_command
 from httpkit.cli.schema import SETTINGS, describe_fields
 from httpkit.cli.serve import serve_command
 from httpkit.cli.settings import load_settings
+from httpkit.server.counters import Counters
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -230,6 +231,12 @@ def test_the_table_of_form_limits() -> None:
     ]
     table = "\n".join(["| name | default | what it limits |", "|---|---|---|", *rows])
     assert table in page, f"docs/server.md should contain\n{table}"
+
+
+def test_the_table_of_counters() -> None:
+    page = (ROOT / "docs" / "seeing-the-wire.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .+ \|$", page.partition("## Counters")[2], re.MULTILINE)
+    assert sorted(rows) == sorted(Counters.__slots__)
 
 
 def test_the_reference_of_options_is_current() -> None:

@@ -158,7 +158,8 @@ def test_stream(client: Client) -> None:
 
 def test_slow(client: Client) -> None:
     assert client.get("/slow?seconds=0").json() == {"slept": 0}
-    assert client.get("/slow?seconds=soon").status_code == 400
+    for seconds in ("soon", "-1", "11", "nan", "inf"):
+        assert client.get(f"/slow?seconds={seconds}").status_code == 400
 
 
 @pytest.mark.parametrize("target", APPLICATIONS)

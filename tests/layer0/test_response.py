@@ -480,6 +480,11 @@ def test_to_response_refuses_what_nobody_can_encode(value):
         to_response(value)
 
 
+def test_who_returns_what_makes_no_answer_is_told_so():
+    with pytest.raises(TypeError, match="a handler has returned 'object', which makes no answer"):
+        to_response(object())
+
+
 def test_a_forgotten_await_is_a_type_error():
     async def handler():
         return None

@@ -102,6 +102,8 @@ def test_check_partial_head():
     assert partial(b"GET / HTTP/1.1\r\nX", 16, DEFAULT, line_checked=True) is True
     for data in (b"\r\n", b" ", b"\0", b"GET /\n", b"GET /\r\n", b"\x16\x03\x01"):
         assert refusal(partial, data, 0, DEFAULT, line_checked=False) is RemoteProtocolError
+    with pytest.raises(RemoteProtocolError, match="This is TLS, and the port speaks plain HTTP"):
+        partial(b"\x16", 0, DEFAULT, line_checked=False)
     # A CR was at the end of what was looked at before.
     with_cr = b"GET / HTTP/1.1\r\nX\ry"
     assert refusal(partial, with_cr, len(with_cr) - 1, DEFAULT, line_checked=True)

@@ -300,3 +300,21 @@ def test_tls_alone_takes_the_certificate_of_development(live: Live, monkeypatch,
     server = live(tls=True)
     context = ssl.create_default_context(cafile=str(ensure_development_certificate().root))
     assert connect(server, context, "localhost").get().status == 200
+
+
+def test_who_does_not_know_that_certificate_yet_is_told_how_to(
+    live: Live,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    hint = "`httpkit cert trust` tells how"
+    with caplog.at_level("INFO", "httpkit"):
+        live(tls=True)
+        assert hint in caplog.text
+        caplog.clear()
+        monkeypatch.setenv("SSL_CERT_FILE", str(ensure_development_certificate().root))
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+        live(tls=True)
+        assert hint not in caplog.text

@@ -185,6 +185,9 @@ def check_partial_head(data: bytes, start: int, limits: Limits, *, line_checked:
     start = max(0, start - 1)
     if not line_checked:
         if not _NAME.match(data, 0, 1):
+            # RFC 8446 §5.1: a handshake record. https:// with a plain port is an easy mistake.
+            if data.startswith(b"\x16"):
+                raise RemoteProtocolError("This is TLS, and the port speaks plain HTTP.")
             raise RemoteProtocolError("This is not an HTTP request.")
         line_checked = data.find(b"\r\n", start) >= 0
         if line_checked or len(data) > limits.max_target + _LINE_OVERHEAD:
