@@ -4,6 +4,7 @@ A backend owns the numbers of messages, what is kept of them, and the way to oth
 arrives, from wherever, it hands to `deliver` and `announce`, which do not wait for anybody.
 """
 
+import asyncio
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from httpkit.channels.messages import (
 from httpkit.channels.presence import Join
 from httpkit.channels.subscription import Policy, Subscription, Watch
 from httpkit.types import WorkerPlace
+from httpkit.waiting import NextTurn
 
 __all__ = ["ChannelCounters", "Channels", "Replay"]
 
@@ -85,6 +87,7 @@ class Channels(ABC):
         self._subscriptions: dict[str, dict[Subscription, None]] = {}
         self._watches: dict[str, dict[Watch, None]] = {}
         self._stopping = False
+        self._next_turn: NextTurn | None = None
         self._keys = itertools.count(1)
 
     # --- what applications call --------------------------------------------------------------
@@ -294,6 +297,13 @@ class Channels(ABC):
         """Hand a message to its subscribers in this process."""
         for subscription in self._subscriptions.get(message.topic, ()):
             subscription.receive(message)
+
+    def next_turn(self) -> NextTurn:
+        """Of the loop that runs: there may be another one every time the application is served."""
+        loop = asyncio.get_running_loop()
+        if self._next_turn is None or self._next_turn.loop is not loop:
+            self._next_turn = NextTurn(loop)
+        return self._next_turn
 
     def announce(self, change: MemberChange | None) -> None:
         """Hand a change to its watchers in this process."""

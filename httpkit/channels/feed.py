@@ -5,7 +5,11 @@ Writers never wait. What happens when the reader is too slow is the business of 
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Generic, Self, TypeVar
+
+from httpkit.waiting import Waiter
 
 __all__ = ["Feed"]
 
@@ -22,7 +26,7 @@ class Feed(Generic[T]):
     def __init__(self) -> None:
         self.ended = False
         self._items: deque[T] = deque()
-        self._reader: asyncio.Future[None] | None = None
+        self._arrival: Waiter | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -33,10 +37,10 @@ class Feed(Generic[T]):
         Raises:
             RuntimeError: somebody else is reading.
         """
-        if not self._items:
-            await self.wait()
-            if not self._items:
+        while not self._items:
+            if self.ended:
                 raise StopAsyncIteration
+            await self._await_arrival()
         return self._take_first()
 
     def take(self) -> list[T]:
@@ -55,20 +59,19 @@ class Feed(Generic[T]):
         Raises:
             RuntimeError: somebody else is reading.
         """
-        if self._items or self.ended:
-            return bool(self._items)
-        if self._reader is not None:
-            raise RuntimeError("this is being read from elsewhere already: subscribe twice")
-        loop = asyncio.get_running_loop()
-        self._reader = loop.create_future()
-        timer = None if timeout is None else loop.call_later(timeout, self._wake)
-        try:
-            await self._reader
-        finally:
-            self._reader = None
-            if timer is not None:
-                timer.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not self._items and not self.ended:
+                    await self._await_arrival()
         return bool(self._items)
+
+    def _await_arrival(self) -> Awaitable[object]:
+        """Wait for something to happen; there may have been no reason to wake up."""
+        if self._arrival is None:
+            self._arrival = Waiter(asyncio.get_running_loop())
+        elif self._arrival.is_awaited:
+            raise RuntimeError("this is being read from elsewhere already: subscribe twice")
+        return self._arrival.wait()
 
     def _take_first(self) -> T:
         return self._items.popleft()
@@ -79,5 +82,5 @@ class Feed(Generic[T]):
         self._wake()
 
     def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        if self._arrival is not None:
+            self._arrival.wake()

@@ -29,11 +29,13 @@ class _Attached(Feed[T]):
     """A feed of a `Channels`, as long as an `async with` lasts.
 
     Args:
+        channels: whose it is.
         detach: how it is taken out again, called with it.
     """
 
-    def __init__(self, detach: Callable[[Any], None]) -> None:
+    def __init__(self, channels: "Channels", detach: Callable[[Any], None]) -> None:
         super().__init__()
+        self._channels = channels
         self._detach = detach
 
     async def __aexit__(
@@ -45,6 +47,12 @@ class _Attached(Feed[T]):
         """Take it out; nothing more will come."""
         self._detach(self)
         self.end()
+
+    def _wake(self) -> None:
+        """In the next turn, with all the others that get the same."""
+        arrival = self._arrival
+        if arrival is not None and arrival.is_awaited:
+            self._channels.next_turn().call(arrival.wake)
 
 
 class Subscription(_Attached[ChannelMessage]):
@@ -68,7 +76,7 @@ class Subscription(_Attached[ChannelMessage]):
         queue: int,
         policy: Policy,
     ) -> None:
-        super().__init__(channels.detach)
+        super().__init__(channels, channels.detach)
         self.topics = tuple(dict.fromkeys(topics))
         self.complete = True
         self.lost = 0
@@ -76,7 +84,6 @@ class Subscription(_Attached[ChannelMessage]):
         #: What is to be repeated at the beginning: everything after an id, or the last messages.
         self.after = after
         self.history = history
-        self._channels = channels
         self._limit = queue
         self._policy = policy
         self._position: Position | None = None
@@ -160,9 +167,8 @@ class Watch(_Attached[MemberChange]):
     """
 
     def __init__(self, channels: "Channels", topic: str) -> None:
-        super().__init__(channels.detach_watch)
+        super().__init__(channels, channels.detach_watch)
         self.topic = topic
-        self._channels = channels
 
     async def __aenter__(self) -> Self:
         """Begin to watch."""

@@ -9,7 +9,7 @@ from collections import deque
 import msgspec
 
 from httpkit.errors import ClientDisconnected
-from httpkit.transport.tasks import Waiter
+from httpkit.waiting import Waiter
 
 __all__ = ["BodyReader", "WholeBody"]
 
@@ -98,7 +98,7 @@ class BodyReader:
     def fail(self) -> None:
         """There will be no more; what is here can still be read."""
         self._failed = True
-        self._arrival.wake()
+        self._arrival.wake_soon()  # the reader may be canceled in a moment
 
     def abandon(self) -> None:
         """The request is answered: what nobody has read will not be read."""

@@ -19,6 +19,7 @@ from httpkit.server.counters import Counters
 from httpkit.tls import TLSInfo
 from httpkit.transport.connection import Connection
 from httpkit.types import Address, Cancellable
+from httpkit.waiting import NextTurn
 
 if TYPE_CHECKING:
     from httpkit.server.server import Server
@@ -169,6 +170,11 @@ class Channel(msgspec.Struct, eq=False, weakref=True):
     def server_counters(self) -> Counters:
         """Those of the server."""
         return self._server.counters
+
+    @property
+    def next_turn(self) -> NextTurn:
+        """That of the server."""
+        return self._server.next_turn
 
     # Static, so that an upload that outlives its request holds nothing of it.
     run_blocking = staticmethod(run_blocking)

@@ -356,6 +356,8 @@ class Exchange(AnswerWriter):
             self.response = Response(b"", error.status)  # the engine's answer, for the access log
         self._wake_writers()  # nobody has to wait for anything any more
         self._tell_ended()
+        if self.body is not None:
+            self.body.fail()
         if self._attached is not None:
             self._attached.cancel("the client has gone")
         if self._session is not None:
@@ -366,8 +368,6 @@ class Exchange(AnswerWriter):
             self.cancel_handler()
         elif self._task is not None:
             self._server.background.keep(self._task)
-        if self.body is not None:
-            self.body.fail()  # at last: it wakes whoever reads and was not canceled
 
     def cancel_handler(self) -> None:
         """The client is gone, and whatever works for it is to end."""

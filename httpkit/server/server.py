@@ -42,6 +42,7 @@ from httpkit.transport.handshake import Handshake
 from httpkit.transport.tap import TappedConnection
 from httpkit.transport.tasks import TaskStarter
 from httpkit.types import Address, Application, Tap
+from httpkit.waiting import NextTurn
 
 __all__ = ["Server"]
 
@@ -77,6 +78,7 @@ class Server:
 
     loop: asyncio.AbstractEventLoop
     starter: TaskStarter
+    next_turn: NextTurn
 
     def __init__(self, application: Application, config: Config, *, tap: Tap | None = None) -> None:
         self.application = application
@@ -139,6 +141,7 @@ class Server:
         self.application.on_freeze()
         self.loop = asyncio.get_running_loop()
         self.starter = TaskStarter(self.loop)
+        self.next_turn = NextTurn(self.loop)
         self._starting = asyncio.Event()
         try:
             if listen:

@@ -33,7 +33,7 @@ from httpkit.protocol.websocket import (
 from httpkit.protocol.websocket.engine import check_close
 from httpkit.semantics.websocket import DeflateAgreement
 from httpkit.server.client_watch import ClientWatch, Wait
-from httpkit.transport.tasks import Waiter
+from httpkit.waiting import Waiter
 from httpkit.websocket import SharedMessage
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class WebSocketSession:
         self._http = exchange.connection.engine
         self._stream_id = exchange.stream_id
         self._counters = exchange.server_counters
+        self._next_turn = exchange.next_turn
         self._loop = exchange.connection.owner.loop
         self._limits = limits
         self._engine = WebSocketEngine(limits, deflate)
@@ -241,7 +242,7 @@ class WebSocketSession:
         self._outgoing_size += len(data)
         if not self._flush_booked and not self._feeding:
             self._flush_booked = True
-            self._loop.call_soon(self._flush_as_booked)
+            self._next_turn.call(self._flush_as_booked)
         return None
 
     def _make_room(self) -> bool:
@@ -254,7 +255,7 @@ class WebSocketSession:
         self._outgoing_size += len(data)
         if not self._flush_booked and not self._feeding:
             self._flush_booked = True
-            self._loop.call_soon(self._flush_as_booked)
+            self._next_turn.call(self._flush_as_booked)
 
     async def _send_later(
         self,
@@ -373,7 +374,7 @@ class WebSocketSession:
         if not self._exchange.gone:
             self._http.send_end(self._stream_id)
             self._connection.flush()
-        self._arrival.wake()
+        self._arrival.wake_soon()
         if self._done is not None:
             if not self._done.done():
                 self._done.set_result(None)

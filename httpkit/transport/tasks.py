@@ -1,9 +1,9 @@
-"""Tasks that take their steps in place, without a turn of the loop.
+"""Tasks that take their first step at once.
 
 A request handler must run as a task: `asyncio.current_task()`, `asyncio.timeout()`, task groups,
 context variables and cancellation rely on it. But `create_task` costs a turn of the loop before
 the first step, and making a task costs as much as everything else that is done for a request.
-Most handlers never wait for anything, and most others wait for nothing but their client.
+Most handlers never wait for anything.
 
 Theory of operation:
 
@@ -15,27 +15,18 @@ Theory of operation:
    the coroutine waits for, and sends it on. So its identity is the same before and after.
 4. A spare task that anybody has kept, observed, renamed or canceled is not used again: what was
    meant for one request never reaches another one.
-5. What a task waits for again and again is a `Waiter`. Whoever wakes it takes the task's next step
-   at once; a future would book a turn of the loop for it.
 """
 
 import asyncio
-from asyncio import (
-    CancelledError,
-    _enter_task,
-    _leave_task,
-    _register_task,
-    _unregister_task,
-    current_task,
-)
-from collections.abc import Callable, Coroutine, Generator
+from asyncio import _enter_task, _leave_task, _register_task, _unregister_task
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from sys import getrefcount
-from types import CoroutineType, coroutine
+from types import CoroutineType
 from typing import Any, TypeVar
 from weakref import getweakrefcount
 
-__all__ = ["HandlerTask", "TaskStarter", "Waiter"]
+__all__ = ["HandlerTask", "TaskStarter"]
 
 A = TypeVar("A")
 
@@ -217,71 +208,3 @@ async def _call(function: Callable[[A], Any], argument: A) -> Any:
     """What `TaskStarter.start` does, as a coroutine."""
     result = function(argument)
     return await result if type(result) is CoroutineType else result
-
-
-class Waiter:
-    """What one task waits for, again and again, and something else wakes.
-
-    Behaves towards the task like a future. The step of the task that it wakes is taken within
-    `wake`, unless that is called within another task's. It wakes nobody who does not wait, and one
-    who does may find that there was no reason.
-    """
-
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_canceled", "_context", "_loop")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._callback: Callable[[Waiter], object] | None = None
-        self._context: Context | None = None
-        self._canceled: CancelledError | None = None
-
-    @coroutine
-    def wait(self) -> Generator["Waiter", None, None]:
-        """Wait for `wake`; only while nobody else does."""
-        self._asyncio_future_blocking = True
-        yield self
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits."""
-        return self._callback is not None
-
-    def wake(self) -> None:
-        """Let whoever waits go on."""
-        callback, context = self._callback, self._context
-        if callback is not None and context is not None:
-            self._callback = None
-            if current_task(self._loop) is None:
-                context.run(callback, self)
-            else:
-                self._loop.call_soon(callback, self, context=context)
-
-    # --- as a task sees it -------------------------------------------------------------------
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """See `asyncio.Future.get_loop`."""
-        return self._loop
-
-    def add_done_callback(
-        self, callback: Callable[["Waiter"], object], *, context: Context
-    ) -> None:
-        """See `asyncio.Future.add_done_callback`; only the task that waits calls it."""
-        self._callback, self._context = callback, context
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """See `asyncio.Future.cancel`; the task that waits is canceled."""
-        callback, self._callback = self._callback, None
-        if callback is None:
-            return False
-        self._canceled = CancelledError() if msg is None else CancelledError(msg)
-        self._loop.call_soon(callback, self, context=self._context)
-        return True
-
-    def result(self) -> None:
-        """See `asyncio.Future.result`; the task asks what it was woken for."""
-        error, self._canceled = self._canceled, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # its traceback leads here: without this they would hold each other
