@@ -91,7 +91,7 @@ class Process:
         """The address in the banner."""
 
         def find() -> str | None:
-            words = self.errors.split()
+            words = self.errors.rpartition("\n")[0].split()  # of lines that are whole
             return next(
                 (word for word in words if word.startswith(("http://", "https://", "unix:"))), None
             )
