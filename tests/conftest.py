@@ -11,12 +11,19 @@ from signal import SIGTERM, Signals
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Generous: a process that starts on a busy machine with coverage on.
 _DEADLINE = 30.0
+
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile(
+    "patient", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 def _in_ci() -> bool:
