@@ -21,6 +21,10 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 TLS_PORT ?= 8443
 
+# Bytecode is worth its place here: without it every process of the tests would compile all over
+# again what it imports, and pytest would rewrite every assertion.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all test-slow coverage lint format reference bench docs docs-serve package clean
 
 demo: $(VENV)/demo.stamp

@@ -1,6 +1,7 @@
 """Starts a server, waits until it accepts connections, and always ends it."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from benchmarks.servers.server import Materials, Server
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 5.0
 POLL_INTERVAL = 0.02
+#: Below those that systems give to connections and for port 0 (Linux: ip_local_port_range).
+_PORTS = range(20_000, 32_768)
 
 
 class StartError(Exception):
@@ -37,11 +40,12 @@ class RunningServer:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, and that is given to nobody who asks for any."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""What every test may use: a rule about skipping, and servers as processes of their own."""
+"""What every test may use: rules about skipping and garbage, and servers as processes."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -10,12 +11,19 @@ from signal import SIGTERM, Signals
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Generous: a process that starts on a busy machine with coverage on.
 _DEADLINE = 30.0
+
+# How long an example takes says more of the machine than of what is tested.
+settings.register_profile(
+    "patient", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 def _in_ci() -> bool:
@@ -44,6 +52,12 @@ def pytest_make_collect_report(
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: garbage collections need not look through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 class Process:
@@ -91,7 +105,7 @@ class Process:
         """The address in the banner."""
 
         def find() -> str | None:
-            words = self.errors.split()
+            words = self.errors.rpartition("\n")[0].split()  # of lines that are whole
             return next(
                 (word for word in words if word.startswith(("http://", "https://", "unix:"))), None
             )

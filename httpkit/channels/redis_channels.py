@@ -97,8 +97,6 @@ class RedisChannels(Channels):
         self._said = False
         #: Of the last message that the link has brought; `None` before it was made.
         self._last: Position | None = None
-        #: What it brings while what it has missed is being fetched.
-        self._early: list[ChannelMessage] | None = None
 
     # --- what applications call --------------------------------------------------------------
 
@@ -145,7 +143,7 @@ class RedisChannels(Channels):
 
     @asynccontextmanager
     async def _run(self, worker: WorkerPlace | None) -> AsyncIterator[None]:  # noqa: ARG002
-        self._last, self._early = None, None
+        self._last = None
         self._stale, self._refreshing = asyncio.Queue(), asyncio.Lock()
         self._link = RedisLink(self._client, self._control, self._receive, self._connected)
         tasks = [
@@ -214,12 +212,6 @@ class RedisChannels(Channels):
         message = read_message(topic, data)
         if message is None:  # somebody else publishes there
             return
-        if self._early is not None:
-            self._early.append(message)
-        else:
-            self._hand_on(message)
-
-    def _hand_on(self, message: ChannelMessage) -> None:
         position, last = message.position, self._last
         assert position is not None
         if last is None or position.epoch != last.epoch or position.number > last.number:
@@ -227,8 +219,7 @@ class RedisChannels(Channels):
             self.deliver(message)
 
     async def _connected(self) -> None:
-        """The link is there: what it has missed comes first, then what has come meanwhile."""
-        self._early = []
+        """The link is there: what it has missed comes before anything else."""
         topics = tuple(self._subscriptions)
         missed: list[ChannelMessage] = []
         gaps: list[str] = []
@@ -244,9 +235,6 @@ class RedisChannels(Channels):
         for message in missed:
             self.deliver(message)
         self._last = past.position
-        early, self._early = self._early, None
-        for message in early:
-            self._hand_on(message)
         for topic in self._watches:
             self._stale.put_nowait(self._presence.channel(topic))
 

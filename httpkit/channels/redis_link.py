@@ -7,7 +7,8 @@ Theory of operation:
 2. A subscription holds when Redis has confirmed it. `subscribe` gives a future for that; one that
    is taken back and made again counts from the last time.
 3. The control channel stands behind all others when the link is made, so that its confirmation is
-   that of all. Then `connected` is called, for whatever was missed.
+   that of all. Then `connected` is called, for whatever was missed; what comes before it is through
+   is handed on after it.
 4. A link that is silent is asked for a sign of life (PING), and given up if there is none.
 5. Between two attempts it waits, longer each time.
 """
@@ -146,13 +147,14 @@ class RedisLink:
         commands: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._commands = commands
         holds = asyncio.Event()
+        early: list[tuple[str, bytes]] = []
         await pubsub.subscribe(*channels, self._control)
         tasks = [
             asyncio.create_task(each)
             for each in (
                 self._write(pubsub, commands),
-                self._read(pubsub, commands, holds),
-                self._greet(holds),
+                self._read(pubsub, commands, holds, early),
+                self._greet(holds, early),
             )
         ]
         try:
@@ -173,7 +175,11 @@ class RedisLink:
                 await pubsub.ping()
 
     async def _read(
-        self, pubsub: PubSub, commands: "asyncio.Queue[tuple[str, str]]", holds: asyncio.Event
+        self,
+        pubsub: PubSub,
+        commands: "asyncio.Queue[tuple[str, str]]",
+        holds: asyncio.Event,
+        early: list[tuple[str, bytes]],
     ) -> None:
         silent = False
         while True:
@@ -186,18 +192,24 @@ class RedisLink:
                 continue
             silent = False
             if message["type"] == "message":
-                self._received(message["channel"].decode(), message["data"])
+                channel, data = message["channel"].decode(), message["data"]
+                if self.is_up:
+                    self._received(channel, data)
+                else:
+                    early.append((channel, data))
             elif message["type"] == "subscribe":
                 channel = message["channel"].decode()
                 self._confirm(channel)
                 if channel == self._control:
                     holds.set()
 
-    async def _greet(self, holds: asyncio.Event) -> None:
-        """Once every subscription holds, let the others know."""
+    async def _greet(self, holds: asyncio.Event, early: list[tuple[str, bytes]]) -> None:
+        """Once every subscription holds, let the others know, and hand on what came meanwhile."""
         await holds.wait()
         await self._on_connected()
         self.is_up = True
+        for channel, data in early:
+            self._received(channel, data)
         self.tried.set()
         if self._said:
             self._said = False

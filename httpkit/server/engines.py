@@ -65,7 +65,7 @@ class Engines:
         )
 
     def tick(self) -> None:
-        """Renew the date; called once a second."""
+        """Renew the date; called when the second changes."""
         date = http_date()
         self._preamble.refresh(date)
         self._fields.refresh(date)

@@ -33,6 +33,7 @@ from httpkit.server.engines import Engines, http_date
 from httpkit.server.exchange import Exchange
 from httpkit.server.listening import Listening, open_listeners
 from httpkit.server.proxies import Proxies
+from httpkit.server.second_hand import SecondHand
 from httpkit.server.secure_call import secure_call
 from httpkit.server.tls_port import TLSPort, with_certificate
 from httpkit.transport.acceptor import Acceptor
@@ -103,7 +104,6 @@ class Server:
         self._proxies: Proxies | None = None
         if config.proxy_headers:
             self._proxies = Proxies(config.forwarded_allow_ips, config.forwarded_field)
-        self._second = 0
         self._numbers = itertools.count(1)
         self._connections: set[Connection] = set()
         self._stack = AsyncExitStack()
@@ -160,6 +160,9 @@ class Server:
             )
             reaper.start()
             self._stack.callback(reaper.stop)
+            second_hand = SecondHand(self.loop, self._engines.tick)
+            second_hand.start()
+            self._stack.callback(second_hand.stop)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -408,10 +411,6 @@ class Server:
 
     def _tick(self) -> None:
         """Once in an interval of the reaper, at least once a second."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._engines.tick()
         if self._tls is not None:
             self._tls.tick()
         if self.access_log is not None:

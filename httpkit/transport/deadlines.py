@@ -181,7 +181,7 @@ class Reaper:
         interval: seconds between scans.
         clock: monotonic time in seconds.
         connections: gives those that are open.
-        each: called with nothing before each scan (the date is renewed there).
+        each: called with nothing before each scan.
     """
 
     def __init__(

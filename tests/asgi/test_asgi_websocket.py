@@ -101,6 +101,7 @@ def test_refusals(host, kind) -> None:
         open_socket(server)
     assert caught.value.response.status_code == status
     assert caught.value.response.body == text
+    server.until(lambda: seen)
     assert seen == ["websocket.disconnect"]
     assert script.errors == []
 
@@ -126,6 +127,7 @@ def test_a_receive_that_waits_for_the_answer(host, accepts) -> None:
     else:
         with pytest.raises(InvalidStatus, match="403"):
             open_socket(server)
+        server.until(lambda: seen)
         assert seen == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
     assert script.errors == []
 

@@ -182,6 +182,8 @@ def test_a_stop_lets_a_request_finish_and_closes_idle_connections(host) -> None:
     server.call(released.set)
     answer = busy.receive()
     assert (answer.body, answer.closes) == (b"ok", True)
+    busy.expect_end()
+    busy.close()  # or the server would linger for it (RFC 9112 §9.6)
     stopped.result(10)
 
 

@@ -1,6 +1,5 @@
 """An `App` under other people's servers, unchanged; and other people's applications under ours."""
 
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+
+from benchmarks.process import free_port
 
 APP = """
 import contextlib
@@ -76,8 +77,7 @@ def start_server(start_process: Callable[..., Any], tmp_path: Path) -> Callable[
 
     def start(server: str, *options: str) -> tuple[Any, int]:
         (tmp_path / "site_app.py").write_text(APP)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         place = f"127.0.0.1:{port}" if server == "hypercorn" else str(port)
         command = [sys.executable, "-m", *COMMANDS[server], place, *options, "site_app:app"]
         process = start_process(*command, cwd=tmp_path)

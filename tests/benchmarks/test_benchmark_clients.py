@@ -17,6 +17,7 @@ from benchmarks.messages import Request
 from benchmarks.verify import prepare, verify
 from httpkit import App, Response
 from httpkit.testing import LiveServer
+from tests.ports import refusing_port
 
 GET = Request("GET", "/")
 
@@ -75,10 +76,8 @@ def test_requests_carry_headers_and_a_body(protocol):
 
 
 def test_nobody_listening_is_no_proper_answer():
-    with socket.create_server((HOST, 0)) as closed:
-        port = closed.getsockname()[1]
     for name in ("plaintext", "h2c-1x100"):
-        with pytest.raises(VerificationError, match="no proper answer"):
+        with refusing_port() as port, pytest.raises(VerificationError, match="no proper answer"):
             verify(CASES[name], Endpoint(port), canned=True)
 
 

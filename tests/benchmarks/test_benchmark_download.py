@@ -12,6 +12,7 @@ from benchmarks.endpoint import HOST, Endpoint
 from benchmarks.load import GENERATORS, LoadError
 from benchmarks.load.download import download_until
 from benchmarks.messages import Request
+from tests.ports import refusing_port
 
 BLOCK = bytes(range(256)) * 4096
 CASE = Case("d", "", lambda: [Request("GET", "/d")], Answer("", BLOCK, 3), generator="download")
@@ -87,9 +88,7 @@ def test_a_body_that_is_longer_than_it_says_is_an_error():
 
 
 def test_nobody_listening_is_an_error():
-    with socket.create_server((HOST, 0)) as closed:
-        port = closed.getsockname()[1]
-    with pytest.raises(LoadError, match="a download failed"):
+    with refusing_port() as port, pytest.raises(LoadError, match="a download failed"):
         GENERATORS["download"].run(make_load(CASE, Endpoint(port)))
 
 

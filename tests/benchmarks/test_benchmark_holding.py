@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import resource
-import socket
 
 import pytest
 from benchmark_peers import Echo, make_load, serving
@@ -14,6 +13,7 @@ from benchmarks.load import GENERATORS, LoadError, connections, holding
 from benchmarks.load.frames import PING, TEXT, serialize_frame
 from benchmarks.load.websocket import EchoProtocol, Script
 from benchmarks.messages import Request
+from tests.ports import refusing_port
 
 IDLE = dataclasses.replace(CASES["ws-idle-memory"], connections=5)
 BLOCK = bytes(range(256))
@@ -200,10 +200,9 @@ def test_an_answer_that_does_not_begin_is_an_error(monkeypatch):
 
 @pytest.mark.parametrize("name", ["idle", "slow-readers"])
 def test_nobody_listening_is_an_error(name):
-    with socket.create_server((HOST, 0)) as closed:
-        port = closed.getsockname()[1]
     case = IDLE if name == "idle" else SLOW
-    with pytest.raises(LoadError, match=r"no connection|a slow reader failed"):
+    failure = r"no connection|a slow reader failed"
+    with refusing_port() as port, pytest.raises(LoadError, match=failure):
         GENERATORS[name].run(make_load(case, Endpoint(port), resident=[1.0]))
 
 

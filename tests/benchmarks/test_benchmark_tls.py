@@ -24,6 +24,7 @@ from benchmarks.servers.limit import server_context
 from benchmarks.servers.registry import SERVERS
 from benchmarks.servers.server import Materials
 from benchmarks.verify import verify
+from tests.ports import refusing_port
 
 HANDSHAKE = CASES["handshake"]
 ANSWER = (
@@ -188,9 +189,7 @@ def test_a_wrong_answer_after_the_handshake_is_never_a_number(context, credentia
 
 
 def test_a_refused_connection_is_never_a_number(credentials):
-    with socket.create_server((HOST, 0)) as closed:
-        port = closed.getsockname()[1]
-    with pytest.raises(LoadError, match="a new connection failed"):
+    with refusing_port() as port, pytest.raises(LoadError, match="a new connection failed"):
         GENERATORS["handshake"].run(make_load(HANDSHAKE, Endpoint(port, credentials.certificate)))
 
 

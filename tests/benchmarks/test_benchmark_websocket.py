@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import socket
 
 import pytest
 from benchmark_peers import Echo, make_load, serving
@@ -12,11 +11,12 @@ from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnec
 
 from benchmarks.cases import CASES
 from benchmarks.clients import VerificationError
-from benchmarks.endpoint import HOST, Endpoint
+from benchmarks.endpoint import Endpoint
 from benchmarks.load import GENERATORS, LoadError, connections, websocket
 from benchmarks.load.frames import CLOSE, MASK, TEXT, serialize_frame
 from benchmarks.load.websocket import EchoProtocol, Script
 from benchmarks.verify import verify
+from tests.ports import refusing_port
 
 NAMES = [name for name, case in CASES.items() if case.generator == "websocket"]
 CASE = CASES["ws-echo-32"]
@@ -166,9 +166,7 @@ def test_a_server_that_never_closes_is_an_error(monkeypatch):
 
 
 def test_nobody_listening_is_an_error():
-    with socket.create_server((HOST, 0)) as closed:
-        port = closed.getsockname()[1]
-    with pytest.raises(LoadError, match="no connection"):
+    with refusing_port() as port, pytest.raises(LoadError, match="no connection"):
         GENERATORS["websocket"].run(make_load(CASE, Endpoint(port)))
 
 

@@ -2,10 +2,11 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -40,6 +41,12 @@ AgNJADBGAiEAuE+jg1fdS17mLTs0XlN/OtmEctwx6dKBM48cfdX7iHQCIQCE96IN
 RaPwb/Txuc71oY27tJrfLXyD1VmuU3Hz3D9IrQ==
 -----END CERTIFICATE-----
 """
+
+
+@cache
+def dsa_key() -> dsa.DSAPrivateKey:
+    """One for all tests: its parameters take seconds to find."""
+    return dsa.generate_private_key(2048)
 
 
 class Made(NamedTuple):

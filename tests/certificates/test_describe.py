@@ -1,14 +1,16 @@
 """Certificates and keys in words; nothing in them reaches a terminal as it is."""
 
+from collections.abc import Callable
+
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from httpkit.certificates.describe import describe, describe_key, find_extension, short_name
 from httpkit.certificates.reading import read_contents
 
-from .chains import DAY, EC_KEY, ECDSA_SHA256, NOW, SHA1_CHAIN, alter, make, make_chain
+from .chains import DAY, EC_KEY, ECDSA_SHA256, NOW, SHA1_CHAIN, alter, dsa_key, make, make_chain
 
 
 def test_a_leaf_in_words() -> None:
@@ -88,17 +90,17 @@ def test_what_people_call_it(name: x509.Name, names: tuple[str, ...], expected: 
 
 
 @pytest.mark.parametrize(
-    ("key", "text"),
+    ("make_key", "text"),
     [
-        (rsa.generate_private_key(65537, 2048), "RSA 2048 bits"),
-        (ec.generate_private_key(ec.SECP384R1()), "ECDSA P-384"),
-        (ec.generate_private_key(ec.SECP256K1()), "ECDSA secp256k1"),
-        (dsa.generate_private_key(2048), "DSA 2048 bits"),
-        (ed25519.Ed25519PrivateKey.generate(), "Ed25519"),
-        (ed448.Ed448PrivateKey.generate(), "Ed448"),
+        (lambda: rsa.generate_private_key(65537, 2048), "RSA 2048 bits"),
+        (lambda: ec.generate_private_key(ec.SECP384R1()), "ECDSA P-384"),
+        (lambda: ec.generate_private_key(ec.SECP256K1()), "ECDSA secp256k1"),
+        (dsa_key, "DSA 2048 bits"),
+        (ed25519.Ed25519PrivateKey.generate, "Ed25519"),
+        (ed448.Ed448PrivateKey.generate, "Ed448"),
     ],
     ids="rsa p384 k1 dsa ed25519 ed448".split(),
 )
-def test_keys(key: rsa.RSAPrivateKey, text: str) -> None:
-    assert describe_key(key.public_key()) == text
+def test_keys(make_key: Callable[[], rsa.RSAPrivateKey], text: str) -> None:
+    assert describe_key(make_key().public_key()) == text
     assert describe_key(None) == "of an unknown kind"

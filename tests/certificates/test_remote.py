@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from httpkit.certificates import remote
 from httpkit.certificates.remote import Peer, connect
+from tests.ports import refusing_port
 
 from .chains import make, make_chain, to_pem
 
@@ -166,9 +167,8 @@ def test_a_server_that_says_nothing() -> None:
 
 
 def test_a_port_that_nobody_listens_on() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(ConnectionError, match=rf"^127\.0\.0\.1:{port}: Connection refused$"):
+    refused = r"^127\.0\.0\.1:\d+: Connection refused$"
+    with refusing_port() as port, pytest.raises(ConnectionError, match=refused):
         connect("127.0.0.1", port, "localhost", 10)
 
 

@@ -214,6 +214,7 @@ def test_a_client_that_leaves_ends_its_subscription_and_a_stop_ends_streams():
         server.until(lambda: len(app.channels._subscriptions["a"]) == 1, "the end of one")
         stopped = server.begin_stop()
         assert stays.receive_rest().endswith(b"0\r\n\r\n"), "an orderly end, at once"
+        stays.close()
         stopped.result(10)
 
 

@@ -77,6 +77,7 @@ def test_a_stop_answers_who_waits_and_a_client_may_leave():
         server.until(lambda: len(app.channels._subscriptions["a"]) == 1, "the end of one")
         stopped = server.begin_stop()
         assert waiting.receive().body == b'{"messages":[],"last":"1000-0","complete":true}'
+        waiting.close()
         stopped.result(10)
 
 

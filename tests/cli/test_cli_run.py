@@ -71,7 +71,7 @@ def run(start_httpkit: Any, tmp_path: Path, write_module: Write) -> Any:
 
     def start(source: str, *arguments: str, **options: Any) -> Any:
         write_module("site_under_test", source)
-        where = () if {"--port", "--unix"} & set(arguments) else ("--port", "0")
+        where = () if {"--port", "--unix", "--fd"} & set(arguments) else ("--port", "0")
         target = ("run", "site_under_test:app", "--app-dir", str(tmp_path))
         return start_httpkit(*target, *where, *arguments, **options)
 
@@ -137,18 +137,12 @@ def test_a_wrong_value_fails_before_anything_else(
 
 
 def test_quiet(run: Any) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = run(APP, "--port", str(port), "--log-level", "warning", "--no-access-log")
-
-    def connect() -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", port)) == 0
-
-    process.wait_for(connect, "listening")
-    assert read(f"http://127.0.0.1:{port}/") == "Hello"
-    assert process.stop() == 0
+    with socket.create_server(("127.0.0.1", 0)) as parent:
+        number, port = parent.fileno(), parent.getsockname()[1]
+        quiet = ("--log-level", "warning", "--no-access-log")
+        process = run(APP, "--fd", str(number), *quiet, pass_fds=[number])
+        assert read(f"http://127.0.0.1:{port}/") == "Hello"  # waits in the queue until then
+        assert process.stop() == 0
     assert process.errors == process.output == ""
 
 

@@ -518,6 +518,11 @@ class Screen:
             except BlockingIOError:
                 return self.text
 
+    def wait_for_url(self, process: Any) -> str:
+        """The address in the banner, once the line is whole."""
+        address = re.compile(r"(http://[0-9.:]+)[\s\x1b]")
+        return str(process.wait_for(lambda: address.search(self.read()), "the banner")[1])
+
     def lines(self) -> list[str]:
         """What is to be seen when everything has been written."""
         plain = re.sub(r"\x1b\[[0-9;]*m", "", self.read())
@@ -532,7 +537,7 @@ def test_a_live_line_on_a_terminal(start_process: Any, files: Path) -> None:
         *(str(files), "--port", "0"),
         env=environ,
     )
-    url = process.wait_for(lambda: re.search(r"http://[0-9.:]+", screen.read()), "the banner")[0]
+    url = screen.wait_for_url(process)
     for _ in range(3):
         assert read(url) == "<h1>Home</h1>"
     process.wait_for(lambda: re.search(r"\d requests?/s .* 3 in all", screen.read()), "the line")
@@ -555,7 +560,7 @@ def test_no_live_line(start_process: Any, files: Path, how: str) -> None:
         *(str(files), "--port", "0", *arguments),
         env=environ,
     )
-    url = process.wait_for(lambda: re.search(r"http://[0-9.:]+", screen.read()), "the banner")[0]
+    url = screen.wait_for_url(process)
     read(url)
     process.wait_for(lambda: "GET / " in screen.read(), "the access log")
     assert process.stop() == 0

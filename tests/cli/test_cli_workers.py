@@ -17,6 +17,7 @@ import pytest
 
 from httpkit.cli import supervise
 from httpkit.cli.worker import run_worker
+from tests.processes import lives
 
 from .conftest import APP, Invoke, Write
 
@@ -94,15 +95,6 @@ def pids_of(process: Any) -> list[int]:
     found = re.search(r"workers? \(([\d ]+)\)", process.errors)
     assert found is not None
     return [int(pid) for pid in found[1].split()]
-
-
-def lives(pid: int) -> bool:
-    """An orphan that has ended stays until init, or whoever stands for it, has noticed."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def eventually(found: Callable[[], Any], what: str) -> Any:

@@ -147,8 +147,14 @@ def test_a_flood_that_is_not_read(live) -> None:
         credit=False,
     )
     client.send(frames.window_update(2**30))
+
+    def is_full() -> bool:
+        return any(each._writing_paused for each in server.server._connections)
+
     for number in range(1, 401, 2):
         client.send(frames.request(stream=number))
+        # One by one until then: what comes in one read is answered in one write.
+        server.until(lambda number=number: len(server.requests) > number // 2 or is_full())
     server.until(lambda: len(server.requests) > 5)
     client.send(frames.ping() * 500)
     assert bystander.get().status == 200

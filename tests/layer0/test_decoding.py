@@ -3,6 +3,7 @@
 import gzip as gzip_module
 import random
 import zlib
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -181,7 +182,10 @@ def test_round_trip(contents, size):
 
 # --- limits --------------------------------------------------------------------------------------
 
-BOMB = gzip(bytes(100_000_000), 9)
+
+@cache
+def bomb():
+    return gzip(bytes(100_000_000), 9)
 
 
 def test_a_bomb_is_413_before_it_has_gone_off(monkeypatch):
@@ -204,7 +208,7 @@ def test_a_bomb_is_413_before_it_has_gone_off(monkeypatch):
 
     real = zlib.decompressobj
     monkeypatch.setattr(decoding.zlib, "decompressobj", Counted)
-    request = coded(BOMB)
+    request = coded(bomb())
     request.decode_body(300_000)
     with pytest.raises(BodyTooLarge, match="300000 bytes"):
         run(request.body())
@@ -212,7 +216,7 @@ def test_a_bomb_is_413_before_it_has_gone_off(monkeypatch):
 
 
 def test_the_pieces_of_a_bomb_are_bounded_and_made_in_threads():
-    channel = FakeChannel([BOMB])
+    channel = FakeChannel([bomb()])
     request = coded(channel=channel)
     request.decode_body(200_000_000)
 

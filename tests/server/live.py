@@ -205,3 +205,15 @@ class LiveServer:
         for step in seconds:
             self.clock.now += step
             self.call(scan)
+
+    def pass_time_until(self, condition: Callable[[], Any], step: float, what: str) -> None:
+        """Let steps of time pass until something is true.
+
+        For deadlines that progress puts off, where the kernel alone knows when there is no more.
+        """
+
+        def passed() -> Any:
+            self.pass_time(step)
+            return self.call(condition)
+
+        eventually(passed, what)

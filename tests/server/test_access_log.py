@@ -267,8 +267,9 @@ def test_clients_of_a_unix_socket(logging, tmp_path) -> None:
     assert re.match(r"\S+/evil\\x20\\x22\\x20client\S+ - - \[", named)
 
 
-def test_batches(logging) -> None:
+def test_batches(logging, monkeypatch) -> None:
     """Lines are written when a batch is full, or by the next scan; whichever comes first."""
+    monkeypatch.setattr("httpkit.server.server.reaper_interval", lambda limits: 1000.0)
     start, lines = logging
     server = start()
     client = server.connect()

@@ -123,15 +123,6 @@ def test_date_and_server(live) -> None:
         assert live(server_header=none).connect().get().get("server") is None
 
 
-def test_date_is_renewed(live, monkeypatch) -> None:
-    server = live()
-    client = server.connect()
-    assert client.get()["date"]
-    monkeypatch.setattr("httpkit.server.server.time.time", lambda: 784111777.0)
-    server.call(server.server._tick)
-    assert client.get()["date"] == "Sun, 06 Nov 1994 08:49:37 GMT"
-
-
 # --- deadlines between requests ----------------------------------------------------------------
 
 

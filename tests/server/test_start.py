@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 from contextlib import asynccontextmanager
@@ -90,6 +91,7 @@ def test_a_port_in_use(loop, tmp_path) -> None:
     """Nothing is left open, and the lifespan was never entered."""
 
     async def main(port: int) -> None:
+        gc.collect()  # what other tests have left is not counted
         before = descriptors()
         application = Script()
         with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port} is already in use"):
@@ -111,6 +113,7 @@ def test_a_lifespan_that_fails(loop, tmp_path, unix) -> None:
             yield
 
     async def main() -> None:
+        gc.collect()  # what other tests have left is not counted
         before = descriptors()
         options = {"unix": str(tmp_path / "socket")} if unix else {"port": 0}
         server = serve(Application(), access_log_file=str(tmp_path / "log"), **options)

@@ -90,7 +90,7 @@ def test_messages_both_ways(live) -> None:
     socket.expect_close(1000)
     socket.client.expect_end()
     counters = server.server.counters
-    assert (counters.websockets_opened, counters.websockets_open) == (1, 0)
+    server.until(lambda: (counters.websockets_opened, counters.websockets_open) == (1, 0))
 
 
 def test_frames_that_come_with_the_handshake(live) -> None:

@@ -26,6 +26,9 @@ QUICK = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.7.1", "9.8.1", "10.
 COMPRESSION = ["12.1.4", "12.2.4", "12.3.4", "12.4.4", "13.1.4", "13.3.4", "13.5.4", "13.7.4"]
 
 
+#: Some cases wait for a second or two, and others may run meanwhile.
+CONCURRENCY = 10
+
 #: What the usual compression leaves out, and what uses most of zlib.
 CONTEXTS = DeflateOptions(
     server_context_takeover=True, client_context_takeover=True, server_max_window_bits=15
@@ -70,7 +73,9 @@ async def run_cases(
             way = tls_in_front(port, authority.client_context())
         async with way as port:
             try:
-                return await kosoku.run_fuzzingclient(f"ws://127.0.0.1:{port}/", cases=cases)
+                return await kosoku.run_fuzzingclient(
+                    f"ws://127.0.0.1:{port}/", cases=cases, concurrency=CONCURRENCY
+                )
             except kosoku.FailureError as error:
                 return error.results
 

@@ -203,13 +203,13 @@ def test_other_statuses_are_not_followed(client: Client, status: int) -> None:
 
 def test_a_request_that_takes_too_long(client: Client, app: App) -> None:
     with pytest.raises(TimeoutError):
-        client.get("/hang", timeout=0.05)
+        client.get("/hang", timeout=0.2)
     assert app.state.events[-1] == "hang cancelled"
     assert client.get("/numbers").text == "1\n2\n"
 
 
 def test_a_client_that_gives_up(connect: Connect, app: App) -> None:
-    client = connect(timeout=0.05)
+    client = connect(timeout=0.2)
     with pytest.raises(TimeoutError), client.stream("GET", "/hang"):
         pass
     assert app.state.events[-1] == "hang cancelled"

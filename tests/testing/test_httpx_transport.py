@@ -179,7 +179,7 @@ async def test_or_what_a_client_would_see(connect: Connect, package: ModuleType)
 async def test_a_timeout_cancels_the_handler(
     connect: Connect, package: ModuleType, app: App
 ) -> None:
-    async with connect(timeout=0.01) as client:
+    async with connect(timeout=0.2) as client:
         with pytest.raises(package.ReadTimeout):
             await client.get("/hang")
         assert (await client.get("/", timeout=None)).status_code == 200

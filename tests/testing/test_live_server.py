@@ -482,6 +482,7 @@ def test_an_asynchronous_test_does_not_hang_either(monkeypatch: pytest.MonkeyPat
                 with pytest.raises(RuntimeError, match="blocked ignores the end"):
                     await server.__aexit__(None, None, None)
             finally:
+                monkeypatch.undo()  # the second end may take its time
                 stubborn_may_end.set()
                 connection.close()
         return server
