@@ -24,13 +24,12 @@ class Waiter:
     who does may find that there was no reason.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_canceled", "_context", "_loop")
+    __slots__ = ("_asyncio_future_blocking", "_callback", "_context", "_loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._callback: Callable[[Waiter], object] | None = None
+        self._callback: Callable[[Waiter | _Cancellation], object] | None = None
         self._context: Context | None = None
-        self._canceled: CancelledError | None = None
 
     @coroutine
     def wait(self) -> Generator["Waiter", None, None]:
@@ -46,18 +45,25 @@ class Waiter:
     def wake(self) -> None:
         """Let whoever waits go on."""
         callback, context = self._callback, self._context
-        if callback is not None and context is not None:
+        if callback is None or context is None:
+            return
+        if current_task(self._loop) is None:
             self._callback = None
-            if current_task(self._loop) is None:
-                context.run(callback, self)
-            else:
-                self._loop.call_soon(callback, self, context=context)
+            context.run(callback, self)
+        else:
+            self.wake_soon()
 
     def wake_soon(self) -> None:
         """Let whoever waits go on in the next turn of the loop, as a future does."""
+        self._book(self)
+
+    def _book(self, outcome: "Waiter | _Cancellation") -> bool:
+        """Tell whoever waits in the next turn; whether somebody does."""
         callback, self._callback = self._callback, None
-        if callback is not None:
-            self._loop.call_soon(callback, self, context=self._context)
+        if callback is None:
+            return False
+        self._loop.call_soon(callback, outcome, context=self._context)
+        return True
 
     # --- as a task sees it -------------------------------------------------------------------
 
@@ -66,27 +72,30 @@ class Waiter:
         return self._loop
 
     def add_done_callback(
-        self, callback: Callable[["Waiter"], object], *, context: Context
+        self, callback: Callable[["Waiter | _Cancellation"], object], *, context: Context
     ) -> None:
         """See `asyncio.Future.add_done_callback`; only the task that waits calls it."""
         self._callback, self._context = callback, context
 
     def cancel(self, msg: Any | None = None) -> bool:
         """See `asyncio.Future.cancel`; the task that waits is canceled."""
-        if self._callback is None:
-            return False
-        self._canceled = CancelledError() if msg is None else CancelledError(msg)
-        self.wake_soon()
-        return True
+        return self._book(_Cancellation(msg))
 
     def result(self) -> None:
         """See `asyncio.Future.result`; the task asks what it was woken for."""
-        error, self._canceled = self._canceled, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # its traceback leads here: without this they would hold each other
+
+
+class _Cancellation:
+    """What a task that is canceled is told in place of the waiter; another one may wait already."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: Any | None) -> None:
+        self._message = message
+
+    def result(self) -> None:
+        """See `asyncio.Future.result`."""
+        raise CancelledError if self._message is None else CancelledError(self._message)
 
 
 class NextTurn:

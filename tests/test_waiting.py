@@ -116,6 +116,37 @@ def test_two_cancellations_in_one_turn(loop, waiter) -> None:
     assert task.cancelling() == 2
 
 
+def test_a_cancellation_does_not_reach_who_waits_next(loop, waiter) -> None:
+    """Which may be before the canceled task has heard of it."""
+    steps = []
+
+    async def work() -> None:
+        await waiter.wait()
+        steps.append("woken")
+
+    async def first() -> None:
+        try:
+            await waiter.wait()
+        except asyncio.CancelledError:
+            steps.append("canceled")
+            raise
+
+    canceled = loop.create_task(first())
+    loop.run_until_complete(asyncio.sleep(0))
+
+    def replace() -> None:
+        canceled.cancel()
+        starter.start(lambda _: work(), None, copy_context())  # waits now
+        waiter.wake()
+        assert steps == ["woken"]
+
+    starter = TaskStarter(loop)
+    in_callback(loop, replace)
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(canceled)
+    assert steps == ["woken", "canceled"]
+
+
 def test_a_cancellation_that_is_caught_does_not_come_back(loop, waiter) -> None:
     steps = []
 

@@ -186,15 +186,15 @@ class WebSocketSession:
     async def receive(self) -> str | bytes:
         """The next message; see `WebSocketChannel`."""
         while not self._messages:
-            if self._is_through():
+            if self._begin_to_wait():
                 raise self._closed()
             await self._arrival.wait()
         return self._take(self._messages)
 
     async def next_message(self) -> str | bytes:
-        """The next message; see `WebSocketChannel`."""
+        """The next message; see `WebSocketChannel`. Not by way of `receive`: that is a call more."""
         while not self._messages:
-            if self._is_through():
+            if self._begin_to_wait():
                 raise StopAsyncIteration
             await self._arrival.wait()
         return self._take(self._messages)
@@ -207,7 +207,7 @@ class WebSocketSession:
             self._give_back()
         return message
 
-    def _is_through(self) -> bool:
+    def _begin_to_wait(self) -> bool:
         """The handler has to wait: send what it has sent; whether no message will come."""
         if self._arrival.is_awaited:
             raise RuntimeError("this WebSocket is already being received from elsewhere")

@@ -164,6 +164,7 @@ class Connection(asyncio.Protocol):
         if self.blocked:
             for writer in list(self.blocked):
                 writer.resume_writing()
+        # Most often nothing changes; then this is all that it costs.
         if (
             self.streams or self._reading_paused or self._writing_paused or self._pump_booked
         ) and engine.wants_input is self._reading_paused:

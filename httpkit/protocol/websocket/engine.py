@@ -130,20 +130,20 @@ class WebSocketEngine:
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take bytes from the peer; never raises for them."""
+        if self.ended:
+            return []
         size = len(data) - 6
         if not self._waiting and 0 <= size <= self._max_short and data[1] == _MASKED | size:
             # What comes most of the time: a short frame, and nothing else.
             first = data[0]
-            if first == _TEXT and not self.ended:
+            if first == _TEXT:
                 try:
                     return [self._mask(data[6:], data[2:6]).decode()]
                 except UnicodeDecodeError:
                     pass  # wsproto finds the first bad byte
-            elif first == _BINARY and not self.ended:
+            elif first == _BINARY:
                 return [self._mask(data[6:], data[2:6])]
         events: list[Event] = []
-        if self.ended:
-            return events
         if self._waiting:
             data = self._read(data, events)
         position = self._take_whole_frames(data, events)
