@@ -192,7 +192,7 @@ class WebSocketSession:
         return self._take(self._messages)
 
     async def next_message(self) -> str | bytes:
-        """The next message; see `WebSocketChannel`. Not by way of `receive`: that is a call more."""
+        """The next message; see `WebSocketChannel`. Through `receive` it would be a call more."""
         while not self._messages:
             if self._begin_to_wait():
                 raise StopAsyncIteration
