@@ -7,6 +7,7 @@ take. Text conversion happens when somebody asks. A field value is ISO-8859-1 to
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from httpkit.errors import InvalidHeader
 
@@ -16,6 +17,8 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+#: Size of values whose check is remembered: an application sends the same few again and again.
+_SHORT = 256
 
 
 def encode_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
@@ -27,18 +30,31 @@ def encode_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
             or one of them is neither `str` nor `bytes`.
     """
     try:
+        return _encode(name, value) if len(value) <= _SHORT else _check(name, value)
+    except TypeError:  # no length, or no hash: a number, or a bytearray that could change later
+        raise _not_text(name, value) from None
+
+
+def _check(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
+    try:
         raw_name = name.encode("ascii") if isinstance(name, str) else name
         raw_value = value.encode("latin-1") if isinstance(value, str) else value
     except UnicodeEncodeError:
         raise InvalidHeader(f"header {name!r}: {value!r} cannot be written to the wire") from None
     if not (isinstance(raw_name, bytes) and isinstance(raw_value, bytes)):
-        # A number is a common slip; a bytearray could change after the check.
-        raise InvalidHeader(f"header {name!r}: {value!r} must be str or bytes")
+        raise _not_text(name, value)  # a number is a common slip
     if not _TOKEN.fullmatch(raw_name):
         raise InvalidHeader(f"header name {name!r} is not a token (RFC 9110 §5.1)")
     if not _FIELD_VALUE.fullmatch(raw_value) or raw_value != raw_value.strip(b" \t"):
         raise InvalidHeader(f"value {value!r} of header {name!r} is not allowed (RFC 9110 §5.5)")
     return raw_name.lower(), raw_value
+
+
+_encode = lru_cache(maxsize=512)(_check)
+
+
+def _not_text(name: object, value: object) -> InvalidHeader:
+    return InvalidHeader(f"header {name!r}: {value!r} must be str or bytes")
 
 
 class Headers(Mapping[str, str]):

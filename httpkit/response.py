@@ -293,11 +293,14 @@ class Response:
 
     def copy(self) -> Self:
         """The same answer, to be changed while the original stays as it is. Bodies are shared."""
-        response = copy.copy(self)
+        # Most answers are no more than this, and copy.copy takes six times as long.
+        response = _new(type(self)) if type(self) is Response else copy.copy(self)
+        response.status = self.status
         response.raw_headers = list(self.raw_headers)
+        response.body = self.body
+        response.trailers = self.trailers
+        response.background = None if self.background is None else list(self.background)
         response.wire = None
-        if self.background is not None:
-            response.background = list(self.background)
         return response
 
     def share(self) -> "Response":

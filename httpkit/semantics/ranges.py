@@ -54,29 +54,34 @@ def parse_range(field: str, size: int) -> list[Span] | None:
         ignored: it is malformed, has another unit, asks for more than `MAX_RANGES`, or for
         everything anyway.
     """
-    unit, equals, text = field.partition("=")
-    if not equals or unit.strip(" \t").lower() != "bytes":
-        return None
-    members = text.split(",", MAX_RANGES)
-    if len(members) > MAX_RANGES:
-        return None
+    # One range in the usual spelling is what nearly everybody sends.
+    only = _RANGE.fullmatch(field, 6) if field.startswith("bytes=") else None
+    members = _split(field) if only is None else [only]
     spans: list[Span] = []
-    found = False
     for member in members:
-        stripped = member.strip(" \t")
-        if not stripped:
-            continue  # RFC 9110 §5.6.1: empty members of a list do not count
-        match = _RANGE.fullmatch(stripped)
-        if match is None or (match[2] and int(match[2]) < int(match[1])):
+        if member is None or (member[2] and int(member[2]) < int(member[1])):
             return None
-        found = True
-        span = _place(match, size)
+        span = _place(member, size)
         if span is not None:
             spans.append(span)
-    if not found:
+    if not members:
         return None
-    spans = _coalesce(spans)
-    return None if spans == [Span(0, size)] else spans
+    if len(spans) > 1:
+        spans = _coalesce(spans)
+    return None if spans == [(0, size)] else spans
+
+
+def _split(field: str) -> list[re.Match[str] | None]:
+    """The ranges of a field, `None` for one that is malformed; empty if it is to be ignored."""
+    unit, equals, text = field.partition("=")
+    if not equals or unit.strip(" \t").lower() != "bytes":
+        return []
+    members = text.split(",", MAX_RANGES)
+    if len(members) > MAX_RANGES:
+        return []
+    stripped = [member.strip(" \t") for member in members]
+    # RFC 9110 §5.6.1: empty members of a list do not count.
+    return [_RANGE.fullmatch(member) for member in stripped if member]
 
 
 def content_range(span: Span, size: int) -> str:

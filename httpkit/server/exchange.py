@@ -272,7 +272,9 @@ class Exchange(AnswerWriter):
             status = error.status if isinstance(error, ProtocolError) else 500
             text = str(error) if status < 500 else f"request id {self.request_id}"
         deliberate = status < 500 or isinstance(error, HTTPError)
-        if not deliberate or (self.head_sent and not late):
+        # A write may learn that the peer is gone before the loop does.
+        left = self.head_sent and isinstance(error, ClientDisconnected)
+        if not left and (not deliberate or (self.head_sent and not late)):
             self.log(error)
         if self.head_sent:
             self.connection.engine.send_reset(self.stream_id)

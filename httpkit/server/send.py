@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outlet", "UpgradedStream", "send_file", "send_stream"]
 
+#: Bytes of a file for which a copy costs less than two calls of the system.
+_SMALL = 16_384
 #: Bytes of a file that one trip to a thread reads.
 _FILE_CHUNK = 262_144
 
@@ -56,6 +58,8 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
             exchange.send_whole(body)
         elif isinstance(body, FileBody):
             _send_head(exchange, response, body.length)
+            if body.length > _SMALL:
+                exchange.pass_at_once(body)
             data = body.read_at_once(_FILE_CHUNK)
             if data is not None:
                 exchange.send_whole(data)

@@ -52,6 +52,24 @@ class AnswerWriter(Channel):
         self.connection.engine.send_data(self.stream_id, data)
         self.body_sent += len(data)
 
+    def pass_at_once(self, body: FileBody) -> None:
+        """Write the front of a file past the engine and the transport, if both allow that now.
+
+        What needs no waiting is taken off the front of the body. A large file in memory that fits
+        into the buffer of the socket needs nothing else.
+        """
+        connection, stream_id = self.connection, self.stream_id
+        engine = connection.engine
+        if (
+            engine.passthrough(stream_id, 0)
+            and connection.can_bypass
+            and body.is_cached(Passage.chunk)
+            and not body.has_changed()
+        ):
+            sent = connection.write_file(body, Passage.chunk)
+            engine.passthrough(stream_id, sent)
+            self.body_sent += sent
+
     async def pass_file(self, body: FileBody) -> bool:
         """Write a file past the engine and the transport, if both allow that.
 

@@ -17,6 +17,7 @@ import socket
 import struct
 from typing import cast
 
+from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
 from httpkit.protocol.engine import Close, Engine
 from httpkit.protocol.events import (
@@ -31,7 +32,7 @@ from httpkit.protocol.events import (
 from httpkit.request import RequestHead
 from httpkit.transport.contracts import BlockedWriter, ConnectionOwner, Stream, WatchedSession
 from httpkit.transport.deadlines import DeadlineWatch
-from httpkit.transport.passage import Passage
+from httpkit.transport.passage import Passage, write_at_once
 from httpkit.transport.sockets import address_of
 from httpkit.types import Address
 
@@ -193,6 +194,25 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         plain = transport.get_extra_info("tls") is None
         return plain and _HAS_SENDFILE and transport.get_extra_info("socket") is not None
+
+    def write_file(self, body: FileBody, limit: int) -> int:
+        """Write what is queued and, behind it, of a file what the socket takes of it at once.
+
+        Does not wait: not for the socket, nor for a disk. See `can_bypass`.
+
+        Returns:
+            How many bytes of the file were written, and taken off its front; at most `limit`.
+        """
+        transport = self.transport
+        if self._pull is not None or transport.get_write_buffer_size() or transport.is_closing():
+            return 0  # they would be overtaken
+        head = self.engine.data_to_send()
+        descriptor = transport.get_extra_info("socket").fileno()
+        written, size = write_at_once(descriptor, head, body, limit)
+        if written < len(head):
+            transport.write(head[written:])
+        self.bytes_sent += len(head) + size
+        return size
 
     async def open_passage(self) -> Passage | None:
         """A way past the transport, once that holds nothing more, to be closed; see `can_bypass`.

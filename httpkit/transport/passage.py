@@ -2,7 +2,8 @@
 
 The loops' own ways cannot be used: uvloop has none, and neither loop lets anybody else watch the
 descriptor of a transport. So a passage has a duplicate of it. What goes through overtakes whatever
-the transport still holds, so the connection hands out a passage only when that is nothing.
+the transport still holds, so the connection hands out a passage only when that is nothing. What
+the socket takes at once needs none (`write_at_once`).
 
 A file whose pages are not in memory would hold up the loop, so they are read by a thread before.
 """
@@ -10,11 +11,28 @@ A file whose pages are not in memory would hold up the loop, so they are read by
 import asyncio
 import os
 import socket
+from contextlib import suppress
 
 from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
 
-__all__ = ["Passage"]
+__all__ = ["Passage", "write_at_once"]
+
+
+def write_at_once(descriptor: int, head: bytes, body: FileBody, limit: int) -> tuple[int, int]:
+    """Write bytes to a socket and, if it takes all of them, a file behind them. Does not wait.
+
+    Returns:
+        How many bytes of `head`, and how many of the file, at most `limit`, which are taken off its
+        front. A socket that is full or broken takes none; its transport will notice.
+    """
+    written = size = 0
+    with suppress(OSError):
+        written = os.write(descriptor, head)
+        if written == len(head):
+            size = os.sendfile(descriptor, body.fd, body.offset, min(limit, body.length))
+            body.skip(size)
+    return written, size
 
 
 class Passage:

@@ -49,11 +49,11 @@ def test_serialize_head():
 def test_constant_heads_are_made_for_each_status_and_connection():
     preamble = Preamble(b"today", b"", keep_alive=5)
     response = constant((b"x", b"y"))
-    head = preamble.make_head(response, preamble.heads)
+    head = preamble.make_head(response, asked=False)
     assert head == b"HTTP/1.1 200 OK\r\ndate: today\r\nx: y\r\ncontent-length: "
     assert preamble.heads == {(200, ((b"x", b"y"),)): head}
-    assert b"keep-alive: timeout=5\r\n" in preamble.make_head(response, preamble.asked_heads)
-    assert preamble.make_head(constant((b"x", b"y"), status=404), preamble.heads) != head
+    assert b"keep-alive: timeout=5\r\n" in preamble.make_head(response, asked=True)
+    assert preamble.make_head(constant((b"x", b"y"), status=404), asked=False) != head
     assert len(preamble.heads) == 2
     assert len(preamble.asked_heads) == 1
 
@@ -61,41 +61,41 @@ def test_constant_heads_are_made_for_each_status_and_connection():
 @pytest.mark.parametrize("status", [204, 205, 304])
 def test_answers_without_content_are_left_to_the_slow_road(status):
     preamble = Preamble(b"today")
-    assert preamble.make_head(constant(status=status), preamble.heads) == b""
+    assert preamble.make_head(constant(status=status), asked=False) == b""
 
 
 def test_a_new_date_drops_the_memo():
     preamble = Preamble(b"today")
     response = constant((b"x", b"y"))
-    assert b"today" in preamble.make_head(response, preamble.heads)
+    assert b"today" in preamble.make_head(response, asked=False)
     preamble.refresh(b"tomorrow")
     assert preamble.heads == {}
-    assert b"date: tomorrow\r\n" in preamble.make_head(response, preamble.heads)
+    assert b"date: tomorrow\r\n" in preamble.make_head(response, asked=False)
 
 
 def test_the_memo_is_bounded(monkeypatch):
     monkeypatch.setattr(serialize, "_MAX_MEMO", 8)
     preamble = Preamble(b"today")
     for number in range(50):
-        preamble.make_head(constant((b"x", b"%d" % number)), preamble.heads)
+        preamble.make_head(constant((b"x", b"%d" % number)), asked=False)
         assert len(preamble.heads) <= 8
 
 
 def test_heads_that_depend_on_the_answer_are_left_to_the_slow_road():
     preamble = Preamble(b"today")
     for _ in range(2):
-        assert preamble.make_head(constant((b"connection", b"a, close")), preamble.heads) == b""
-        assert preamble.make_head(constant((b"content-length", b"5")), preamble.heads) == b""
-    assert preamble.make_head(constant((b"connection", b"keep-alive")), preamble.heads)
+        assert preamble.make_head(constant((b"connection", b"a, close")), asked=False) == b""
+        assert preamble.make_head(constant((b"content-length", b"5")), asked=False) == b""
+    assert preamble.make_head(constant((b"connection", b"keep-alive")), asked=False)
 
 
 def test_what_is_refused_is_not_remembered():
     preamble = Preamble(b"today")
     for _ in range(2):
         with pytest.raises(InvalidHeader):
-            preamble.make_head(constant((b"x", b"a\nb")), preamble.heads)
+            preamble.make_head(constant((b"x", b"a\nb")), asked=False)
         bad = constant()
         bad.status = 100
         with pytest.raises(LocalProtocolError):
-            preamble.make_head(bad, preamble.heads)
+            preamble.make_head(bad, asked=False)
     assert preamble.heads == {}

@@ -346,3 +346,69 @@ def test_a_tap_sees_files(live, tmp_path) -> None:
     )
     assert len(server.connect().get().body) == 1_000_000
     assert sum(size for direction, size in seen if direction == "sent") > 1_000_000
+
+
+def forbid_passages(monkeypatch) -> None:
+    """Whatever needs one, or a copy of the file, is an error."""
+
+    def fail(*_):
+        raise AssertionError("this file fits into the buffer of the socket")
+
+    for owner, name in ((passage.os, "dup"), (passage.os, "pread")):
+        monkeypatch.setattr(owner, name, lambda *args: b"" if args[1:2] == (0,) else fail())
+
+
+@pytest.mark.skipif(not hasattr(os, "sendfile"), reason="there is no sendfile(2) here")
+def test_what_the_socket_takes_at_once_is_sent_at_once(live, tmp_path, monkeypatch) -> None:
+    """In order with the answers around it, from the same batch and behind the same head."""
+    forbid_passages(monkeypatch)
+    content = os.urandom(100_000)
+    path = tmp_path / "data"
+    path.write_bytes(content)
+    server = live(lambda r: Response.file(path) if r.path == "/f" else Response("small"))
+    client = server.connect()
+    for target in ("/s", "/f", "/s", "/f"):
+        client.request(target)
+    for expected in (b"small", content, b"small", content):
+        assert client.receive().body == expected
+    connection = server.the_connection()
+    received = client.get("/f", method="HEAD")
+    assert (received["content-length"], received.body) == ("100000", b"")
+    assert 200_010 < server.call(lambda: connection.bytes_sent) < 202_000
+
+
+@pytest.mark.parametrize("taken", [0, 10])
+def test_a_head_that_the_socket_does_not_take_whole(live, tmp_path, monkeypatch, taken) -> None:
+    write = os.write
+
+    def write_little(descriptor, data):
+        if not data.startswith(b"HTTP/"):
+            return write(descriptor, data)
+        if not taken:
+            raise BlockingIOError
+        return write(descriptor, data[:taken])
+
+    monkeypatch.setattr(transport_connection.os, "write", write_little)
+    content = os.urandom(100_000)
+    path = tmp_path / "data"
+    path.write_bytes(content)
+    client = live(lambda request: Response.file(path)).connect()
+    for _ in range(2):
+        assert client.get().body == content
+
+
+def test_a_client_that_has_left_is_no_error(live, tmp_path, monkeypatch, caplog) -> None:
+    """A write learns of it before the loop does; the application has done nothing wrong."""
+
+    def fail(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(passage.os, "sendfile", fail)
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 1_000_000)
+    server = live(lambda request: Response.file(path))
+    client = server.connect()
+    client.request()
+    assert client.receive_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+    server.until(lambda: server.connection() is None)
+    assert caplog.text == ""

@@ -57,21 +57,23 @@ class SendingSide(ConnectionState):
             self._receive is COMPLETE
             and not self._last_answer
             and not self._eof
-            and type(fields) is tuple
             and self._head.method != "HEAD"
         ):
-            # The fast lane: the head is known, and the connection goes on.
+            # The fast lane: the connection goes on and, most often, the head is known.
             preamble = self._preamble
             asked = self._framing.said_keep_alive
             data = b""
-            if response.wire is not None and not asked:
-                wire = response.wire
-                data = read_wire(wire, preamble, response)
+            head = None
+            if type(fields) is tuple:
+                if response.wire is not None and not asked:
+                    wire = response.wire
+                    data = read_wire(wire, preamble, response)
+                if not data:
+                    heads = preamble.asked_heads if asked else preamble.heads
+                    head = heads.get((response.status, fields))
             if not data:
-                heads = preamble.asked_heads if asked else preamble.heads
-                head = heads.get((response.status, fields))
                 if head is None:
-                    head = preamble.make_head(response, heads)
+                    head = preamble.make_head(response, asked=asked)
                 if head:
                     size = len(body)
                     end = SIZES[size] if size < MAX_SIZE else b"%d\r\n\r\n" % size

@@ -72,24 +72,29 @@ class Preamble:
         self.heads.clear()
         self.asked_heads.clear()
 
-    def make_head(self, response: Response, heads: Heads) -> bytes:
-        """Build the head of an answer whose fields are a constant tuple, checked, into `heads`.
+    def make_head(self, response: Response, *, asked: bool) -> bytes:
+        """Build the head of an answer, checked, up to and including `content-length: `.
 
-        Empty if the fields speak about framing or the connection, or there is no content: that
-        is to be decided for each answer.
+        Where the fields are a constant tuple it is remembered. Empty if they speak about framing
+        or the connection, or there is no content: that is to be decided for each answer.
+
+        Args:
+            response: the answer.
+            asked: whether the client said `Connection: keep-alive`.
         """
-        check_status(response.status)
-        fields = OutgoingFields(response.raw_headers)
+        status, raw = response.status, response.raw_headers
+        check_status(status)
         head = b""
-        simple = not fields.close and fields.content_length is None and fields.upgrade is None
-        if simple and response.status not in NO_CONTENT:
-            connection = self.keep_alive if heads is self.asked_heads else PLAIN
-            head = serialize_head(self, response.status, fields, connection)
-            head += b"content-length: "
-        if len(heads) >= _MAX_MEMO:
-            heads.clear()
-        assert isinstance(response.raw_headers, tuple)
-        heads[response.status, response.raw_headers] = head
+        if status not in NO_CONTENT:
+            fields = OutgoingFields(raw)
+            if not fields.close and fields.content_length is None and fields.upgrade is None:
+                head = serialize_head(self, status, fields, self.keep_alive if asked else PLAIN)
+                head += b"content-length: "
+        if type(raw) is tuple:
+            heads = self.asked_heads if asked else self.heads
+            if len(heads) >= _MAX_MEMO:
+                heads.clear()
+            heads[status, raw] = head
         return head
 
 
@@ -133,4 +138,4 @@ def serialize_head(
 
 def serialize_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Field lines of checked fields."""
-    return b"".join([b"%b: %b\r\n" % field for field in fields])
+    return b"\r\n".join([*map(b": ".join, fields), b""])
