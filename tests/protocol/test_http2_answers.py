@@ -4,7 +4,7 @@ import pytest
 
 from httpkit.errors import LocalProtocolError
 from httpkit.limits import Limits
-from httpkit.protocol.engine import Deadline
+from httpkit.protocol.engine import Close, Deadline
 from httpkit.protocol.http2 import AnswerFields, choose_session
 from httpkit.protocol.http2 import frames as f
 from httpkit.protocol.http2.frames import ErrorCode
@@ -437,6 +437,32 @@ def test_a_fault_that_the_library_finds_in_the_middle_of_a_frame(session) -> Non
     assert peer.failure == ErrorCode.COMPRESSION_ERROR
     assert peer._rest == b""
     assert [code for _, code in peer.goaways] == [ErrorCode.COMPRESSION_ERROR]
+
+
+@pytest.mark.parametrize("cause", ["a fault", "an abort"])
+def test_the_end_copies_no_large_answers(session, cause) -> None:
+    """A peer with wide windows that takes nothing, then breaks a rule: small answers go out."""
+    peer = Peer(session).feed(settings((f.Setting.INITIAL_WINDOW_SIZE, 2**31 - 1)))
+    peer.feed(window(0, 2**31 - 1 - 65_535))
+    small = peer.request()
+    large = [peer.request() for _ in range(50)]
+    peer.pump()
+    for stream_id in large:
+        peer.engine.send_response(stream_id, Response(b"x" * 200_000))
+    peer.engine.send_response(small, Response(b"small"))
+    if cause == "a fault":
+        peer.note(peer.engine.receive_data(window(0, 0)))
+        octets = peer.pump()
+        assert len(octets) < 400_000
+        assert peer.failure == ErrorCode.PROTOCOL_ERROR
+        assert peer.answers[small].body == b"small"
+        assert peer._rest == b""
+    else:
+        peer.note(peer.engine.receive_eof())
+        assert peer.engine.deadline_kind is Deadline.HALF_CLOSED
+        peer.note(peer.engine.receive_timeout())
+        assert peer.engine.close is Close.ABORT
+        assert peer.engine.data_to_send() == b""
 
 
 # --- upgrades (RFC 8441) ---------------------------------------------------------------------

@@ -333,7 +333,7 @@ class ConnectionState:
     def _terminate(
         self, close: Close = Close.NOW, error: RemoteProtocolError | None = None
     ) -> list[Event]:
-        """Take no more input; what is queued goes out first."""
+        """Take no more input; what is queued, and may be, goes out first."""
         if self._terminated:
             return []
         events: list[Event] = [
@@ -341,7 +341,11 @@ class ConnectionState:
             for stream_id, state in self._streams.items()
             if not state.gone and stream_id not in self._to_reset
         ]
-        self._out.append(self._session.data_to_send())
+        if close is Close.ABORT:
+            self._out.clear()
+        else:
+            self._cut_off()
+            self._out.append(self._session.data_to_send())
         self._terminated = True
         self._streams.clear()
         self._finished.clear()
@@ -351,6 +355,16 @@ class ConnectionState:
         self.has_more_input = False
         self.close = close
         return [*events, ConnectionTerminated(error)]
+
+    def _cut_off(self) -> None:
+        """Give up answers that are too large to wait: from here on all output is one copy."""
+        session, room = self._session, self._limits.write_buffer
+        for stream_id in (*self._streams, *(each for each, _ in self._finished)):
+            size = session.queued(stream_id)
+            if size <= room:
+                room -= size
+            else:
+                session.reset(stream_id, ErrorCode.CANCEL)
 
     def _terminate_by(self, fault: ConnectionFault) -> list[Event]:
         """The peer broke the rules: GOAWAY with the reason (RFC 9113 §5.4.1)."""
