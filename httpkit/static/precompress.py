@@ -111,6 +111,10 @@ def find_sources(directory: str, minimum_size: int = MINIMUM_SIZE) -> list[Sourc
     Raises:
         ConfigurationError: there is no such directory, or one below it cannot be read.
     """
+    if os.path.isfile(directory):
+        raise ConfigurationError(
+            f"{directory!r} is a file, not a directory: give the one that it is in"
+        )
     if not os.path.isdir(directory):
         raise ConfigurationError(f"there is no directory {directory!r}: give the right one")
     return sorted(_walk(directory, max(1, minimum_size)))

@@ -204,7 +204,7 @@ def test_removal_takes_what_was_made_here(site):
 def test_directories_that_cannot_be_read(site, monkeypatch):
     with pytest.raises(ConfigurationError, match="there is no directory"):
         find_sources(str(site / "absent"))
-    with pytest.raises(ConfigurationError, match="there is no directory"):
+    with pytest.raises(ConfigurationError, match="is a file, not a directory"):
         find_sources(str(site / "app.js"))
     scandir = os.scandir
 
