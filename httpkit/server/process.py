@@ -9,13 +9,16 @@ Theory of operation:
    hangs, the kernel ends the process a second later.
 3. SIGHUP reads certificates anew, where there are any; without TLS it ends the process as always.
 4. A server that has served `max_requests` stops as by a signal, or says so to whoever replaces it.
-5. Start, waiting and stop are one task, since what a lifespan holds (task groups, timeouts) must
+5. What is there once the server has started lives as long as it does: the garbage collector does
+   not look at it again, since its full collections hold up every connection.
+6. Start, waiting and stop are one task, since what a lifespan holds (task groups, timeouts) must
    be left by the task that entered it.
 
 Called by `httpkit.cli`; an embedded `Server` uses nothing of this.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -60,6 +63,17 @@ def announce_stop(reason: str) -> None:
     """Log that a stop has begun, and why."""
     second = "; a second one ends at once" if reason in signal.Signals.__members__ else ""
     logger.info("%s: stopping%s", reason, second)
+
+
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """Take what is there now out of the sight of the garbage collector; see rule 5."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _ignore(*_: object) -> None:
@@ -119,7 +133,7 @@ class Foreground:
                 return ExitCode.NOT_STARTED
             self._task = None
             self._started(self._server)
-        with self._limited():
+        with self._limited(), _frozen():
             return await self._wait_and_stop()
 
     @contextmanager
