@@ -151,7 +151,10 @@ class _Opening:
         if self.answer.done():  # the request is over
             raise WebSocketClosed(1006, "the request was answered otherwise")
         self.answer.set_result(response)
-        return await self._channel
+        channel = await self._channel
+        # It knows this object: they would live until the garbage collector finds the circle.
+        del self.answer
+        return channel
 
     def open(self, channel: WebSocketChannel) -> None:
         """See `WebSocketOpening`."""

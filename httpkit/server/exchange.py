@@ -325,9 +325,10 @@ class Exchange(AnswerWriter):
             self._attached = None
         if session is not None:
             session.forget()
-        # A request knows its exchange, and either may be held by its answer or by its context:
-        # without these they would live until the garbage collector finds the circle.
+        # A request and a session know their exchange, and either may be held by its answer or by
+        # its context: without these they would live until the garbage collector finds the circle.
         self.response = None
+        self._session = None
         self._context = _NO_CONTEXT
         if self._end is not None:
             self._tell_ended()
