@@ -9,7 +9,11 @@ import os
 import stat
 from os import PathLike
 
-__all__ = ["FileBody", "UnopenedFile", "is_missing"]
+__all__ = ["CHEAP_COPY", "FileBody", "UnopenedFile", "is_missing"]
+
+#: Bytes of a file that are read rather than sent past the process: a copy of so few costs less than
+#: a call of the system more.
+CHEAP_COPY = 16_384
 
 # O_NONBLOCK: opening a FIFO must not wait for a writer before fstat can refuse it. O_NOCTTY: a
 # terminal must not become the one that controls the server.

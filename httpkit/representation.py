@@ -34,7 +34,6 @@ __all__ = [
     "REPRESENTATION_FIELDS",
     "answer_conditionally",
     "answer_range",
-    "cut_out",
     "cut_ranges",
     "file_etag",
     "make_not_modified",
@@ -237,10 +236,13 @@ def cut_ranges(request: Request, response: Response, field: str) -> Response:
         if isinstance(body, FileBody):
             body.close()
         raise HTTPError(416, headers={"content-range": unsatisfied_range(size)})
-    if len(spans) == 1:
-        return cut_out(response, spans[0], size)
     answer = response.copy()
     answer.status = 206
+    if len(spans) == 1:
+        value = content_range(spans[0], size).encode()
+        answer.raw_headers = [*response.raw_headers, (b"content-range", value)]
+        answer.body = _cut(body, spans[0])
+        return answer
     content_type = answer.headers.get("content-type", "")
     parts = Multipart(spans, size, content_type, secrets.token_hex(16))
     answer.headers["content-type"] = parts.content_type
@@ -254,19 +256,10 @@ def cut_ranges(request: Request, response: Response, field: str) -> Response:
     return answer
 
 
-def cut_out(response: Response, span: Span, size: int) -> Response:
-    """One part of a 200 with a body of bytes or a file, which stays as it is."""
-    answer = response.copy()
-    answer.status = 206
-    value = content_range(span, size).encode()
-    answer.raw_headers = [*response.raw_headers, (b"content-range", value)]
-    body = response.body
+def _cut(body: bytes | FileBody, span: Span) -> bytes | FileBody:
     if isinstance(body, bytes):
-        answer.body = body[span.start : span.end]
-    else:
-        assert isinstance(body, FileBody)
-        answer.body = body.span(body.offset + span.start, span.length)
-    return answer
+        return body[span.start : span.end]
+    return body.span(body.offset + span.start, span.length)
 
 
 async def _send_parts(

@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 from hpack import Encoder
 
-from httpkit import App, Request, WebSocket
+from httpkit import App, Request
 from httpkit.middleware import ResponseCache, cache
 from httpkit.protocol.http2 import PREFACE
 from httpkit.server.config import Config
 from httpkit.server.server import Server
 from httpkit.transport.connection import Connection
 from httpkit.transport.loop import new_event_loop
+from tests.echoing import echo
 from tests.frames import TEXT
 from tests.frames import frame as websocket_frame
 from tests.server.certificates import Authority
@@ -104,11 +105,7 @@ def make_app() -> App:
     async def cached(request: Request) -> str:
         return "Hello, World!"
 
-    @app.websocket("/echo")
-    async def echo(ws: WebSocket) -> None:
-        await ws.accept()
-        async for message in ws:
-            await ws.send(message)
+    app.websocket("/echo")(echo)
 
     @app.post("/length")
     async def length(request: Request) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING, Protocol
 
-from httpkit.body import FileBody, UnopenedFile
+from httpkit.body import CHEAP_COPY, FileBody, UnopenedFile
 from httpkit.errors import ClientDisconnected, LocalProtocolError
 from httpkit.headers import encode_fields
 from httpkit.protocol.outgoing import has_no_body
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Outlet", "UpgradedStream", "send_file", "send_stream"]
 
-#: Bytes of a file for which a copy costs less than two calls of the system.
-_SMALL = 16_384
 #: Bytes of a file that one trip to a thread reads.
 _FILE_CHUNK = 262_144
 
@@ -58,7 +56,7 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
             exchange.send_whole(body)
         elif isinstance(body, FileBody):
             _send_head(exchange, response, body.length)
-            if body.length > _SMALL:
+            if body.length > CHEAP_COPY:
                 exchange.pass_at_once(body)
             data = body.read_at_once(_FILE_CHUNK)
             if data is not None:

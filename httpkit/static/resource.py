@@ -10,12 +10,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from httpkit.body import FileBody
+from httpkit.body import CHEAP_COPY, FileBody
 from httpkit.headers import MutableHeaders, encode_header
 from httpkit.representation import (
     answer_conditionally,
     answer_range,
-    cut_out,
     cut_ranges,
     file_etag,
     make_not_modified,
@@ -24,7 +23,6 @@ from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.semantics.dates import format_http_date
 from httpkit.semantics.negotiation import preferred_token
-from httpkit.semantics.ranges import parse_range
 from httpkit.static.lookup import Identity
 
 __all__ = ["Content", "Representation", "Resource"]
@@ -37,8 +35,6 @@ _CONDITIONS = frozenset(
 _RARE = frozenset((b"if-match", b"if-none-match", b"if-range", b"if-unmodified-since", b"range"))
 #: Values of `Accept-Encoding` that a resource remembers; browsers have a handful.
 _MAX_CHOICES = 32
-#: Bytes of a part that need no more than one write.
-_MAX_AT_ONCE = 16_384
 #: Bytes that an answer takes in memory besides its body.
 _OVERHEAD = 2048
 
@@ -70,7 +66,7 @@ class Representation:
         settled: whether the file can no longer change without showing it.
     """
 
-    __slots__ = ("_file", "_not_modified", "_size", "_tag", "_whole", "cost", "settled")
+    __slots__ = ("_file", "_not_modified", "_tag", "_whole", "cost", "settled")
 
     def __init__(self, content: Content, fields: Iterable[tuple[bytes, bytes]], now: float) -> None:
         coding, file, data = content
@@ -80,7 +76,6 @@ class Representation:
         self._tag = str(tag).encode()
         modified = format_http_date(min(file.mtime, now))
         self._file = file if data is None else None
-        self._size = file.length if data is None else len(data)
         self._whole = Response(file if data is None else data)
         self._whole.raw_headers = [
             *fields,
@@ -125,18 +120,11 @@ class Representation:
         if tag == self._tag:  # RFC 9110 §13.2.2: a date counts for nothing then, nor a range
             return self._not_modified.share()
         if span is not None and tag is None and not dated and request.method == "GET":
-            return self._answer_range(request, span.decode("latin-1"))
+            answer = cut_ranges(request, self.whole(), span.decode("latin-1"))
+            if isinstance(answer.body, FileBody):
+                answer.body = answer.body.read_at_once(CHEAP_COPY) or answer.body
+            return answer
         return self._answer_fully(request)
-
-    def _answer_range(self, request: Request, field: str) -> Response:
-        size = self._size
-        spans = parse_range(field, size)
-        if spans is None or len(spans) != 1:
-            return cut_ranges(request, self.whole(), field)
-        answer = cut_out(self._whole, spans[0], size)
-        if isinstance(answer.body, FileBody):
-            answer.body = answer.body.read_at_once(_MAX_AT_ONCE) or answer.body
-        return answer
 
     def _answer_fully(self, request: Request) -> Response:
         now = time.time()

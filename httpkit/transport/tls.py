@@ -159,12 +159,8 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
         self._raw.write(self._outgoing.read())
 
     def can_write_eof(self) -> bool:
-        """No: see the rules above."""
+        """No: see the rules above. So `write_eof` is what it is in asyncio: an error."""
         return False
-
-    def write_eof(self) -> None:
-        """Not over TLS."""
-        raise NotImplementedError("TLS connections are closed in both directions at once")
 
     def close(self) -> None:
         """Say close_notify and close, once everything is written."""

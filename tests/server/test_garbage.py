@@ -11,7 +11,7 @@ import pytest
 
 from httpkit.app import App
 from httpkit.request import Request
-from httpkit.websocket import WebSocket
+from tests.echoing import echo
 from tests.server.wire import Client
 
 HANDSHAKE = (
@@ -55,12 +55,7 @@ def test_a_connection_leaves_nothing_for_the_garbage_collector(live, way) -> Non
         yield "aa"
         yield "bb"
 
-    @app.websocket("/ws")
-    async def echo(ws: WebSocket) -> None:
-        await ws.accept()
-        async for message in ws:
-            await ws.send(message)
-
+    app.websocket("/ws")(echo)
     server = live(app)
 
     def visit() -> None:
