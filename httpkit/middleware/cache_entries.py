@@ -57,15 +57,18 @@ class StoredResponse:
 
     Attributes:
         control: what it says about its use.
+        fresh_until: Unix time, up to which it is sent to whoever asks for nothing special.
         size: bytes that it takes in memory, at most: the content stands in the prepared bytes
             again.
     """
 
     __slots__ = (
         "_prepared",
-        "_second",
+        "_prepared_from",
+        "_prepared_until",
         "body",
         "control",
+        "fresh_until",
         "headers",
         "initial_age",
         "lifetime",
@@ -94,10 +97,13 @@ class StoredResponse:
         self.lifetime = lifetime
         self.tags = tags
         self.control = CacheControl.parse(headers.getlist("cache-control"))
+        left = lifetime - initial_age
+        usable = left > 0 and not self.control.forbids("no-cache")
+        self.fresh_until = received + left if usable else 0.0
         fields = sum(len(name) + len(value) + 150 for name, value in headers.raw)
         self.size = 2 * (len(body) + fields) + 1000
-        self._second = -1
         self._prepared: Response | None = None
+        self._prepared_from = self._prepared_until = 0.0
 
     @property
     def has_validator(self) -> bool:
@@ -108,13 +114,15 @@ class StoredResponse:
         """How old it is, in seconds (RFC 9111 §4.2.3)."""
         return self.initial_age + max(0.0, now - self.received)
 
-    def hit(self, age: float, cache: str) -> Response:
-        """The answer for a request that it satisfies; prepared once a second."""
-        second = int(age)
-        if self._prepared is None or self._second != second:
+    def hit(self, now: float, cache: str) -> Response:
+        """The answer for a request that it satisfies; prepared once for each second of its age."""
+        if self._prepared is None or not self._prepared_from <= now < self._prepared_until:
+            age = self.age(now)
+            second = int(age)
             ttl = int(self.lifetime) - second
             self._prepared = self.answer(age, format_cache_status(cache, hit=True, ttl=ttl))
-            self._second = second
+            self._prepared_from = now
+            self._prepared_until = now + (second + 1 - age)
         return self._prepared.share()
 
     def answer(self, age: float, cache_status: str | None = None) -> Response:

@@ -4,9 +4,10 @@ Owns the search for a stored answer and what a client gets of it by its conditio
 no handler and writes nothing; the other half is `cache_writing`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from httpkit.middleware.cache_entries import StoredResponse, VaryBy
+from httpkit.middleware.cache_entries import Entry, StoredResponse, VaryBy
 from httpkit.middleware.cache_store import CacheStore
 from httpkit.middleware.cache_writing import CONDITIONS
 from httpkit.representation import answer_conditionally, answer_range, read_validators
@@ -40,6 +41,7 @@ MEANINGFUL = (
 #: Versions whose fields say whether there is content (RFC 9112 §6.3; not so RFC 9113 §8.1.1).
 ANNOUNCING = ("1.1", "1.0")
 NO_DIRECTIVES = CacheControl()
+_GetAtOnce = Callable[[str, str], Entry | None]
 
 
 class Visit(NamedTuple):
@@ -101,7 +103,15 @@ class CacheReader:
 
     def __init__(self, store: CacheStore, name: str) -> None:
         self._store = store
+        self._get_at_once: _GetAtOnce | None = getattr(store, "get_at_once", None)
         self._name = name
+
+    def hit(self, key: str, now: float) -> Response | None:
+        """The answer to a request that asks for nothing special, if the store has it at hand."""
+        entry = None if self._get_at_once is None else self._get_at_once(key, "")
+        if type(entry) is StoredResponse and now < entry.fresh_until:
+            return entry.hit(now, self._name)
+        return None
 
     async def find(self, visit: Visit, now: float) -> Found:
         """The stored answer for a request, and what it is good for."""
@@ -125,7 +135,7 @@ class CacheReader:
     ) -> Response:
         """A stored answer that may be sent; `collapsed`: for which reason its request waited."""
         if collapsed is None:
-            response = entry.hit(found.age, self._name)
+            response = entry.hit(found.now, self._name)
         else:
             status = format_cache_status(self._name, fwd=collapsed, collapsed=True)
             response = entry.answer(found.age, status)

@@ -21,6 +21,9 @@ class CacheStore(Protocol):
 
     A key stands for a URL, and its entries are told apart by a variant, `""` for the one that has
     none. Keys begin with the path, so that a prefix of keys is a part of the site.
+
+    A store that never waits may have a method `get_at_once(key, variant)` besides, which is `get`
+    as a plain function: most hits take no coroutine then.
     """
 
     async def get(self, key: str, variant: str) -> Entry | None:
@@ -95,6 +98,10 @@ class MemoryStore:
         self._entries = 0
 
     async def get(self, key: str, variant: str) -> Entry | None:
+        """See `CacheStore`."""
+        return self.get_at_once(key, variant)
+
+    def get_at_once(self, key: str, variant: str) -> Entry | None:
         """See `CacheStore`."""
         now = self._clock()
         if self._ends and self._ends[0][0] <= now:

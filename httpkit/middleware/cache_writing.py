@@ -1,5 +1,6 @@
 """What a `ResponseCache` writes: keys, entries, and requests and answers that it changes."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from httpkit.headers import Headers
@@ -46,10 +47,14 @@ _VARY_SECONDS = 86_400.0
 
 def key_of(request: Request) -> str:
     """The key of what a request asks for: the target first, so that a prefix is a path."""
-    target = request.target.decode("latin-1")
-    if target[0] != "/":  # the absolute form
-        target = to_origin_form(request.target).decode("latin-1")
-    return f"{target} {origin_of(request.scheme, request.authority)}"
+    return _key(request.target, request.scheme, request.authority)
+
+
+@lru_cache(256)
+def _key(target: bytes, scheme: str, authority: str) -> str:
+    if not target.startswith(b"/"):  # the absolute form
+        target = to_origin_form(target)
+    return f"{target.decode('latin-1')} {origin_of(scheme, authority)}"
 
 
 def key_of_url(url: str) -> str:

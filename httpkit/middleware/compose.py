@@ -7,6 +7,10 @@ Two promises hold for every layer. An `HTTPError`, or an exception with a regist
 is raised further inside arrives as the Response it stands for, so that a middleware that adds
 headers sees it; only unexpected exceptions pass as exceptions, to the outermost layer.
 `asyncio.CancelledError` and other exceptions that are no `Exception` are never caught.
+
+A middleware that often has its answer without waiting may have a method `answer_at_once(request)`
+besides: a plain function that gives a Response, or `None` if the request has to go its ordinary
+way. Where it is the outermost layer, such an answer takes no coroutine at all.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +20,10 @@ from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.types import Middleware, Next
 
-__all__ = ["Layer", "Responder", "compose"]
+__all__ = ["Endpoint", "Layer", "Responder", "compose"]
+
+#: What a request is handed to once its route is known.
+Endpoint = Callable[[Request], Response | Awaitable[Response]]
 
 #: Turns an exception into its answer; `None` means: not mine, raise it on.
 Responder = Callable[[Request, Exception], Response | Awaitable[Response] | None]
@@ -29,10 +36,32 @@ class Layer(NamedTuple):
     respond: Responder
 
 
-def compose(layers: Sequence[Layer], endpoint: Next) -> Next:
-    """Wrap an endpoint; the first layer becomes the outermost."""
+def compose(layers: Sequence[Layer], endpoint: Next) -> Endpoint:
+    """Wrap an endpoint; the first layer becomes the outermost.
+
+    Args:
+        layers: at least one.
+        endpoint: what is inside.
+    """
     for layer in reversed(layers):
         endpoint = _link(layer.middleware, layer.respond, endpoint)
+    at_once = getattr(layers[0].middleware, "answer_at_once", None)
+    return endpoint if at_once is None else _immediate(at_once, layers[0].respond, endpoint)
+
+
+def _immediate(
+    answer_at_once: Callable[[Request], Response | None], respond: Responder, link: Next
+) -> Endpoint:
+    def endpoint(request: Request) -> Response | Awaitable[Response]:
+        try:
+            response = answer_at_once(request)
+        except Exception as error:
+            answer = respond(request, error)
+            if answer is None:
+                raise
+            return answer
+        return link(request) if response is None else response
+
     return endpoint
 
 

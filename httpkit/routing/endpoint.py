@@ -14,13 +14,13 @@ Built by `compile.py` when the app is frozen, once for each route.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 from types import EllipsisType
 from typing import Any
 
 from httpkit.body import UnopenedFile
-from httpkit.middleware.compose import Layer, Responder, compose
+from httpkit.middleware.compose import Endpoint, Layer, Responder, compose
 from httpkit.representation import represent_file
 from httpkit.request import Request
 from httpkit.response import Response, open_file, to_response
@@ -31,8 +31,6 @@ from httpkit.threads import ThreadPool
 from httpkit.types import Handler, Next
 
 __all__ = ["Endpoint", "build_endpoint"]
-
-Endpoint = Callable[[Request], Response | Awaitable[Response]]
 
 
 def build_endpoint(
@@ -64,7 +62,8 @@ def build_endpoint(
     else:
         if threads is not None:
             call = _in_thread(threads, call)
-        endpoint = compose(layers, _asynchronous(call, respond))
+        inner = _asynchronous(call, respond)
+        endpoint = compose(layers, inner) if layers else inner
     return endpoint if limits == SERVERS_LIMITS else _with_limits(endpoint, limits)
 
 

@@ -10,7 +10,7 @@ from httpkit.errors import HTTPError
 from httpkit.response import Response
 from httpkit.routing import Router
 
-from .conftest import ask, text
+from .conftest import ask, make_request, text
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -244,3 +244,50 @@ def test_exceptions_of_a_middleware_belong_to_its_own_router():
     inner.get("/x")(lambda request: "x")
     outer.mount("/inner", inner)
     assert text(ask(outer, target="/inner/x")) == "outer"
+
+
+class Gate:
+    """Answers some requests at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def answer_at_once(self, request):
+        self.calls.append("at once")
+        if request.path == "/teapot":
+            raise HTTPError(418)
+        if request.path == "/broken":
+            raise ZeroDivisionError
+        return Response("closed", 503) if request.path == "/closed" else None
+
+    async def __call__(self, request, next):
+        self.calls.append("call")
+        return await next(request)
+
+
+def test_the_outermost_middleware_may_answer_without_a_coroutine(caplog):
+    gate = Gate()
+    app = App(middleware=[gate])
+    app.get("/{path}")(lambda request, path: path)
+    answers = {path: app.handle(make_request("GET", path)) for path in ("/closed", "/teapot")}
+    assert {path: response.status for path, response in answers.items()} == {
+        "/closed": 503,
+        "/teapot": 418,
+    }
+    assert gate.calls == ["at once"] * 2
+    assert ask(app, target="/broken").status == 500
+    assert len(caplog.records) == 1
+    gate.calls.clear()
+    assert ask(app, target="/open").body == b"open"
+    assert gate.calls == ["at once", "call"]
+
+
+def test_a_middleware_further_inside_is_called_in_its_turn():
+    async def outer(request, next):
+        return await next(request)
+
+    gate = Gate()
+    app = App(middleware=[outer, gate])
+    app.get("/{path}")(lambda request, path: path)
+    assert ask(app, target="/closed").status == 200
+    assert gate.calls == ["call"]

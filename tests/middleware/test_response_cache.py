@@ -37,6 +37,58 @@ def test_rfc9111_4_a_fresh_answer_is_sent_again(site, clock):
     assert (third.body, site.runs) == (b" 2", 2)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_plain_hit_takes_no_coroutine(site, clock, method):
+    request = make_request(method, "/")
+    miss = site.app.handle(request)
+    assert not isinstance(miss, Response)
+    miss.close()
+    site.ask()
+    hit = site.app.handle(request)
+    assert isinstance(hit, Response)
+    assert status_of(hit) == "httpkit; hit; ttl=60"
+    clock.turn(60)
+    stale = site.app.handle(request)
+    assert not isinstance(stale, Response)
+    stale.close()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [NO_CACHE, ("range", "bytes=0-0"), ("if-none-match", "*"), ("authorization", "Basic eDp5")],
+)
+def test_whatever_asks_for_more_than_a_plain_hit_goes_the_whole_way(site, field):
+    site.ask()
+    answer = site.app.handle(make_request("GET", "/", field))
+    assert not isinstance(answer, Response)
+    answer.close()
+
+
+def test_a_clock_that_is_set_back_makes_nothing_fresh_again(site, clock):
+    site.fields = {"cache-control": "max-age=60", "age": "61", "etag": '"a"'}
+    site.ask()
+    clock.turn(-120)
+    assert status_of(site.ask()).startswith("httpkit; fwd=stale")
+
+
+def test_a_store_of_ones_own_needs_no_more_than_to_be_awaited(clock):
+    class Slow:
+        def __init__(self):
+            self.memory = MemoryStore(clock=clock)
+
+        async def get(self, key, variant):
+            await asyncio.sleep(0)
+            return await self.memory.get(key, variant)
+
+        async def set(self, key, variant, entry, seconds):
+            return await self.memory.set(key, variant, entry, seconds)
+
+    site = Site(clock, store=Slow())
+    site.ask()
+    assert status_of(site.ask()) == "httpkit; hit; ttl=60"
+    assert site.runs == 1
+
+
 def test_rfc9111_4_2_3_an_answer_may_be_old_when_it_comes(site, clock):
     """From an origin behind the handler, say."""
     site.fields = {"cache-control": "max-age=60", "date": format_http_date(NOW - 20), "age": "5"}
