@@ -252,6 +252,15 @@ def test_a_stream_that_the_peer_has_reset(session, answered, kind) -> None:
     assert peer.feed(octets).failure == CLOSED
 
 
+@pytest.mark.parametrize("kind", ["data", "headers"])
+def test_a_stream_that_the_peer_has_reset_in_the_same_read(session, kind) -> None:
+    """§5.1: what it gets does not depend on where a read ends."""
+    peer = Peer(session)
+    peer.request(POST, end=False)
+    octets = data(1, b"x") if kind == "data" else peer.headers([(b"x", b"y")], 1)
+    assert peer.feed(rst(1) + octets).failure == CLOSED
+
+
 @pytest.mark.parametrize("released", [False, True])
 def test_what_was_on_its_way_when_this_side_reset_a_stream(session, released) -> None:
     """§5.1: ignored, but its field sections are decoded and its content is credited."""
