@@ -228,11 +228,12 @@ OPEN_CHOICES = {
         request((b"expect", b"magic")),
         status(417),
     ),
-    "routing in trailers": Choice(
+    "framing and routing in trailers": Choice(
         "RFC 9110 §6.5.1",
-        "MUST NOT be generated; MAY be ignored. Dropped: what frames HTTP/2 is not among fields.",
+        "MUST NOT be generated; MAY be ignored. Malformed, as in HTTP/1.1: nghttp2 holds them against"
+        " the head.",
         lambda peer: peer.headers(POST, end=False) + peer.headers([(b"host", b"b")], 1),
-        "served",
+        MALFORMED,
     ),
     "PRIORITY_UPDATE for a stream that does not come": Choice(
         "RFC 9218 §7.1",

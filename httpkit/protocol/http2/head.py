@@ -39,6 +39,8 @@ _FORBIDDEN = frozenset(
 )
 #: Fields that are looked at; all others just pass.
 _SPECIAL = _FORBIDDEN | {b"host", b"content-length", b"te", b"expect", b"cookie"}
+#: Fields that would make another message of this one, if anybody believed them.
+_SMUGGLED = frozenset({b"content-length", b"host"})
 
 # Names that passed the grammar lately, as in `incoming`.
 _known_names: set[bytes] = set()
@@ -214,9 +216,12 @@ def check_trailers(fields: Fields) -> None:
     Raises:
         RemoteProtocolError: they are malformed.
     """
-    for name, _ in fields:
-        if name in _FORBIDDEN:
+    for name, value in fields:
+        if name in _FORBIDDEN or (name == b"te" and value.lower() != b"trailers"):
             raise RemoteProtocolError("A field about the connection has no place in HTTP/2.")
+        if name in _SMUGGLED:
+            # RFC 9110 §6.5.1; as in HTTP/1.1. nghttp2 would hold them against the head.
+            raise RemoteProtocolError("Trailers neither frame nor route a request.")
         if name not in _known_names:
             _check_name(name)
     _check_values(fields)
