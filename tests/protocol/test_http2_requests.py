@@ -147,6 +147,15 @@ def test_refused_with_a_status(session, name) -> None:
     assert list(peer.streams) == [3]
 
 
+def test_a_refusal_of_head_has_no_content(session) -> None:
+    """RFC 9110 §9.3.2: its Content-Length is that of the answer to GET."""
+    peer = Peer(session, SMALL)
+    peer.feed(peer.headers(changed(method=b"HEAD", path=b"/" + b"a" * 100)))
+    answer = peer.answers[1]
+    assert (answer.status, answer.body, answer.ended) == (414, b"", True)
+    assert int(answer.fields[b"content-length"]) > 0
+
+
 def test_a_refused_request_with_content(session) -> None:
     """§8.1: the answer first, then RST_STREAM(NO_ERROR)."""
     peer = Peer(session, SMALL)
