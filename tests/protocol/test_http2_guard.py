@@ -470,3 +470,11 @@ def test_a_header_bomb(session, bomb) -> None:
     else:
         fields = [*GET, *((b"a", b"x" * 900) for _ in range(9))]
     assert peer.feed(peer.headers(fields)).failure == CALM
+
+
+@pytest.mark.parametrize("block", [b"\x80", b"\xff", b"\xff" * 12, b"\x00\x7f\xff\x7f", b"\x82\x20"])
+def test_what_the_peer_reads_of_its_fault(session, block) -> None:
+    """RFC 9113 §6.8: debug data are for the peer's eyes; hpack's errors show addresses in memory."""
+    peer = Peer(session).feed(frame(f.HEADERS, 1, block, 5))
+    assert peer.failure == COMPRESSION
+    assert b"0x" not in peer.of_kind(f.GOAWAY)[-1].payload
