@@ -78,6 +78,8 @@ MALFORMED = {
     "8.3.1 an empty authority": changed(authority=b""),
     "8.3.1 userinfo": changed(authority=b"user@a"),
     "8.3.1 another Host": with_fields((b"host", b"b")),
+    "8.3.1 another port": with_fields((b"host", b"a:443")),
+    "8.3.1 Host with two ports": [*changed(authority=b"a:81"), (b"host", b"a:81:80")],
     "8.3.1 Host twice": [*changed(authority=None), (b"host", b"a"), (b"host", b"a")],
     "8.5 CONNECT with a path": changed(method=b"CONNECT"),
     "8.5 CONNECT without authority": [(b":method", b"CONNECT")],
@@ -154,6 +156,24 @@ def test_a_refusal_of_head_has_no_content(session) -> None:
     answer = peer.answers[1]
     assert (answer.status, answer.body, answer.ended) == (414, b"", True)
     assert int(answer.fields[b"content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("host", "authority", "scheme"),
+    [
+        (b"A.Example", b"a.example", b"http"),
+        (b"a:80", b"a", b"http"),
+        (b"a", b"a:80", b"http"),
+        (b"a:", b"a", b"http"),
+        (b"a:443", b"A", b"https"),
+        (b"[::1]:443", b"[::1]", b"https"),
+    ],
+)
+def test_host_and_authority_are_compared_as_uris_are(session, host, authority, scheme) -> None:
+    """§8.3.1, RFC 3986 §6.2."""
+    peer = Peer(session)
+    peer.request([*changed(authority=authority, scheme=scheme), (b"host", host)])
+    assert peer.streams[1].request.head.authority == authority
 
 
 def test_a_refused_request_with_content(session) -> None:

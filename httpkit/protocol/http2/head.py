@@ -77,7 +77,7 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
     authority = pseudo.get(b":authority")
     if authority is None:
         authority = host
-    elif host is not None and host != authority:
+    elif host is not None and host != authority and not _is_same(host, authority, pseudo):
         raise RemoteProtocolError("Host and :authority differ.")
     if authority is None or not is_authority(authority):
         raise RemoteProtocolError("The authority is missing or invalid.")
@@ -96,6 +96,19 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
 
 
 _NO_HEAD = RequestHead("", b"")
+
+
+def _is_same(host: bytes, authority: bytes, pseudo: dict[bytes, bytes]) -> bool:
+    """Whether they name the same host, in other letters or with the port that is the default.
+
+    RFC 9113 §8.3.1: normalized before they are compared (RFC 3986 §6.2.2.1, §6.2.3).
+    """
+    port = b":443" if pseudo.get(b":scheme") == b"https" else b":80"
+    host_name, name = [
+        each[:-1] if each.endswith(b":") else each.removesuffix(port)
+        for each in (host.lower(), authority.lower())
+    ]
+    return host_name == name and is_authority(host)
 
 
 def _sort_fields(fields: Fields) -> tuple[dict[bytes, bytes], RawHeaders, RawHeaders]:
