@@ -230,8 +230,8 @@ OPEN_CHOICES = {
     ),
     "framing and routing in trailers": Choice(
         "RFC 9110 §6.5.1",
-        "MUST NOT be generated; MAY be ignored. Malformed, as in HTTP/1.1: nghttp2 holds them against"
-        " the head.",
+        "MUST NOT be generated; MAY be ignored. Malformed, as in HTTP/1.1: nghttp2 holds them "
+        "against the head.",
         lambda peer: peer.headers(POST, end=False) + peer.headers([(b"host", b"b")], 1),
         MALFORMED,
     ),
