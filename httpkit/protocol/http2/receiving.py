@@ -112,11 +112,7 @@ class ReceivingSide(MessageSide):
             stream_id &= MAX_STREAM_ID
             payload = buffer[position + FRAME_HEAD : end]
             state = streams.get(stream_id)
-            if (
-                state is not None
-                and (state.pending or word & 0xFF == HEADERS)
-                and not self._block
-            ):
+            if state is not None and (state.pending or word & 0xFF == HEADERS) and not self._block:
                 # What may follow depends on what the session makes of its field section, and
                 # trailers on whether RST_STREAM stands before them (§5.1).
                 self._feed(buffer[begin:position])
