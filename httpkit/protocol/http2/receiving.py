@@ -48,6 +48,8 @@ _FRAME_HEAD = Struct(">IBI")
 _WHOLE_REQUEST = END_STREAM | END_HEADERS
 #: CONTINUATION frames of one field section: its size is limited beside that, so more are small.
 _MAX_CONTINUATIONS = 16
+#: Frames that are taken in one turn of the loop: a read may bring 26 000 with an octet each.
+_MAX_FRAMES = 512
 
 
 class ReceivingSide(MessageSide):
@@ -56,13 +58,17 @@ class ReceivingSide(MessageSide):
     __slots__ = ()
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """Take octets; empty to go on after a fault whose predecessors are answered now."""
+        """Take octets; empty to go on in a new turn.
+
+        Or after a fault, whose predecessors are answered now.
+        """
         if self._fault is not None:
             return self._terminate_by(self._fault)
-        if not data or self._terminated:
+        if self._terminated or not (data or self.turn_is_over):
             return []
         events: list[Event] = []
         self._events = events
+        self.has_more_input = self.turn_is_over = False
         try:
             self._take(self._buffer + data if self._buffer else data)
         except ConnectionFault as fault:
@@ -83,7 +89,12 @@ class ReceivingSide(MessageSide):
         size = len(buffer)
         unpack = _FRAME_HEAD.unpack_from
         streams = self._streams
+        left = _MAX_FRAMES
         while size - position >= FRAME_HEAD:
+            if not left:
+                self.has_more_input = self.turn_is_over = True
+                break
+            left -= 1
             word, flags, stream_id = unpack(buffer, position)
             length = word >> 8
             end = position + FRAME_HEAD + length
@@ -349,12 +360,14 @@ class ReceivingSide(MessageSide):
 
     def receive_eof(self) -> list[Event]:
         """The peer has closed its sending side: what it has asked for in full is answered."""
+        events: list[Event] = []
+        while self.turn_is_over:
+            events += self.receive_data(b"")
         self._eof = True
         if self._terminated:
             if self.close is Close.LINGER:
                 self.close = Close.NOW
-            return []
-        events: list[Event] = []
+            return events
         for stream_id, state in list(self._streams.items()):
             if not state.ended and not state.gone:
                 if state.announced:
