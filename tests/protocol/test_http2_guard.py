@@ -108,6 +108,10 @@ FAULTS = {
         frame(f.PRIORITY_UPDATE, 0, number(0)),
         PROTOCOL,
     ),
+    "RFC 9218 7.1 PRIORITY_UPDATE for a push that is not promised": (
+        frame(f.PRIORITY_UPDATE, 0, number(2) + b"u=1"),
+        PROTOCOL,
+    ),
     "RFC 7541 an index out of range": (frame(f.HEADERS, 3, b"\xff\xff\x01", 5), COMPRESSION),
     "RFC 7541 index 0": (frame(f.HEADERS, 3, b"\x80", 5), COMPRESSION),
 }

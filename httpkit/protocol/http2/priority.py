@@ -5,8 +5,8 @@ import re
 __all__ = ["DEFAULT_URGENCY", "parse_priority"]
 
 DEFAULT_URGENCY = 3
-#: Octets of a value that is looked at. Seven are enough; 16 000 take 4 ms, and 2 000 such frames are
-#: within the abuse budget.
+#: Octets of a value that is looked at. Seven are enough; 16 000 take 4 ms, and 2 000 such frames
+#: are within the abuse budget.
 _MAX_SIZE = 256
 
 # One member of a dictionary of RFC 8941: a key, perhaps a value, perhaps parameters.

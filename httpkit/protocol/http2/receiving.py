@@ -194,22 +194,33 @@ class ReceivingSide(MessageSide):
             self._judge_headers(flags, stream_id, payload)
             return _TAKE
         if kind == SETTINGS:
-            self._spend(COST.SETTINGS)
-            for identifier, value in iterate_settings(payload):
-                if identifier == Setting.INITIAL_WINDOW_SIZE:
-                    self._peer_window = max(self._peer_window, value)
-                elif identifier == Setting.ENABLE_PUSH:
-                    self._peer_takes_push = value == 1
-                elif identifier == Setting.MAX_CONCURRENT_STREAMS:
-                    self._peer_max_streams = value
+            self._judge_settings(flags, payload)
             return _TAKE
         if kind == PING:
             self._spend(COST.PING)  # an answer to none costs as much
             return _TAKE
         if kind == PRIORITY_UPDATE:
             self._spend(COST.PRIORITY)
-            return _TAKE
+            prioritized = stream_number(payload)
+            if prioritized & 1:
+                return _TAKE
+            self._require_used(prioritized)  # RFC 9218 §7.1: it was promised
+            return _ACT  # dropped: nghttp2 has no order for pushes
         return _ACT
+
+    def _judge_settings(self, flags: int, payload: bytes) -> None:
+        self._spend(COST.SETTINGS)
+        if flags & ACK:
+            if self._acknowledged:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "an acknowledgement of no SETTINGS")
+            self._acknowledged = True
+        for identifier, value in iterate_settings(payload):
+            if identifier == Setting.INITIAL_WINDOW_SIZE:
+                self._peer_window = max(self._peer_window, value)
+            elif identifier == Setting.ENABLE_PUSH:
+                self._peer_takes_push = value == 1
+            elif identifier == Setting.MAX_CONCURRENT_STREAMS:
+                self._peer_max_streams = value
 
     def _judge_continuation(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Nothing may stand within a field section (§6.10; CVE-2024-27316 and its family)."""

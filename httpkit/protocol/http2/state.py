@@ -48,6 +48,7 @@ class ConnectionState:
     """
 
     __slots__ = (
+        "_acknowledged",
         "_block",
         "_block_frames",
         "_block_size",
@@ -100,6 +101,8 @@ class ConnectionState:
         # Input: less than a frame, or than the preface.
         self._buffer = b""
         self._greeted = False
+        # The peer has answered the only SETTINGS of this side.
+        self._acknowledged = False
         # How often whole frames have come in.
         self._turns = 0
         self._events: list[Event] = []
