@@ -95,12 +95,21 @@ class Engine(Protocol):
         ...
 
     @property
+    def turn_is_over(self) -> bool:
+        """Whether `receive_data(b"")` should wait for the next turn of the loop.
+
+        What has come is many pieces for few bytes, and others wait, too. Nothing is read until
+        then.
+        """
+        ...
+
+    @property
     def has_more_to_send(self) -> bool:
         """Whether `data_to_send` would give something."""
         ...
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """Take bytes from the peer; empty to get what waited for an answer to end."""
+        """Take bytes from the peer; empty to go on with what waited."""
         ...
 
     def receive_eof(self) -> list[Event]:

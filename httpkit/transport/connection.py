@@ -262,9 +262,11 @@ class Connection(asyncio.Protocol):
     def pump(self) -> None:
         """Go on with requests that waited for an answer to end, then flush.
 
-        Not while the socket is full: a peer that does not read its answers gets no more.
+        Not while the socket is full: a peer that does not read its answers gets no more. What has
+        come already is taken all the same, in turns.
         """
-        if not self.busy and not self._lost and not self._writing_paused:
+        full = self._writing_paused and not self.engine.turn_is_over
+        if not self.busy and not self._lost and not full:
             self._dispatch(self.engine.receive_data(b""))
         self.flush()
 
@@ -339,7 +341,7 @@ class Connection(asyncio.Protocol):
                         self._dispatch_other(event)
                 if stream is not None:
                     stream.begin()
-                if not engine.has_more_input:
+                if not engine.has_more_input or engine.turn_is_over:
                     break
                 if begun >= self._pipeline_depth or (begun > 1 and engine.capacity(0) <= 0):
                     self._book_pump()
@@ -347,6 +349,8 @@ class Connection(asyncio.Protocol):
                 events = engine.receive_data(b"")
         finally:
             self.busy = False
+        if engine.turn_is_over:
+            self._book_pump()
 
     def _book_pump(self) -> None:
         """Go on in the next turn of the loop, once, whatever comes in until then."""

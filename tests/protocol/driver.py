@@ -143,7 +143,7 @@ class Driver:
             for event in events:
                 self._handle(event)
             self.output += self.engine.data_to_send()
-            if not events:
+            if not events and not self.engine.turn_is_over:
                 break
             expects_more = self.engine.has_more_input
             events = self.engine.receive_data(b"")

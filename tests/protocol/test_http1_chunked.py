@@ -7,7 +7,7 @@ The head of such a request is good, so a handler may run already: it is reset, a
 import pytest
 
 from httpkit.limits import Limits
-from httpkit.protocol.engine import Close
+from httpkit.protocol.engine import Close, Deadline
 from httpkit.protocol.http1.chunked import ChunkGuard
 
 from .driver import DEFAULT, GET, Driver, all_splits, bytewise, fewer, read_answers, run
@@ -306,6 +306,46 @@ def test_guard_needs_a_whole_trailer_section():
     passed, _, guard = walk(b"0\r\nX: y\r\n", b"\r", b"\n")
     assert passed == [b"0\r\n", b"", b"X: y\r\n\r\n"]
     assert guard.done
+
+
+def test_many_small_chunks_are_taken_in_turns(parser):
+    """One read may bring 40 000 of them: others on the loop would wait for all."""
+    driver = Driver(parser, early=True, answer=lambda *_: None)
+    driver._handle(*driver.engine.receive_data(HEAD))
+    (event,) = driver.engine.receive_data(b"1\r\nx\r\n" * 1_200 + b"0\r\n\r\n" + GET)
+    assert event.data == b"x" * 512
+    assert driver.engine.turn_is_over
+    assert not driver.engine.wants_input
+    assert driver.engine.deadline_kind is Deadline.NONE
+    (event,) = driver.engine.receive_data(b"")
+    assert event.data == b"x" * 512
+    (event,) = driver.engine.receive_data(b"")
+    assert (event.data, event.end_stream) == (b"x" * 176, True)
+    assert not driver.engine.turn_is_over
+
+
+@pytest.mark.parametrize("chunks", [511, 512, 513, 1024])
+def test_turns_do_not_depend_on_what_stands_behind(parser, chunks):
+    body = b"1\r\nx\r\n" * chunks
+    assert run(parser, [HEAD + body + b"0\r\n\r\n" + GET]).streams[1].ended
+    early = Driver(parser, early=True).feed(HEAD + body + b"0\r\n\r\n" + GET)
+    assert early.streams[1].ended
+    driver = run(parser, [HEAD + body])
+    assert driver.streams[0].body == b"x" * chunks
+    assert not driver.engine.turn_is_over
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_end_of_input_waits_for_what_came_before_it(parser, whole):
+    driver = Driver(parser)
+    events = driver.engine.receive_data(
+        HEAD + b"1\r\nx\r\n" * 1_200 + (b"0\r\n\r\n" if whole else b"")
+    )
+    events += driver.engine.receive_eof()
+    driver.pump(events)
+    assert driver.streams[0].body == b"x" * 1_200
+    assert driver.streams[0].reset is not whole
+    assert driver.streams[0].ended is whole
 
 
 def test_a_huge_chunk_is_only_counted():

@@ -6,6 +6,7 @@ from httpkit.protocol.engine import Close
 from httpkit.protocol.http2 import PREFACE
 from httpkit.protocol.http2 import frames as f
 from httpkit.protocol.http2.frames import ErrorCode
+from httpkit.response import Response
 
 from .http2_driver import GET, POST, SMALL, Peer, data, number, ping, rst, settings, window
 
@@ -105,6 +106,10 @@ FAULTS = {
     "RFC 9218 7.1 PRIORITY_UPDATE of the wrong size": (frame(f.PRIORITY_UPDATE, 0, b"a"), SIZE),
     "RFC 9218 7.1 PRIORITY_UPDATE for nothing": (
         frame(f.PRIORITY_UPDATE, 0, number(0)),
+        PROTOCOL,
+    ),
+    "RFC 9218 7.1 PRIORITY_UPDATE for a push that is not promised": (
+        frame(f.PRIORITY_UPDATE, 0, number(2) + b"u=1"),
         PROTOCOL,
     ),
     "RFC 7541 an index out of range": (frame(f.HEADERS, 3, b"\xff\xff\x01", 5), COMPRESSION),
@@ -250,6 +255,15 @@ def test_a_stream_that_the_peer_has_reset(session, answered, kind) -> None:
         peer.answer(1)
     octets = data(1, b"x") if kind == "data" else peer.headers([(b"x", b"y")], 1)
     assert peer.feed(octets).failure == CLOSED
+
+
+@pytest.mark.parametrize("kind", ["data", "headers"])
+def test_a_stream_that_the_peer_has_reset_in_the_same_read(session, kind) -> None:
+    """§5.1: what it gets does not depend on where a read ends."""
+    peer = Peer(session)
+    peer.request(POST, end=False)
+    octets = data(1, b"x") if kind == "data" else peer.headers([(b"x", b"y")], 1)
+    assert peer.feed(rst(1) + octets).failure == CLOSED
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -452,6 +466,29 @@ def test_work_makes_up_for_resets(session) -> None:
     assert peer.failure is None
 
 
+def test_an_answer_in_pieces_makes_up_for_what_is_said_to_each(session) -> None:
+    """grpc-go's estimate of the bandwidth: a PING and window updates for each message."""
+    peer = Peer(session)
+    stream_id = peer.request()
+    peer.engine.send_headers(stream_id, Response(b""), None)
+    for _ in range(2_000):
+        peer.engine.send_data(stream_id, b"message")
+        peer.feed(ping() + window(0, 7) + window(stream_id, 7))
+    assert peer.failure is None
+
+
+def test_a_small_window_earns_nothing(session) -> None:
+    """CVE-2019-9511: the peer decides how many frames a piece becomes."""
+    peer = Peer(session, greet=settings((4, 0)))
+    stream_id = peer.request()
+    peer.engine.send_headers(stream_id, Response(b""), None)
+    peer.engine.send_data(stream_id, bytes(2_000))
+    for _ in range(1_100):
+        peer.feed(window(stream_id, 1) + ping())
+    assert len(peer.of_kind(f.DATA)) > 500
+    assert peer.failure == CALM
+
+
 @pytest.mark.parametrize("bomb", ["count", "size"])
 def test_a_header_bomb(session, bomb) -> None:
     """CVE-2016-6581, CVE-2026-49975: a small field section that decodes to much."""
@@ -461,3 +498,11 @@ def test_a_header_bomb(session, bomb) -> None:
     else:
         fields = [*GET, *((b"a", b"x" * 900) for _ in range(9))]
     assert peer.feed(peer.headers(fields)).failure == CALM
+
+
+@pytest.mark.parametrize("block", [b"\x80", b"\xff", b"\xff" * 12, b"\0\x7f\xff\x7f", b"\x82 "])
+def test_what_the_peer_reads_of_its_fault(session, block) -> None:
+    """RFC 9113 §6.8: debug data are for the peer's eyes; errors of hpack show addresses."""
+    peer = Peer(session).feed(frame(f.HEADERS, 1, block, 5))
+    assert peer.failure == COMPRESSION
+    assert b"0x" not in peer.of_kind(f.GOAWAY)[-1].payload

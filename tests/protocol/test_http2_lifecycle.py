@@ -201,6 +201,29 @@ def test_deadlines(session) -> None:
     assert engine.wants_input
 
 
+@pytest.mark.parametrize("then", ["the end", "a fault", "the end of input"])
+def test_many_small_frames_are_taken_in_turns(peer, then) -> None:
+    """One read may bring 26 000 of them: others on the loop would wait for all."""
+    peer.request(POST, end=False)
+    octets = data(1, b"x") * 1_200
+    octets += ping(b"short") if then == "a fault" else data(1, end=True)
+    peer.note(peer.engine.receive_data(octets))
+    assert peer.streams[1].body == b"x" * 512
+    assert peer.engine.turn_is_over
+    assert not peer.engine.wants_input
+    assert peer.engine.deadline_kind is Deadline.QUIET
+    if then == "the end of input":
+        eof(peer)
+    else:
+        peer.note(peer.engine.receive_data(b""))
+        assert peer.streams[1].body == b"x" * 1_024
+        peer.feed(b"")
+    assert peer.streams[1].body == b"x" * 1_200
+    assert peer.streams[1].ended is (then != "a fault")
+    assert peer.failure == (ErrorCode.FRAME_SIZE_ERROR if then == "a fault" else None)
+    assert not peer.engine.turn_is_over
+
+
 def test_a_field_section_that_does_not_end(peer) -> None:
     peer.feed(f.serialize_frame(f.HEADERS, f.END_STREAM, 1, b"\x82"))
     assert peer.engine.deadline_kind is Deadline.HEAD

@@ -10,6 +10,7 @@ import pytest
 
 from httpkit.protocol.http2 import frames as f
 from httpkit.protocol.http2.frames import ErrorCode
+from httpkit.request import RequestHead
 
 from .http2_driver import GET, POST, SMALL, Peer, data, number, settings
 
@@ -71,6 +72,13 @@ def in_pieces(count: int) -> Callable[[Peer], bytes]:
     return sample
 
 
+def promised_and_prioritized(peer: Peer) -> bytes:
+    """A push, and what the client wants with it."""
+    peer.request()
+    peer.engine.send_push(1, RequestHead("GET", b"/a", b"a", (), "http", "2"))
+    return f.serialize_frame(f.PRIORITY_UPDATE, 0, 0, number(2) + b"u=0")
+
+
 MALFORMED = stream_error(ErrorCode.PROTOCOL_ERROR)
 CALM = connection_error(ErrorCode.ENHANCE_YOUR_CALM)
 
@@ -120,6 +128,12 @@ OPEN_CHOICES = {
         "No number is given. More than 32 are no settings.",
         lambda _: settings(*((0xF000 + count, 0) for count in range(33))),
         CALM,
+    ),
+    "an acknowledgement of no SETTINGS": Choice(
+        "RFC 9113 §6.5.3",
+        "Nothing is said of it. A connection error, as nghttp2 has it: who cannot count is broken.",
+        lambda _: 2 * f.serialize_frame(f.SETTINGS, f.ACK, 0),
+        connection_error(ErrorCode.PROTOCOL_ERROR),
     ),
     "a field section in many frames": Choice(
         "RFC 9113 §10.5.1",
@@ -228,10 +242,17 @@ OPEN_CHOICES = {
         request((b"expect", b"magic")),
         status(417),
     ),
-    "routing in trailers": Choice(
+    "framing and routing in trailers": Choice(
         "RFC 9110 §6.5.1",
-        "MUST NOT be generated; MAY be ignored. Dropped: what frames HTTP/2 is not among fields.",
+        "MUST NOT be generated; MAY be ignored. Malformed, as in HTTP/1.1: nghttp2 holds them "
+        "against the head.",
         lambda peer: peer.headers(POST, end=False) + peer.headers([(b"host", b"b")], 1),
+        MALFORMED,
+    ),
+    "PRIORITY_UPDATE for a push": Choice(
+        "RFC 9218 §7.1",
+        "A hint, if the push was promised. Dropped: nghttp2 has no order for pushes.",
+        promised_and_prioritized,
         "served",
     ),
     "PRIORITY_UPDATE for a stream that does not come": Choice(

@@ -78,6 +78,8 @@ MALFORMED = {
     "8.3.1 an empty authority": changed(authority=b""),
     "8.3.1 userinfo": changed(authority=b"user@a"),
     "8.3.1 another Host": with_fields((b"host", b"b")),
+    "8.3.1 another port": with_fields((b"host", b"a:443")),
+    "8.3.1 Host with two ports": [*changed(authority=b"a:81"), (b"host", b"a:81:80")],
     "8.3.1 Host twice": [*changed(authority=None), (b"host", b"a"), (b"host", b"a")],
     "8.5 CONNECT with a path": changed(method=b"CONNECT"),
     "8.5 CONNECT without authority": [(b":method", b"CONNECT")],
@@ -145,6 +147,33 @@ def test_refused_with_a_status(session, name) -> None:
     assert answer.fields.get(b"allow") == (b"" if status == 405 else None)
     peer.request()
     assert list(peer.streams) == [3]
+
+
+def test_a_refusal_of_head_has_no_content(session) -> None:
+    """RFC 9110 §9.3.2: its Content-Length is that of the answer to GET."""
+    peer = Peer(session, SMALL)
+    peer.feed(peer.headers(changed(method=b"HEAD", path=b"/" + b"a" * 100)))
+    answer = peer.answers[1]
+    assert (answer.status, answer.body, answer.ended) == (414, b"", True)
+    assert int(answer.fields[b"content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("host", "authority", "scheme"),
+    [
+        (b"A.Example", b"a.example", b"http"),
+        (b"a:80", b"a", b"http"),
+        (b"a", b"a:80", b"http"),
+        (b"a:", b"a", b"http"),
+        (b"a:443", b"A", b"https"),
+        (b"[::1]:443", b"[::1]", b"https"),
+    ],
+)
+def test_host_and_authority_are_compared_as_uris_are(session, host, authority, scheme) -> None:
+    """§8.3.1, RFC 3986 §6.2."""
+    peer = Peer(session)
+    peer.request([*changed(authority=authority, scheme=scheme), (b"host", host)])
+    assert peer.streams[1].request.head.authority == authority
 
 
 def test_a_refused_request_with_content(session) -> None:
@@ -347,19 +376,29 @@ def test_an_empty_body(session) -> None:
 
 
 def test_trailers(session) -> None:
-    """§8.1; framing and the like is not taken from there."""
+    """§8.1; what has another meaning in a head is not taken from there."""
     peer = Peer(session)
     peer.feed(peer.headers(POST, end=False) + data(1, b"hello"))
-    peer.feed(peer.headers([(b"x-sum", b"1"), (b"host", b"evil")], 1))
+    peer.feed(peer.headers([(b"x-sum", b"1"), (b"te", b"trailers"), (b"range", b"x")], 1))
     received = peer.streams[1]
     assert (received.body, received.ended) == (b"hello", True)
     assert received.trailers == [(b"x-sum", b"1")]
 
 
 @pytest.mark.parametrize(
-    "field", [(b":path", b"/"), (b"X", b"y"), (b"a", b"b\0"), (b"connection", b"close")]
+    "field",
+    [
+        (b":path", b"/"),
+        (b"X", b"y"),
+        (b"a", b"b\0"),
+        (b"connection", b"close"),
+        (b"te", b"gzip"),  # §8.2.2
+        (b"content-length", b"0"),  # RFC 9110 §6.5.1
+        (b"host", b"a"),
+    ],
 )
 def test_malformed_trailers(session, field) -> None:
+    """§8.1, §8.2; the same for every library."""
     peer = Peer(session)
     peer.request(POST, end=False)
     peer.feed(peer.headers([field], 1))

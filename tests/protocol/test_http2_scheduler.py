@@ -33,6 +33,9 @@ from httpkit.protocol.http2.scheduler import Scheduler
         (b"U=1", (3, False)),
         (b"=1,,u=1", (1, False)),
         (b"\xff", (3, False)),
+        # Long, which costs more to look at than to send.
+        (b"u=1" + b", x" * 84, (1, False)),
+        (b"u=1" + b", x" * 85, (3, False)),
     ],
 )
 def test_parse_priority(value, expected) -> None:

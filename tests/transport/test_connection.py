@@ -38,6 +38,7 @@ class Engine:
         self.waits: list[tuple[int, Deadline, int]] = []
         self.pushed: RequestReceived | None = None
         self.wants_input = True
+        self.turn_is_over = False
         self.room = 1000
         self.calls: list[Any] = []
 
@@ -348,6 +349,25 @@ def test_a_booked_turn_on_a_connection_that_is_gone() -> None:
     world.log.clear()
     world.owner.loop.turn()
     assert world.log == []
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_many_small_pieces_are_taken_in_turns(full) -> None:
+    """A flood of them on one connection must not hold up the others; nor wait for the socket."""
+    world = World(limits={"write_buffer": 100})
+    if full:
+        world.transport.write(bytes(200))
+    world.engine.turn_is_over, world.engine.wants_input = True, False
+    world.receive([request(1)], [DataReceived(1, b"a", False)], [])
+    assert world.log == [(1, "begin")]
+    assert world.transport.calls == ["pause"]
+    assert len(world.owner.loop.soon) == 1
+    world.owner.loop.turn()
+    assert world.log[1:] == [(1, "receive_data", b"a", False)]
+    world.engine.turn_is_over, world.engine.wants_input = False, True
+    world.owner.loop.turn()
+    assert world.transport.calls == ["pause", "resume"]
+    assert world.owner.loop.soon == []
 
 
 # --- writing -------------------------------------------------------------------------------------

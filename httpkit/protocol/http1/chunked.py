@@ -30,6 +30,8 @@ _MAX_CHUNK_LINE = 1024
 #: What chunk lines may cost beyond the data they bring, over a whole body (CVE-2023-39326; Go
 #: allows the same): 16 bytes a chunk and twice its data are free, so that single bytes may flow.
 _MAX_EXCESS = 16 * 1024
+#: Steps of one walk, three for each chunk: a read of single bytes would hold up all others.
+_MAX_STEPS = 3 * 512
 
 
 class ChunkGuard:
@@ -39,9 +41,10 @@ class ChunkGuard:
         done: the last byte of the trailer section has been seen.
         error: what is wrong at the place where the last walk ended, if something is: malformed
             framing (400) or too large a trailer section (431).
+        stopped: the last walk was long enough; there may be more to walk already.
     """
 
-    __slots__ = ("_excess", "_left", "_limits", "_scanned", "done", "error")
+    __slots__ = ("_excess", "_left", "_limits", "_scanned", "done", "error", "stopped")
 
     # _left: bytes of the current chunk including its CRLF; 0 before a chunk line; -1 in trailers.
     # _scanned: of an incomplete trailer section, the bytes that were looked at before.
@@ -53,6 +56,7 @@ class ChunkGuard:
         self._excess = 0
         self.done = False
         self.error: RemoteProtocolError | None = None
+        self.stopped = False
 
     def walk(self, data: bytes, position: int) -> int:
         """The end of what is well-framed and complete enough to parse, from `position` on.
@@ -60,8 +64,11 @@ class ChunkGuard:
         The caller presents the rest again, with more behind it. What stands before an error is
         good and counts, so that the result does not depend on how the network cut the bytes.
         """
+        self.stopped = False
         try:
-            while position < len(data) and not self.done:
+            for _ in range(_MAX_STEPS):
+                if position == len(data) or self.done:
+                    break
                 if self._left > 2:
                     step = min(self._left - 2, len(data) - position)
                     self._left -= step
@@ -74,6 +81,8 @@ class ChunkGuard:
                 if step == 0:
                     break
                 position += step
+            else:
+                self.stopped = True
         except RemoteProtocolError as error:
             self.error = error
         return position

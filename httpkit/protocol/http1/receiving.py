@@ -96,6 +96,12 @@ class ReceivingSide(ConnectionState):
 
     def receive_eof(self) -> list[Event]:
         """The peer has closed its sending side (RFC 9112 §8, §9.6)."""
+        events: list[Event] = []
+        while self.turn_is_over:
+            events += self.receive_data(b"")
+        return events + self._receive_eof() if events else self._receive_eof()
+
+    def _receive_eof(self) -> list[Event]:
         self._eof = True
         state = self._receive
         if state is COMPLETE:
@@ -224,10 +230,8 @@ class ReceivingSide(ConnectionState):
         self._chunks = ChunkGuard(self._limits) if framing.chunked else None
         self._continued = False
         events: list[Event] = [event]
-        if self._position < len(self._buffer):
+        if self._eof or self._position < len(self._buffer):
             events += self._receive_body()
-        if self._eof and self._receive is BODY:  # pipelined before the end of input
-            events += self._refuse(RemoteProtocolError(_CUT_OFF))
         return events
 
     def _take_content(self, length: int) -> bytes:
@@ -265,6 +269,8 @@ class ReceivingSide(ConnectionState):
         if data or done:
             self._unconsumed += len(data)
             events.append(DataReceived(self.last_stream_id, data, end_stream=done))
+        if error is None and self._eof and self._receive is BODY and not self.turn_is_over:
+            error = RemoteProtocolError(_CUT_OFF)  # pipelined before the end of input
         if error is not None:
             events += self._refuse(error)
         return events
@@ -284,6 +290,7 @@ class ReceivingSide(ConnectionState):
             self._drop_input()  # an idle connection does not keep the last piece of an upload
         else:
             self._position = end
+            self.turn_is_over = chunks is not None and chunks.stopped and not done
         return raw, done, error
 
     def _drain(self, size: int, error: RemoteProtocolError | None, *, done: bool) -> list[Event]:

@@ -149,6 +149,7 @@ class ConnectionState:
         "close",
         "has_more_input",
         "last_stream_id",
+        "turn_is_over",
     )
 
     def __init__(
@@ -169,6 +170,7 @@ class ConnectionState:
         self._preamble = preamble
         self.close = Close.OPEN
         self.has_more_input = False
+        self.turn_is_over = False
         self.last_stream_id = 0
         self.body_received = 0
         # Input that is not parsed yet is _buffer[_position:]; of it, all before _scanned has no
@@ -231,6 +233,8 @@ class ConnectionState:
     @property
     def wants_input(self) -> bool:
         """Whether reading may go on."""
+        if self.turn_is_over:
+            return False
         state = self._receive
         if state is BODY or state is RAW:
             return self._unconsumed < self._limits.body_buffer
@@ -308,7 +312,7 @@ class ConnectionState:
             self._terminate()
 
     def _drop_input(self) -> None:
-        self.has_more_input = False
+        self.has_more_input = self.turn_is_over = False
         self._buffer = b""
         self._position = self._scanned = 0
 

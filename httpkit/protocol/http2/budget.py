@@ -2,13 +2,13 @@
 
 One budget for everything (RFC 9113 §10.5), since an attacker would mix: resets by either side
 (CVE-2023-44487, CVE-2025-8671), pings, settings, empty frames, window updates, priorities, frames
-of unknown types. It refills with time, and with useful work: answers that are complete, and octets
-that were sent. Who spends more than that is told to calm down, and disconnected.
+of unknown types. It refills with time, and with useful work: answers that are complete, pieces of
+them, and octets that were sent. Who spends more than that is told to calm down, and disconnected.
 
 Engines have no clock; whoever owns the connection tells them that time has passed.
 """
 
-__all__ = ["CAPACITY", "COST", "EARNED_BY_ANSWER", "REFILL", "SENT_SHIFT"]
+__all__ = ["CAPACITY", "COST", "EARNED_BY_ANSWER", "EARNED_BY_PIECE", "REFILL", "SENT_SHIFT"]
 
 #: What a connection has at first, and at most: 100 resets, 1 000 pings, 10 000 window updates.
 CAPACITY = 10_000
@@ -16,7 +16,11 @@ CAPACITY = 10_000
 REFILL = 1_000.0
 #: A complete answer makes up for a reset.
 EARNED_BY_ANSWER = 100
-#: So does each KiB sent for one window update.
+#: A piece of one makes up for what clients say to it that measure their bandwidth: grpc-go sends a
+#: PING and up to two window updates for each message it gets. It is what an application writes that
+#: counts, not frames: a peer cuts those as small as it likes, by its windows (CVE-2019-9511).
+EARNED_BY_PIECE = 12
+#: Each KiB sent makes up for one window update.
 SENT_SHIFT = 10
 
 

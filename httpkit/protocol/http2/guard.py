@@ -162,8 +162,8 @@ def _check_priority_update(flags: int, stream_id: int, payload: bytes) -> None: 
         raise _protocol("PRIORITY_UPDATE belongs to stream 0")
     if len(payload) < 4:
         raise _size("PRIORITY_UPDATE names a stream")
-    if not stream_number(payload) & 1:
-        raise _protocol("PRIORITY_UPDATE for a stream that clients do not open")
+    if not stream_number(payload):
+        raise _protocol("PRIORITY_UPDATE for stream 0")
 
 
 #: Checks by type; they get flags, stream id and payload. Unknown types have none.

@@ -39,6 +39,8 @@ _FORBIDDEN = frozenset(
 )
 #: Fields that are looked at; all others just pass.
 _SPECIAL = _FORBIDDEN | {b"host", b"content-length", b"te", b"expect", b"cookie"}
+#: Fields that would make another message of this one, if anybody believed them.
+_SMUGGLED = frozenset({b"content-length", b"host"})
 
 # Names that passed the grammar lately, as in `incoming`.
 _known_names: set[bytes] = set()
@@ -75,7 +77,7 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
     authority = pseudo.get(b":authority")
     if authority is None:
         authority = host
-    elif host is not None and host != authority:
+    elif host is not None and host != authority and not _is_same(host, authority, pseudo):
         raise RemoteProtocolError("Host and :authority differ.")
     if authority is None or not is_authority(authority):
         raise RemoteProtocolError("The authority is missing or invalid.")
@@ -94,6 +96,19 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
 
 
 _NO_HEAD = RequestHead("", b"")
+
+
+def _is_same(host: bytes, authority: bytes, pseudo: dict[bytes, bytes]) -> bool:
+    """Whether they name the same host, in other letters or with the port that is the default.
+
+    RFC 9113 §8.3.1: normalized before they are compared (RFC 3986 §6.2.2.1, §6.2.3).
+    """
+    port = b":443" if pseudo.get(b":scheme") == b"https" else b":80"
+    host_name, name = [
+        each[:-1] if each.endswith(b":") else each.removesuffix(port)
+        for each in (host.lower(), authority.lower())
+    ]
+    return host_name == name and is_authority(host)
 
 
 def _sort_fields(fields: Fields) -> tuple[dict[bytes, bytes], RawHeaders, RawHeaders]:
@@ -214,9 +229,12 @@ def check_trailers(fields: Fields) -> None:
     Raises:
         RemoteProtocolError: they are malformed.
     """
-    for name, _ in fields:
-        if name in _FORBIDDEN:
+    for name, value in fields:
+        if name in _FORBIDDEN or (name == b"te" and value.lower() != b"trailers"):
             raise RemoteProtocolError("A field about the connection has no place in HTTP/2.")
+        if name in _SMUGGLED:
+            # RFC 9110 §6.5.1; as in HTTP/1.1. nghttp2 would hold them against the head.
+            raise RemoteProtocolError("Trailers neither frame nor route a request.")
         if name not in _known_names:
             _check_name(name)
     _check_values(fields)

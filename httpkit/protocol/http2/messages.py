@@ -41,6 +41,8 @@ class MessageSide(SendingSide):
             try:
                 received = read_request(fields, self._limits)
             except RemoteProtocolError as error:
+                # A refusal of HEAD has no content either (RFC 9110 §9.3.2).
+                state.head_request = (b":method", b"HEAD") in fields
                 self._refuse(stream_id, state, _worst(error, fields, end_stream=end_stream))
                 return
             self._last_fields = fields

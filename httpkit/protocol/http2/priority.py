@@ -5,6 +5,9 @@ import re
 __all__ = ["DEFAULT_URGENCY", "parse_priority"]
 
 DEFAULT_URGENCY = 3
+#: Octets of a value that is looked at. Seven are enough; 16 000 take 4 ms, and 2 000 such frames
+#: are within the abuse budget.
+_MAX_SIZE = 256
 
 # One member of a dictionary of RFC 8941: a key, perhaps a value, perhaps parameters.
 _MEMBER = re.compile(rb"\s*([a-z*][a-z0-9_.*-]*)(?:=([^,;\s]*))?[^,]*")
@@ -16,6 +19,8 @@ def parse_priority(value: bytes) -> tuple[int, bool]:
     What is unknown, malformed or out of range is ignored, as §4 demands.
     """
     urgency, incremental = DEFAULT_URGENCY, False
+    if len(value) > _MAX_SIZE:
+        return urgency, incremental
     for member in value.split(b","):
         match = _MEMBER.fullmatch(member)
         if match is None:

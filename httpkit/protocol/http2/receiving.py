@@ -48,6 +48,8 @@ _FRAME_HEAD = Struct(">IBI")
 _WHOLE_REQUEST = END_STREAM | END_HEADERS
 #: CONTINUATION frames of one field section: its size is limited beside that, so more are small.
 _MAX_CONTINUATIONS = 16
+#: Frames that are taken in one turn of the loop: a read may bring 26 000 with an octet each.
+_MAX_FRAMES = 512
 
 
 class ReceivingSide(MessageSide):
@@ -56,13 +58,17 @@ class ReceivingSide(MessageSide):
     __slots__ = ()
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """Take octets; empty to go on after a fault whose predecessors are answered now."""
+        """Take octets; empty to go on in a new turn.
+
+        Or after a fault, whose predecessors are answered now.
+        """
         if self._fault is not None:
             return self._terminate_by(self._fault)
-        if not data or self._terminated:
+        if self._terminated or not (data or self.turn_is_over):
             return []
         events: list[Event] = []
         self._events = events
+        self.has_more_input = self.turn_is_over = False
         try:
             self._take(self._buffer + data if self._buffer else data)
         except ConnectionFault as fault:
@@ -83,7 +89,12 @@ class ReceivingSide(MessageSide):
         size = len(buffer)
         unpack = _FRAME_HEAD.unpack_from
         streams = self._streams
+        left = _MAX_FRAMES
         while size - position >= FRAME_HEAD:
+            if not left:
+                self.has_more_input = self.turn_is_over = True
+                break
+            left -= 1
             word, flags, stream_id = unpack(buffer, position)
             length = word >> 8
             end = position + FRAME_HEAD + length
@@ -112,8 +123,9 @@ class ReceivingSide(MessageSide):
             stream_id &= MAX_STREAM_ID
             payload = buffer[position + FRAME_HEAD : end]
             state = streams.get(stream_id)
-            if state is not None and state.pending and not self._block:
-                # What may follow depends on what the session makes of its field section.
+            if state is not None and (state.pending or word & 0xFF == HEADERS) and not self._block:
+                # What may follow depends on what the session makes of its field section, and
+                # trailers on whether RST_STREAM stands before them (§5.1).
                 self._feed(buffer[begin:position])
                 begin = position
             try:
@@ -182,22 +194,33 @@ class ReceivingSide(MessageSide):
             self._judge_headers(flags, stream_id, payload)
             return _TAKE
         if kind == SETTINGS:
-            self._spend(COST.SETTINGS)
-            for identifier, value in iterate_settings(payload):
-                if identifier == Setting.INITIAL_WINDOW_SIZE:
-                    self._peer_window = max(self._peer_window, value)
-                elif identifier == Setting.ENABLE_PUSH:
-                    self._peer_takes_push = value == 1
-                elif identifier == Setting.MAX_CONCURRENT_STREAMS:
-                    self._peer_max_streams = value
+            self._judge_settings(flags, payload)
             return _TAKE
         if kind == PING:
             self._spend(COST.PING)  # an answer to none costs as much
             return _TAKE
         if kind == PRIORITY_UPDATE:
             self._spend(COST.PRIORITY)
-            return _TAKE
+            prioritized = stream_number(payload)
+            if prioritized & 1:
+                return _TAKE
+            self._require_used(prioritized)  # RFC 9218 §7.1: it was promised
+            return _ACT  # dropped: nghttp2 has no order for pushes
         return _ACT
+
+    def _judge_settings(self, flags: int, payload: bytes) -> None:
+        self._spend(COST.SETTINGS)
+        if flags & ACK:
+            if self._acknowledged:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "an acknowledgement of no SETTINGS")
+            self._acknowledged = True
+        for identifier, value in iterate_settings(payload):
+            if identifier == Setting.INITIAL_WINDOW_SIZE:
+                self._peer_window = max(self._peer_window, value)
+            elif identifier == Setting.ENABLE_PUSH:
+                self._peer_takes_push = value == 1
+            elif identifier == Setting.MAX_CONCURRENT_STREAMS:
+                self._peer_max_streams = value
 
     def _judge_continuation(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Nothing may stand within a field section (§6.10; CVE-2024-27316 and its family)."""
@@ -348,12 +371,14 @@ class ReceivingSide(MessageSide):
 
     def receive_eof(self) -> list[Event]:
         """The peer has closed its sending side: what it has asked for in full is answered."""
+        events: list[Event] = []
+        while self.turn_is_over:
+            events += self.receive_data(b"")
         self._eof = True
         if self._terminated:
             if self.close is Close.LINGER:
                 self.close = Close.NOW
-            return []
-        events: list[Event] = []
+            return events
         for stream_id, state in list(self._streams.items()):
             if not state.ended and not state.gone:
                 if state.announced:

@@ -100,7 +100,10 @@ class _HidingDecoder(Decoder):
                 ErrorCode.ENHANCE_YOUR_CALM, "a field section beyond all limits"
             ) from None
         except HPACKError as error:
-            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, str(error)) from error
+            # What hpack says of it may show addresses in memory, and the peer would read that.
+            raise ConnectionFault(
+                ErrorCode.COMPRESSION_ERROR, "a field section that cannot be decoded"
+            ) from error
         if len(self.fields) > self._max_count:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many fields")
         return []

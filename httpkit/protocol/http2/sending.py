@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from httpkit.errors import LocalProtocolError, RemoteProtocolError
 from httpkit.protocol.events import RequestReceived
+from httpkit.protocol.http2.budget import CAPACITY, EARNED_BY_PIECE
 from httpkit.protocol.http2.frames import ErrorCode
 from httpkit.protocol.http2.priority import parse_priority
 from httpkit.protocol.http2.serialize import content_length
@@ -140,6 +141,8 @@ class SendingSide(ConnectionState):
                 raise LocalProtocolError("the body is longer than its Content-Length")
             state.send_left -= len(data)
         state.sent += len(data)
+        if self._budget < CAPACITY:
+            self._budget += EARNED_BY_PIECE
         self._session.send_data(stream_id, data, end_stream=False)
 
     def passthrough(self, stream_id: int, length: int) -> bool:  # noqa: ARG002

@@ -48,6 +48,7 @@ class ConnectionState:
     """
 
     __slots__ = (
+        "_acknowledged",
         "_block",
         "_block_frames",
         "_block_size",
@@ -84,6 +85,7 @@ class ConnectionState:
         "close",
         "has_more_input",
         "last_stream_id",
+        "turn_is_over",
     )
 
     def __init__(self, session: type[Session], limits: Limits, fields: AnswerFields) -> None:
@@ -92,12 +94,15 @@ class ConnectionState:
         self._max_streams = limits.max_concurrent_streams
         self.close = Close.OPEN
         self.has_more_input = False
+        self.turn_is_over = False
         #: The newest stream that the peer opened.
         self.last_stream_id = 0
         self._last_pushed = 0
         # Input: less than a frame, or than the preface.
         self._buffer = b""
         self._greeted = False
+        # The peer has answered the only SETTINGS of this side.
+        self._acknowledged = False
         # How often whole frames have come in.
         self._turns = 0
         self._events: list[Event] = []
@@ -146,7 +151,7 @@ class ConnectionState:
         """Which deadline applies to the connection as a whole."""
         if self._terminated:
             return Deadline.LINGER if self.close is Close.LINGER else Deadline.NONE
-        if self._block or (self._buffer and not self._partial_data()):
+        if self._block or (self._buffer and not self.turn_is_over and not self._partial_data()):
             return Deadline.HEAD
         if self._shutdown is ANNOUNCED:
             return Deadline.LINGER  # the answer to a ping
@@ -196,7 +201,7 @@ class ConnectionState:
     @property
     def wants_input(self) -> bool:
         """Whether reading may go on: windows hold back content, the budget all else."""
-        return True
+        return not self.turn_is_over
 
     @property
     def has_more_to_send(self) -> bool:
@@ -352,7 +357,7 @@ class ConnectionState:
         self._to_reset.clear()
         self._buffer = b""
         self._block = 0
-        self.has_more_input = False
+        self.has_more_input = self.turn_is_over = False
         self.close = close
         return [*events, ConnectionTerminated(error)]
 
