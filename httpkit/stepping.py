@@ -38,9 +38,13 @@ class Rest(Awaitable[Any]):
                 except GeneratorExit:
                     steps.close()
                     raise
+                # A future that fails holds the exception, whose traceback will lead to this frame:
+                # with it here they would live until the garbage collector finds the circle.
                 except BaseException as error:  # noqa: BLE001 - cancellation goes in as it came
+                    waits_for = None
                     waits_for = steps.throw(error)
                 else:
+                    waits_for = None
                     waits_for = steps.send(value)
         except StopIteration as stop:
             return stop.value

@@ -128,6 +128,8 @@ class MultipartParser:
 
 
 def _refuse(error: MultipartError) -> HTTPError:
+    # The package's parser keeps it, and the traceback leads to that: they would hold each other.
+    error.__traceback__ = None
     if isinstance(error, ParserLimitReached):
         return HTTPError(413, f"The form is beyond a limit: {error.args[0]}.")
     return HTTPError(400, f"The form is malformed: {error.args[0]}.")

@@ -205,6 +205,9 @@ def answer_unmatched(request: Request) -> Response:
     """The handler behind everything that is not routed; runs inside the middleware."""
     route = request.route
     assert isinstance(route, Unmatched)
-    if isinstance(route.answer, HTTPError):
-        raise route.answer
-    return route.answer
+    answer = route.answer
+    if isinstance(answer, HTTPError):
+        # Another one: if the route had what is raised, whose traceback leads here and so to the
+        # route, both would live until the garbage collector finds the circle.
+        raise HTTPError(answer.status, answer.detail, answer.headers)
+    return answer

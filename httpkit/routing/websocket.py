@@ -139,22 +139,43 @@ def _check_origins(pattern: str, origins: Iterable[str]) -> tuple[str, ...]:
 class _Opening:
     """Takes the answer from the handler's task to the request's, and the channel back."""
 
-    __slots__ = ("_channel", "answer")
+    __slots__ = ("_answer", "_channel")
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.answer: asyncio.Future[Response] = loop.create_future()
+        self._answer: asyncio.Future[Response] | None = loop.create_future()
         self._channel: asyncio.Future[WebSocketChannel] = loop.create_future()
+
+    async def take(self) -> Response:
+        """The answer, once the handler has decided.
+
+        Raises:
+            Exception: that was its decision.
+        """
+        assert self._answer is not None
+        try:
+            return await self._answer
+        finally:
+            # It knows this object, by the traceback of an exception or by `open`: they would live
+            # until the garbage collector finds the circle.
+            self._answer = None
+
+    def decide(self, answer: Response | Exception) -> bool:
+        """Give the answer; `False` if nobody waits for it, since the request is over."""
+        future = self._answer
+        if future is None or future.done():
+            return False
+        if isinstance(answer, Response):
+            future.set_result(answer)
+        else:
+            future.set_exception(answer)
+        return True
 
     async def accept(self, response: Upgrade) -> WebSocketChannel:
         """See `WebSocketOpening`."""
-        if self.answer.done():  # the request is over
+        if not self.decide(response):
             raise WebSocketClosed(1006, "the request was answered otherwise")
-        self.answer.set_result(response)
-        channel = await self._channel
-        # It knows this object: they would live until the garbage collector finds the circle.
-        del self.answer
-        return channel
+        return await self._channel
 
     def open(self, channel: WebSocketChannel) -> None:
         """See `WebSocketOpening`."""
@@ -199,7 +220,7 @@ class WebSocketHandler:
             overrides=settings.overrides,
         )
         begin.set_result(ws)
-        return await opening.answer
+        return await opening.take()
 
     async def _run(
         self, begin: "asyncio.Future[WebSocket]", opening: _Opening, parameters: Mapping[str, Any]
@@ -210,22 +231,24 @@ class WebSocketHandler:
         try:
             value = await self.__wrapped__(ws, **parameters)
             if not ws.accepted:
-                opening.answer.set_result(_refusal(value))
+                opening.decide(_refusal(value))
                 return
         except WebSocketClosed:
             pass
         except Exception as raised:  # noqa: BLE001 - answered, or logged by `finish`
-            if not ws.accepted and not opening.answer.done():
-                opening.answer.set_exception(raised)
+            if not ws.accepted and opening.decide(raised):
                 return
             error = raised
             observe = observer.get()
             if observe is not None:
                 observe(raised)
-        if ws.open:
-            await ws.channel.finish(error)
-        elif error is not None:
-            raise error  # nobody is left to answer: asyncio logs it
+        try:
+            if ws.open:
+                await ws.channel.finish(error)
+            elif error is not None:
+                raise error  # nobody is left to answer: asyncio logs it
+        finally:
+            del error  # its traceback leads here: without this they would hold each other
 
 
 def _refusal(value: object) -> Response:

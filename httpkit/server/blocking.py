@@ -31,4 +31,7 @@ async def run_blocking(function: Callable[..., T], /, *args: Any) -> T:
         if not future.cancelled():
             future.exception()  # nobody else will ask for it
         raise cancelled
-    return future.result()
+    try:
+        return future.result()
+    finally:
+        del future  # what it raises leads here: they would hold each other

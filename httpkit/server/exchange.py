@@ -108,6 +108,8 @@ class Exchange(AnswerWriter):
         except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
             self.fail(error)
             return
+        finally:
+            del task  # it has the error, whose traceback leads here: they would hold each other
         if isinstance(response, Response):
             self.respond(response)
         else:
@@ -194,6 +196,8 @@ class Exchange(AnswerWriter):
             self.fail(error)
         else:
             self.finish()
+        finally:
+            del task  # as above
 
     # --- called by handlers that have written their answer themselves ----------------------------
 

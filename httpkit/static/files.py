@@ -166,9 +166,10 @@ class StaticFiles:
         try:
             found = await self._ask(request, path, partial(self._load, request, path))
         except HTTPError as error:
-            if error.status != 404:
+            page = await self._answer_missing(request, path) if error.status == 404 else None
+            if page is None:
                 raise
-            return await self._answer_missing(request, path, error)
+            return page
         if isinstance(found, Response):
             return found
         self._learn(request, path)
@@ -192,8 +193,8 @@ class StaticFiles:
             memory.keep(key, found)
         return found
 
-    async def _answer_missing(self, request: Request, path: str, error: HTTPError) -> Response:
-        """The page of the application, or that for what is missing, or the error."""
+    async def _answer_missing(self, request: Request, path: str) -> Response | None:
+        """The page of the application, or that for what is missing, if there is one."""
         if self._is_page(path) and self._index is not None:
             page = await self._ask_page(request, self._index)
             if page is not None:
@@ -206,7 +207,7 @@ class StaticFiles:
                 for name in ("accept-ranges", "cache-control", "etag", "last-modified"):
                     answer.headers.discard(name)
                 return answer
-        raise error
+        return None
 
     def _is_page(self, path: str) -> bool:
         """Whether the application in the browser may have a page for what is no file."""

@@ -31,6 +31,8 @@ logger = logging.getLogger("httpkit")
 
 #: More than a record holds: OpenSSL decrypts one at a time.
 _RECORD = 16_384
+#: Stands for the connection that is lost.
+_NOBODY = asyncio.Protocol()
 
 
 class TLSSession(ssl.SSLObject):
@@ -137,7 +139,9 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
         self._closing = True
-        self._protocol.connection_lost(exc)
+        # It knows this transport: they would live until the garbage collector finds the circle.
+        protocol, self._protocol = self._protocol, _NOBODY
+        protocol.connection_lost(exc)
 
     def pause_writing(self) -> None:
         """The socket is full."""

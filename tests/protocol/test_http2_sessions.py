@@ -87,9 +87,9 @@ def test_a_sink_that_is_told_of_streams_it_does_not_know() -> None:
 
 def test_a_fault_without_a_goaway() -> None:
     """Octets that never were a preface, which the engine would not let pass."""
-    library = choose_session("native")(Peer("native").engine, Limits())
+    library = choose_session("native")(Limits())
     with pytest.raises(ConnectionFault) as caught:
-        library.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        library.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Peer("native").engine)
     assert caught.value.code == ErrorCode.PROTOCOL_ERROR
 
 

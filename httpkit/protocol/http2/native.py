@@ -48,12 +48,11 @@ _MAX_SETTINGS = 1_000
 class Ngh2Session:
     """One connection of ngh2; see `session.Session`."""
 
-    __slots__ = ("_closing", "_connection", "_dead", "_fault", "_held", "_out", "_sink")
+    __slots__ = ("_closing", "_connection", "_dead", "_fault", "_held", "_out")
 
     name = "native"
 
-    def __init__(self, sink: Sink, limits: Limits) -> None:
-        self._sink = sink
+    def __init__(self, limits: Limits) -> None:
         self._dead = False
         self._out = b""
         self._closing = False
@@ -77,15 +76,15 @@ class Ngh2Session:
         """Whether `data_to_send` would give something now."""
         return bool(self._out) or (not self._dead and self._connection.want_write)
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes, sink: Sink) -> None:
         """Take whole frames, and tell the sink."""
         if self._fault is None:
-            self._read(data)
+            self._read(data, sink)
         if self._fault is not None:
             self._dead = True
             raise self._fault
 
-    def _read(self, data: bytes) -> None:
+    def _read(self, data: bytes, sink: Sink) -> None:
         connection = self._connection
         try:
             connection.receive_data(data)
@@ -93,15 +92,14 @@ class Ngh2Session:
             self._fault = ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, str(error))
         except ngh2.NGH2Error as error:
             self._fault = ConnectionFault(ErrorCode.PROTOCOL_ERROR, str(error))
-        self._tell()
+        self._tell(sink)
         # Perhaps there is a GOAWAY: the library says that it is through only once that is written.
         # Where the peer does not read, that comes later: nothing may pile up here.
         room = _LOOK - len(self._out)
         if self._fault is None and room > 0 and connection.want_write:
             self._out += self._pull(room)
 
-    def _tell(self) -> None:
-        sink = self._sink
+    def _tell(self, sink: Sink) -> None:
         for event in self._connection.events():
             if type(event) is StreamClosed:
                 continue  # after a reset, which was told of, or in order

@@ -160,7 +160,7 @@ class ReceivingSide(MessageSide):
         """Have the session decode frames, and look for field sections that it has refused."""
         if not frames:
             return
-        self._session.receive(frames)
+        self._session.receive(frames, self)
         if not self._pending:
             return
         incomplete = self._streams.get(self._block)

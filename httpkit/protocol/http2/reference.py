@@ -131,12 +131,11 @@ class _BoundedEncoder(Encoder):
 class H2Session:
     """One connection of h2; see `session.Session`."""
 
-    __slots__ = ("_connection", "_dead", "_decoder", "_out", "_scheduler", "_sink")
+    __slots__ = ("_connection", "_dead", "_decoder", "_out", "_scheduler")
 
     name = "reference"
 
-    def __init__(self, sink: Sink, limits: Limits) -> None:
-        self._sink = sink
+    def __init__(self, limits: Limits) -> None:
         self._dead = False
         self._out = b""
         self._scheduler = Scheduler()
@@ -161,14 +160,14 @@ class H2Session:
 
     # --- input -------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes, sink: Sink) -> None:
         """Take whole frames, one after the other: h2 forgets what it has found before a fault."""
         try:
             for frame in _split(data):
                 events = self._connection.receive_data(frame)
                 self._out += _without_reset(self._connection.data_to_send())
                 for event in events:
-                    self._tell(event)
+                    self._tell(event, sink)
         except ProtocolError as error:
             self._dead = True
             raise ConnectionFault(ErrorCode(error.error_code), str(error)) from error
@@ -176,8 +175,7 @@ class H2Session:
             self._dead = True
             raise
 
-    def _tell(self, event: Event) -> None:
-        sink = self._sink
+    def _tell(self, event: Event, sink: Sink) -> None:
         if isinstance(event, RequestReceived):
             stream_id, fields = event.stream_id, self._decoder.fields
             for name, value in fields:

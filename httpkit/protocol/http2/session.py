@@ -61,8 +61,10 @@ class Session(Protocol):
         """Whether `data_to_send` would give something now."""
         ...
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes, sink: Sink) -> None:
         """Take whole frames, the preface before the first of them, and tell the sink.
+
+        It is not kept: a circle of the two would wait for the garbage collector.
 
         Raises:
             ConnectionFault: what they say is forbidden. The session is of no more use then, except

@@ -42,7 +42,7 @@ class ConnectionState:
     """State, queries and the ends of one connection.
 
     Args:
-        session: the library's class; called with the limits and the engine as its sink.
+        session: the library's class; called with the limits.
         limits: of the server.
         fields: what the server adds to answers, shared by its connections.
     """
@@ -137,7 +137,7 @@ class ConnectionState:
         self._pinged = False
         self._ping_is_due = False
         self._out = [greeting(limits)]
-        self._session = session(self, limits)  # type: ignore[call-arg]
+        self._session = session(limits)  # type: ignore[call-arg]
 
     @property
     def name(self) -> str:
