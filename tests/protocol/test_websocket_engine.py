@@ -280,6 +280,8 @@ def test_control_frames_have_a_rate(lane) -> None:
     engine = make_engine(fast=lane, control_rate=10)
     engine.pass_time(1000)
     assert failure_of(engine, frame(PING) * 11) == 1008
+    engine = make_engine(fast=lane, control_rate=10)
+    assert engine.receive_data(frame(PING) * 10 + close(1000))[10:] == [CloseReceived(1000, "")]
 
 
 def test_time_that_passes_within_a_message_changes_nothing(lane) -> None:

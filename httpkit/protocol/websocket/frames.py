@@ -75,6 +75,8 @@ class HeaderGuard(Extension):
         """
         limits = self._limits
         self._is_control = opcode.iscontrol()
+        if opcode is Opcode.CLOSE:
+            return _NO_BITS  # the last one is never one too many
         if self._is_control:
             return CloseReason.POLICY_VIOLATION if self.control_budget < 1 else _NO_BITS
         begins = opcode is not Opcode.CONTINUATION
