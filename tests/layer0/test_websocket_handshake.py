@@ -73,6 +73,10 @@ def test_malformed_ones_are_400(changes) -> None:
     assert refusal(headers(**changes)).status == 400
 
 
+def test_rfc9110_8_6_content_of_no_bytes_is_none() -> None:
+    assert check_handshake("GET", "1.1", headers(content_length="0"), None) == KEY
+
+
 def test_a_second_key_is_400() -> None:
     assert refusal(headers(("sec-websocket-key", KEY))).status == 400
 

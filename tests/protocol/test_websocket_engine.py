@@ -78,6 +78,7 @@ STREAMS = {
     ),
     "pong": (frame(PONG, b"x" * 125), [PongReceived(b"x" * 125)]),
     "close": (frame(TEXT, b"a") + close(1000, b"bye"), ["a", CloseReceived(1000, "bye")]),
+    "RFC 6455 §11.7: the youngest code": (close(1014, b"no"), [CloseReceived(1014, "no")]),
     "close without a code": (close(None), [CloseReceived(1005, "")]),
     "nothing after a close": (close(4000) + frame(TEXT, b"a"), [CloseReceived(4000, "")]),
     "many": (frame(TEXT, b"ab") * 600, ["ab"] * 600),
@@ -108,6 +109,7 @@ ERRORS = {
     "RFC 6455 §8.1: text that ends within a character": (frame(TEXT, b"\xc3"), 1007),
     "RFC 6455 §8.1: a surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007),
     "RFC 6455 §8.1: the reason of a close": (close(1000, b"\xff"), 1007),
+    "RFC 6455 §8.1: the reason of a close with the youngest code": (close(1014, b"\xff"), 1007),
 }
 
 
@@ -149,6 +151,19 @@ def test_rfc6455_8_1_text_fails_at_its_first_wrong_byte(lane) -> None:
     assert engine.receive_data(data[:good]) == []
     [failure] = engine.receive_data(data[good : good + 1])
     assert failure.code == 1007
+
+
+def test_rfc3629_3_half_of_a_surrogate_is_wrong_at_its_second_byte(lane) -> None:
+    """Across fragments, too, and with a control frame behind it."""
+    engine = make_engine(fast=lane)
+    data = frame(FIRST_TEXT, b"a\xed") + frame(MORE, b"\xa0" + b"a" * 50)
+    assert engine.receive_data(data[:13]) == []
+    assert failure_of(engine, data[13:15]) == 1007
+    engine = make_engine(fast=lane)
+    [failure] = engine.receive_data(frame(FIRST_TEXT, b"\xed\xbf") + frame(PING))
+    assert failure.code == 1007
+    engine = make_engine(fast=lane)  # U+D7FF is no surrogate
+    assert engine.receive_data(frame(FIRST_TEXT, b"\xed\x9f") + frame(LAST, b"\xbf")) == ["\ud7ff"]
 
 
 # --- the two lanes agree ---------------------------------------------------------------------
@@ -280,6 +295,8 @@ def test_control_frames_have_a_rate(lane) -> None:
     engine = make_engine(fast=lane, control_rate=10)
     engine.pass_time(1000)
     assert failure_of(engine, frame(PING) * 11) == 1008
+    engine = make_engine(fast=lane, control_rate=10)
+    assert engine.receive_data(frame(PING) * 10 + close(1000))[10:] == [CloseReceived(1000, "")]
 
 
 def test_time_that_passes_within_a_message_changes_nothing(lane) -> None:

@@ -202,6 +202,9 @@ class WebSocketEngine:
                     if frame.message_finished and self._fast and not everything:
                         self._waiting = False
                         return reader.take_rest()
+                    if reader.has_half_surrogate:
+                        code = CloseReason.INVALID_FRAME_PAYLOAD_DATA
+                        raise ParseFailed("half a surrogate pair", code)
                 elif isinstance(payload, tuple):
                     self.ended = True
                     code, reason = payload

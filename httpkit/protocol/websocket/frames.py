@@ -3,13 +3,23 @@
 from struct import Struct
 
 from wsproto.extensions import Extension
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
+from wsproto.frame_protocol import (
+    CloseReason,
+    Frame,
+    FrameDecoder,
+    FrameProtocol,
+    Opcode,
+    RsvBits,
+)
 
 from httpkit.limits import WebSocketLimits
 
 __all__ = ["FrameReader", "HeaderGuard", "payload_size", "serialize_frame"]
 
 _NO_BITS = RsvBits(False, False, False)
+#: 1014 (RFC 6455 §11.7, IANA's registry), and a code that wsproto knows.
+_BAD_GATEWAY = (1014).to_bytes(2, "big")
+_NORMAL = (1000).to_bytes(2, "big")
 _HEAD_7 = Struct("!BB").pack
 _HEAD_16 = Struct("!BBH").pack
 _HEAD_64 = Struct("!BBQ").pack
@@ -75,6 +85,8 @@ class HeaderGuard(Extension):
         """
         limits = self._limits
         self._is_control = opcode.iscontrol()
+        if opcode is Opcode.CLOSE:
+            return _NO_BITS  # the last one is never one too many
         if self._is_control:
             return CloseReason.POLICY_VIOLATION if self.control_budget < 1 else _NO_BITS
         begins = opcode is not Opcode.CONTINUATION
@@ -118,6 +130,28 @@ class FrameReader(FrameProtocol):
     def has_rest(self) -> bool:
         """Whether there are bytes that no frame has taken yet."""
         return len(self._frame_decoder.buffer) > 0
+
+    @property
+    def has_half_surrogate(self) -> bool:
+        """Whether the text ends in the first two bytes of a surrogate (RFC 3629 §3).
+
+        No third byte can make that UTF-8, but Python's decoder waits for one.
+        """
+        decoder = self._message_decoder.decoder
+        if decoder is None:
+            return False
+        pending, _ = decoder.getstate()
+        return len(pending) == 2 and pending[0] == 0xED and pending[1] >= 0xA0
+
+    def _process_close(self, frame: Frame) -> Frame:
+        """Read a Close; wsproto does not know the youngest of the registered codes."""
+        payload = frame.payload
+        assert isinstance(payload, bytes)
+        if payload[:2] != _BAD_GATEWAY:
+            return super()._process_close(frame)
+        frame = super()._process_close(frame._replace(payload=_NORMAL + payload[2:]))
+        assert isinstance(frame.payload, tuple)
+        return frame._replace(payload=(1014, frame.payload[1]))
 
     def take_rest(self) -> bytes:
         """The bytes that no frame has taken yet; they are gone from here."""
