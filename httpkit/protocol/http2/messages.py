@@ -57,6 +57,10 @@ class MessageSide(SendingSide):
                 state.announced = False
                 self._refuse_malformed(stream_id, _TOO_SHORT)
                 return
+        elif received.upgrade is not None:
+            state.announced = False
+            self._refuse_malformed(stream_id, "An extended CONNECT has ended with its head.")
+            return
         self._events.append(event)
         self._requests += 1
         if self._requests == self._limits.max_requests_per_connection:
