@@ -411,6 +411,18 @@ def test_rfc8441_5_one_that_ends_with_its_head_opens_nothing(session) -> None:
     assert peer.answers[5].reset == ErrorCode.PROTOCOL_ERROR
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_rfc9113_8_5_a_tunnel_has_no_trailers(session, accepted) -> None:
+    peer = Peer(session)
+    peer.request(CONNECT, end=False)
+    if accepted:
+        peer.engine.accept_upgrade(1, Response(b"", 200), b"websocket")
+        peer.pump()
+    peer.feed(peer.headers([(b"a", b"b")], 1))
+    assert peer.answers[1].reset == ErrorCode.PROTOCOL_ERROR
+    assert peer.failure is None
+
+
 # --- 100 (Continue) ------------------------------------------------------------------------------
 
 

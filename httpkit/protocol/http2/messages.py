@@ -130,6 +130,9 @@ class MessageSide(SendingSide):
         if state.content_left:
             self._refuse_malformed(stream_id, _TOO_SHORT)
             return
+        if state.upgrade is not None:  # §8.5
+            self._refuse_malformed(stream_id, "A tunnel carries DATA alone.")
+            return
         try:
             check_trailers(fields)
         except RemoteProtocolError as error:
