@@ -107,7 +107,7 @@ def check_handshake(
             raise HTTPError(426, "This is a WebSocket.", {"upgrade": "websocket"})
         if "upgrade" not in _tokens(headers, "connection"):
             raise HTTPError(400, "Connection does not say upgrade.")
-        # Some clients say of every request how long its content is (RFC 9110 §8.6), of this one too.
+        # Some clients say of every request how long its content is (RFC 9110 §8.6).
         if "transfer-encoding" in headers or headers.getlist("content-length") not in ([], ["0"]):
             raise HTTPError(400, "A WebSocket is opened without content.")
     versions = headers.getlist("sec-websocket-version")

@@ -4,7 +4,7 @@ Theory of operation:
 
 1. Bytes of the stream are parsed as they come; messages wait in a queue for the handler. While more
    than `receive_buffer` waits, the bytes are not given back to the HTTP engine, so that reading
-   pauses (HTTP/1.1) or the window stays closed (HTTP/2).
+   pauses (HTTP/1.1) or the window stays closed (HTTP/2). What is compressed is not inflated then.
 2. Frames that are sent in one turn of the loop go to the HTTP engine together. While it has no
    capacity they wait here; beyond `send_buffer` the policy for slow clients says what happens.
 3. The Close that answers the client's, or its error, is held back until the handler has taken the
@@ -127,10 +127,9 @@ class WebSocketSession:
                 self._receive_control(event)
         held = self._held + len(data)
         if self._deaf:
-            messages.clear()
-            self._queued = 0
+            self._throw_away()
             self._answer_close()
-        if self._queued >= self._limits.receive_buffer:
+        if self._queued >= self._limits.receive_buffer or self._engine.paused:
             self._held = held
         elif not self._over:
             self._held = 0
@@ -147,7 +146,7 @@ class WebSocketSession:
         if isinstance(event, PingReceived):
             if self._outgoing_size > self._limits.send_buffer:
                 self._pong = event.payload  # RFC 6455 §5.5.3: only the latest needs an answer
-            else:
+            elif not self._over:
                 self._queue(self._engine.send_pong(event.payload))
         elif isinstance(event, CloseReceived):
             self.close_code, self.close_reason = event.code, event.reason
@@ -160,8 +159,32 @@ class WebSocketSession:
             self._reply = event.code, event.reason
             self._answer_close()
 
+    def _resume(self) -> None:
+        """Take in what the engine has kept back, or some of it."""
+        messages = self._messages
+        if messages is None:
+            messages = self._messages = deque()
+        for event in self._engine.resume():
+            if isinstance(event, str | bytes):
+                messages.append(event)
+                self._queued += len(event) + _OVERHEAD
+            else:
+                self._receive_control(event)
+
+    def _throw_away(self) -> None:
+        """Nobody receives any more: of what is here only a Close or an error counts."""
+        while self._engine.paused:
+            self._messages = None  # never more than one step of it
+            self._resume()
+        self._messages = None
+        self._queued = 0
+
     def _give_back(self) -> None:
-        """Let the HTTP engine read on."""
+        """Let the HTTP engine read on, once what it has brought is taken in."""
+        if self._engine.paused:
+            self._resume()
+            if self._queued >= self._limits.receive_buffer:
+                return
         size, self._held = self._held, 0
         if size and not self._over:
             self._connection.consume(self._stream_id, size)
@@ -203,7 +226,7 @@ class WebSocketSession:
         message = messages.popleft()
         self._busy = True
         self._queued -= len(message) + _OVERHEAD
-        if self._held and self._queued < self._limits.receive_buffer // 2:
+        if self._held and self._queued <= self._limits.receive_buffer // 2:
             self._give_back()
         return message
 
@@ -350,7 +373,7 @@ class WebSocketSession:
             self._exchange.log(error)
         self._deaf = True
         self._busy = False
-        self._messages = None
+        self._throw_away()
         self._give_back()
         self._answer_close()
         if not self._over:

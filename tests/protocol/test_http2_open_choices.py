@@ -230,6 +230,21 @@ OPEN_CHOICES = {
         ),
         stream_error(ErrorCode.PROTOCOL_ERROR),
     ),
+    "Host instead of :authority in an extended CONNECT": Choice(
+        "RFC 8441 §4",
+        ":authority as in other requests, so Host could stand for it. Malformed, as for nghttp2: no"
+        " gateway makes such a request of one of HTTP/1.1.",
+        lambda peer: peer.headers(
+            [
+                (b":method", b"CONNECT"),
+                *(field for field in GET[1:] if field[0] != b":authority"),
+                (b":protocol", b"websocket"),
+                (b"host", b"a"),
+            ],
+            end=False,
+        ),
+        stream_error(ErrorCode.PROTOCOL_ERROR),
+    ),
     "a method that nobody knows, and less content than Content-Length": Choice(
         "RFC 9113 §8.1.1",
         "A malformed request MAY be answered before it is reset. It is not, whatever else it is.",

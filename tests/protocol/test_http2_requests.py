@@ -88,6 +88,11 @@ MALFORMED = {
         *changed(method=b"CONNECT", path=None),
         (b":protocol", b"websocket"),
     ],
+    "RFC 8441 4 an empty protocol": [*changed(method=b"CONNECT"), (b":protocol", b"")],
+    "RFC 8441 4 a protocol that is no token": [
+        *changed(method=b"CONNECT"),
+        (b":protocol", b"web socket"),
+    ],
     "RFC 9110 8.6 Content-Length": with_fields((b"content-length", b"-1")),
     "RFC 9110 8.6 Content-Length twice": with_fields(
         (b"content-length", b"0"), (b"content-length", b"0")
@@ -431,6 +436,30 @@ def test_an_upgrade(session) -> None:
     event = peer.streams[1].request
     assert (event.head.method, event.upgrade) == ("GET", b"websocket")
     assert peer.frames[0].payload.find(b"\0\x08\0\0\0\x01") % 6 == 0  # ENABLE_CONNECT_PROTOCOL
+
+
+def test_rfc8441_5_one_that_ends_with_its_head_opens_nothing(session) -> None:
+    """No handler sees it, and so none fails; the same head without the end is an upgrade."""
+    peer = Peer(session)
+    peer.feed(peer.headers(CONNECT))
+    assert peer.streams == {}
+    assert peer.answers[1].reset == ErrorCode.PROTOCOL_ERROR
+    peer.request(CONNECT, end=False)
+    assert peer.streams[3].request.upgrade == b"websocket"
+    peer.feed(peer.headers(CONNECT))
+    assert peer.answers[5].reset == ErrorCode.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_rfc9113_8_5_a_tunnel_has_no_trailers(session, accepted) -> None:
+    peer = Peer(session)
+    peer.request(CONNECT, end=False)
+    if accepted:
+        peer.engine.accept_upgrade(1, Response(b"", 200), b"websocket")
+        peer.pump()
+    peer.feed(peer.headers([(b"a", b"b")], 1))
+    assert peer.answers[1].reset == ErrorCode.PROTOCOL_ERROR
+    assert peer.failure is None
 
 
 # --- 100 (Continue) ------------------------------------------------------------------------------

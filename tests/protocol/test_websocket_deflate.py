@@ -9,10 +9,10 @@ from wsproto.frame_protocol import Opcode
 
 from httpkit import SharedMessage
 from httpkit.errors import LocalProtocolError
-from httpkit.protocol.websocket import PingReceived, ProtocolFailed
+from httpkit.protocol.websocket import CloseReceived, PingReceived, ProtocolFailed
 from httpkit.protocol.websocket.deflate import PermessageDeflate
 from httpkit.semantics.websocket import DeflateAgreement
-from tests.frames import BINARY, FIRST_TEXT, LAST, MORE, PING, TEXT, frame, read_frames
+from tests.frames import BINARY, FIRST_TEXT, LAST, MORE, PING, TEXT, close, frame, read_frames
 
 from .test_websocket_engine import DEFLATE, failure_of, make_engine
 
@@ -99,6 +99,28 @@ def test_a_bomb_is_cut_while_it_inflates(step) -> None:
     [failure] = events
     assert failure == ProtocolFailed(1009, failure.reason)
     assert sum(len(piece) for piece in pieces if isinstance(piece, bytes)) <= 100_000
+
+
+def test_bombs_in_one_read_are_inflated_one_after_the_other() -> None:
+    """Each is within the limit of a message, but a read of 256 KiB may bring many of them."""
+    bomb = frame(BINARY | RSV1, deflated(bytes(1 << 20)))
+    engine = make_engine(deflate=DEFLATE, receive_buffer=1000)
+    assert engine.receive_data(bomb * 3 + frame(TEXT, b"a")) == [bytes(1 << 20)]
+    assert engine.paused
+    assert engine.receive_data(bomb + close()) == []  # it is kept, and not looked at
+    assert [engine.resume() for _ in range(2)] == [[bytes(1 << 20)]] * 2
+    assert engine.resume() == ["a", bytes(1 << 20)]
+    assert engine.resume() == [CloseReceived(1000, "")]
+    assert not engine.paused
+
+
+def test_small_messages_and_the_last_one_hold_up_nothing() -> None:
+    engine = make_engine(deflate=DEFLATE, receive_buffer=1000)
+    small = frame(TEXT | RSV1, deflated(b"a" * 10))
+    large = frame(TEXT | RSV1, deflated(b"b" * 1000))
+    assert engine.receive_data(small * 20 + large) == ["a" * 10] * 20 + ["b" * 1000]
+    assert not engine.paused
+    assert engine.receive_data(frame(TEXT, b"c")) == ["c"]
 
 
 def test_exactly_the_limit() -> None:

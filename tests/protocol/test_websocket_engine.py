@@ -191,17 +191,20 @@ frames = st.one_of(
     st.lists(frames, max_size=12),
     st.lists(st.integers(0, 2000), max_size=6),
     st.booleans(),
+    st.sampled_from([1, 30, 65_536]),
 )
-def test_both_lanes_and_all_splits_agree(parts, cuts, compressed) -> None:
-    """The same events, in the same order, wherever the bytes are cut."""
+def test_both_lanes_and_all_splits_agree(parts, cuts, compressed, room) -> None:
+    """The same events, in the same order, wherever the bytes are cut and however much waits."""
     data = b"".join(parts)
     deflate = DEFLATE if compressed else None
     whole = make_engine(fast=False, deflate=deflate, max_message=300).receive_data(data)
-    engine = make_engine(deflate=deflate, max_message=300)
+    engine = make_engine(deflate=deflate, max_message=300, receive_buffer=room)
     events = []
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     for start, stop in itertools.pairwise(edges):
         events += engine.receive_data(data[start:stop])
+    while engine.paused:
+        events += engine.resume()
     assert events == whole
 
 

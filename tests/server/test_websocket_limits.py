@@ -1,6 +1,7 @@
 """WebSockets of clients that are slow, silent, greedy or gone: limits, backpressure, deadlines."""
 
 import asyncio
+import zlib
 
 import pytest
 
@@ -95,6 +96,86 @@ def test_reading_pauses_while_messages_wait(live) -> None:
     socket.expect_close(1000)
     server.until(lambda: sizes)
     assert sizes == [1000] * -(-sent // len(message))
+
+
+def make_bomb(size: int) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = compressor.compress(bytes(size)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return frame(BINARY | 0x40, data[:-4])
+
+
+OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
+
+
+def test_cwe409_bombs_are_inflated_as_the_handler_takes_them(live) -> None:
+    """A read of a few KB brings 20 messages of 1 MB each."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await released.wait()
+        sizes.extend([len(message) async for message in ws])
+
+    sizes: list[int] = []
+    released = asyncio.Event()
+    server = live(make_app(handler, receive_buffer=10_000))
+    socket = Socket(server.connect(), OFFER)
+    session = session_of(server)
+    socket.send(make_bomb(1 << 20) * 20, close(1001))
+    server.until(lambda: session._queued)
+    assert server.call(lambda: session._queued) < 2 << 20
+    server.call(released.set)
+    socket.expect_close(1001)
+    server.until(lambda: sizes)
+    assert sizes == [1 << 20] * 20
+
+
+def test_cwe409_bombs_for_a_handler_that_is_through_are_not_kept(live) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.receive()
+
+    server = live(make_app(handler, receive_buffer=10_000))
+    socket = Socket(server.connect(), OFFER)
+    session = session_of(server)
+    socket.send(make_bomb(1 << 20) * 5)
+    socket.expect_close(1000)
+    socket.send(make_bomb(1 << 20) * 5)
+    server.until(lambda: session._heard >= 2)
+    assert server.call(lambda: session._queued) == 0
+    socket.send(frame(TEXT, b"a"), close(1000))
+    socket.client.expect_end()
+
+
+def test_bombs_of_a_client_that_is_gone_are_taken_all_the_same(live) -> None:
+    """With a Ping and a Close behind them that nobody answers any more."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await released.wait()
+        sizes.extend([len(message) async for message in ws])
+        codes.append(ws.close_code)
+
+    sizes: list[int] = []
+    codes: list[int | None] = []
+    released = asyncio.Event()
+    server = live(make_app(handler, receive_buffer=10_000))
+    socket = Socket(server.connect(), OFFER)
+    session = session_of(server)
+    socket.send(make_bomb(1 << 20) * 3, frame(PING, b"?"), close(1001))
+    server.until(lambda: session._queued)
+    socket.client.close()
+    server.until(lambda: session.close_code is not None)
+    server.call(released.set)
+    server.until(lambda: codes)
+    assert sizes == [1 << 20] * 3
+    assert codes == [1001]
+
+
+def test_the_smallest_buffer_lets_messages_through(live) -> None:
+    socket = Socket(live(make_app(echo, receive_buffer=1)).connect())
+    for _ in range(5):
+        socket.send(frame(TEXT, b"a" * 100_000))
+        assert socket.receive() == (TEXT, b"a" * 100_000)
 
 
 async def send_until_slow(ws: WebSocket, outcome: list) -> None:

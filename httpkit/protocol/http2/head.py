@@ -199,6 +199,10 @@ def _check_pseudo(method: bytes, pseudo: dict[bytes, bytes]) -> bytes:
         if b":path" in pseudo or b":scheme" in pseudo or b":authority" not in pseudo:
             raise RemoteProtocolError("CONNECT has an authority, and no path or scheme.")
         return b""
+    if b":protocol" in pseudo and (
+        b":authority" not in pseudo or not _METHOD.fullmatch(pseudo[b":protocol"])
+    ):
+        raise RemoteProtocolError("An extended CONNECT has an authority, its protocol is a token.")
     if pseudo.get(b":scheme") not in (b"http", b"https"):
         raise RemoteProtocolError("The scheme is missing, or neither http nor https.")
     path = pseudo.get(b":path", b"")

@@ -59,6 +59,10 @@ class MessageSide(SendingSide):
                 state.announced = False
                 self._refuse_malformed(stream_id, _TOO_SHORT)
                 return
+        elif received.upgrade is not None:
+            state.announced = False
+            self._refuse_malformed(stream_id, "An extended CONNECT has ended with its head.")
+            return
         self._events.append(event)
         self._requests += 1
         if self._requests == self._limits.max_requests_per_connection:
@@ -127,6 +131,9 @@ class MessageSide(SendingSide):
             return
         if state.content_left:
             self._refuse_malformed(stream_id, _TOO_SHORT)
+            return
+        if state.upgrade is not None:  # §8.5
+            self._refuse_malformed(stream_id, "A tunnel carries DATA alone.")
             return
         try:
             check_trailers(fields)

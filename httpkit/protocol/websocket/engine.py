@@ -12,6 +12,8 @@ Theory of operation:
 5. After this side's Close nothing is sent any more (RFC 6455 §5.5.1).
 6. Frames of a server are not masked, so a message for many has the same bytes for all. Compressed
    without a context, it has for all with the same window. They stay with the message.
+7. What one read inflates to may be a thousand times as much. Once it reaches `receive_buffer`, the
+   bytes behind that message stay here as they are (`paused`) until `resume`.
 """
 
 from wsproto.extensions import Extension
@@ -75,6 +77,7 @@ class WebSocketEngine:
     Attributes:
         close_sent: this side has sent its Close.
         ended: the peer's Close or its error has been seen.
+        paused: there are bytes that wait for `resume`.
     """
 
     __slots__ = (
@@ -87,11 +90,13 @@ class WebSocketEngine:
         "_max_whole",
         "_pieces",
         "_reader",
+        "_room",
         "_shared",
         "_threshold",
         "_waiting",
         "close_sent",
         "ended",
+        "paused",
     )
 
     def __init__(
@@ -106,6 +111,7 @@ class WebSocketEngine:
         self._compressor: PermessageDeflate | None = None
         if deflate is not None:
             self._compressor = PermessageDeflate(deflate, limits.max_message)
+        self._room = limits.receive_buffer
         # wsproto's; only while it is needed: most WebSockets are silent most of the time.
         self._reader: FrameReader | None = None
         self._threshold = limits.compress_from
@@ -125,6 +131,7 @@ class WebSocketEngine:
         self._joined: list[str | bytes] = []
         self.close_sent = False
         self.ended = False
+        self.paused = False
 
     # --- receiving ---------------------------------------------------------------------------
 
@@ -145,11 +152,20 @@ class WebSocketEngine:
                 return [self._mask(data[6:], data[2:6])]
         events: list[Event] = []
         if self._waiting:
+            if self.paused:
+                assert self._reader is not None
+                self._reader.receive_bytes(data)
+                return events
             data = self._read(data, events)
         position = self._take_whole_frames(data, events)
         if position < len(data):
             self._read(data[position:], events, everything=True)
         return events
+
+    def resume(self) -> list[Event]:
+        """What was held back, or some of it."""
+        self.paused = False
+        return self.receive_data(b"")
 
     def _take_whole_frames(self, data: bytes, events: list[Event]) -> int:
         """The fast lane: takes what it can; the position of the first frame that it does not."""
@@ -193,18 +209,22 @@ class WebSocketEngine:
                 extensions.append(self._compressor)
             reader = self._reader = FrameReader(extensions)
         reader.receive_bytes(data)
+        size = 0
         try:
             for frame in reader.received_frames():
                 payload = frame.payload
                 if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
                     assert not isinstance(payload, tuple)
                     self._collect(payload, events, finished=frame.message_finished)
-                    if frame.message_finished and self._fast and not everything:
-                        self._waiting = False
-                        return reader.take_rest()
-                    if reader.has_half_surrogate:
-                        code = CloseReason.INVALID_FRAME_PAYLOAD_DATA
-                        raise ParseFailed("half a surrogate pair", code)
+                    if frame.message_finished:
+                        size += len(events[-1])  # type: ignore[arg-type]
+                        if self._must_pause(size):
+                            return b""
+                        if self._fast and not everything:
+                            self._waiting = False
+                            return reader.take_rest()
+                    else:
+                        reader.check_pending_text()
                 elif isinstance(payload, tuple):
                     self.ended = True
                     code, reason = payload
@@ -219,6 +239,14 @@ class WebSocketEngine:
         # on; they would have to be copied back and forth for every chunk, so they stay.
         self._waiting = not (self._fast and reader.between_messages and not reader.has_rest)
         return b""
+
+    def _must_pause(self, size: int) -> bool:
+        """Whether enough has been inflated, and there is more; see rule 7."""
+        if self._compressor is None or size < self._room:
+            return False
+        assert self._reader is not None
+        self.paused = self._waiting = self._reader.has_rest
+        return self.paused
 
     def _collect(self, payload: str | bytes, events: list[Event], *, finished: bool) -> None:
         """Keep a piece of a message; with the last one it is an event.

@@ -9,6 +9,7 @@ from wsproto.frame_protocol import (
     FrameDecoder,
     FrameProtocol,
     Opcode,
+    ParseFailed,
     RsvBits,
 )
 
@@ -131,17 +132,19 @@ class FrameReader(FrameProtocol):
         """Whether there are bytes that no frame has taken yet."""
         return len(self._frame_decoder.buffer) > 0
 
-    @property
-    def has_half_surrogate(self) -> bool:
-        """Whether the text ends in the first two bytes of a surrogate (RFC 3629 §3).
+    def check_pending_text(self) -> None:
+        """Check that the text does not end in two bytes of a surrogate (RFC 3629 §3).
 
         No third byte can make that UTF-8, but Python's decoder waits for one.
+
+        Raises:
+            ParseFailed: it does.
         """
         decoder = self._message_decoder.decoder
-        if decoder is None:
-            return False
-        pending, _ = decoder.getstate()
-        return len(pending) == 2 and pending[0] == 0xED and pending[1] >= 0xA0
+        if decoder is not None:
+            pending, _ = decoder.getstate()
+            if len(pending) == 2 and pending[0] == 0xED and pending[1] >= 0xA0:
+                raise ParseFailed("a surrogate", CloseReason.INVALID_FRAME_PAYLOAD_DATA)
 
     def _process_close(self, frame: Frame) -> Frame:
         """Read a Close; wsproto does not know the youngest of the registered codes."""
