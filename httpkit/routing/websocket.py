@@ -214,7 +214,7 @@ class WebSocketHandler:
                 return
         except WebSocketClosed:
             pass
-        except Exception as raised:  # noqa: BLE001 - answered, or logged by `finish`
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - answered, or logged by `finish`
             if not ws.accepted and not opening.answer.done():
                 opening.answer.set_exception(raised)
                 return
