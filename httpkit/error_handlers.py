@@ -31,7 +31,9 @@ __all__ = ["ErrorHandlers", "observer"]
 logger = logging.getLogger("httpkit")
 
 #: Told of every unexpected exception in its context: a test client raises them in the test.
-observer: ContextVar[Callable[[Exception], object] | None] = ContextVar("observer", default=None)
+observer: ContextVar[Callable[[BaseException], object] | None] = ContextVar(
+    "observer", default=None
+)
 
 Registered = Mapping[type[Exception] | int, ExceptionHandler]
 

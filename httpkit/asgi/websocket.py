@@ -62,7 +62,12 @@ def serve_websocket(serve: _Serve, request: Request, scope: dict[str, Any]) -> A
     async def handler(ws: WebSocket) -> Response | None:
         scope["subprotocols"] = ws.offered
         cycle = _Cycle(ws)
-        await serve(scope, cycle.receive, cycle.send)
+        try:
+            await serve(scope, cycle.receive, cycle.send)
+        except ClientGone as error:
+            if ws.accepted:  # its end, as for a handler of ours that sends too late: no failure
+                raise WebSocketClosed(1006, str(error)) from None
+            raise
         return cycle.answer
 
     return WebSocketHandler(handler, _SETTINGS)(request)

@@ -160,7 +160,7 @@ class _Opening:
             # until the garbage collector finds the circle.
             self._answer = None
 
-    def decide(self, answer: Response | Exception) -> bool:
+    def decide(self, answer: Response | BaseException) -> bool:
         """Give the answer; `False` if nobody waits for it, since the request is over."""
         future = self._answer
         if future is None or future.done():
@@ -235,7 +235,7 @@ class WebSocketHandler:
                 return
         except WebSocketClosed:
             pass
-        except Exception as raised:  # noqa: BLE001 - answered, or logged by `finish`
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - answered, or logged by `finish`
             if not ws.accepted and opening.decide(raised):
                 return
             error = raised

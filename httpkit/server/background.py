@@ -61,5 +61,5 @@ async def run_calls(calls: Iterable[Callable[[], Awaitable[object] | object]]) -
             result = call()
             if isinstance(result, Awaitable):
                 await result
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("a background call failed")

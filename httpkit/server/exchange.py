@@ -76,10 +76,8 @@ class Exchange(AnswerWriter):
         self._context = context = copy_context()
         try:
             result = server.starter.start(server.call, self.request, context)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
-            self.fail(error)
+        except BaseException as error:  # noqa: BLE001 - see there
+            self._fail_at_once(error)
             return
         if isinstance(result, Response):
             self.respond(result)
@@ -153,10 +151,8 @@ class Exchange(AnswerWriter):
             return
         try:
             result = self._server.starter.start(partial(send_stream, self), response, self._context)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - cancellation included: a client waits
-            self.fail(error)
+        except BaseException as error:  # noqa: BLE001 - see there
+            self._fail_at_once(error)
             return
         if result is None:
             self.finish()
@@ -285,6 +281,16 @@ class Exchange(AnswerWriter):
         else:
             self._send_error(status, text, headers)
         self.finish()
+
+    def _fail_at_once(self, error: BaseException) -> None:
+        """Fail for what the first step raised: cancellation and `sys.exit()`, too, a client waits.
+
+        Raises:
+            KeyboardInterrupt: that is nobody's answer, and ends the process.
+        """
+        self.fail(error)
+        if isinstance(error, KeyboardInterrupt):
+            raise error
 
     def _send_error(self, status: int, text: str, headers: HeaderFields | None = None) -> None:
         engine = self.connection.engine

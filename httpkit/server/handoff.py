@@ -194,9 +194,11 @@ async def _run(call: Awaitable[Response | None], handoff: Handoff, request_id: s
     try:
         response = await call
     except BaseException as error:
-        if not handoff.finish(error) and isinstance(error, Exception):
+        # Out of a task `SystemExit` would end the process; it is the failure of one request.
+        expected = isinstance(error, Exception | SystemExit)
+        if not handoff.finish(error) and expected:
             logger.exception("request %s: the application failed after its answer", request_id)
-        if not isinstance(error, Exception):
+        if not expected:
             raise
     else:
         if response is not None:

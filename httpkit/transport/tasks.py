@@ -26,9 +26,19 @@ from types import CoroutineType
 from typing import Any, TypeVar
 from weakref import getweakrefcount
 
-__all__ = ["HandlerTask", "TaskStarter"]
+__all__ = ["HandlerExited", "HandlerTask", "TaskStarter"]
 
 A = TypeVar("A")
+
+
+class HandlerExited(RuntimeError):
+    """A handler has raised `SystemExit`, as `sys.exit()` and parsers of command lines do.
+
+    It is the failure of one request. Out of a task the loop would let it end the whole process.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("a handler has raised SystemExit")
 
 
 class HandlerTask(asyncio.Task[Any]):
@@ -80,7 +90,10 @@ class _Rest(Coroutine[Any, Any, Any]):
         """Tell the task what the first step waits for, then take the next ones."""
         if not self._begun:
             return self._begin()
-        return self._context.run(self._coroutine.send, value)
+        try:
+            return self._context.run(self._coroutine.send, value)
+        except SystemExit as error:
+            raise HandlerExited from error
 
     def throw(self, *error: Any) -> Any:
         """The task is canceled; if that was in the first step, so is what it waits for."""
@@ -90,6 +103,8 @@ class _Rest(Coroutine[Any, Any, Any]):
                 return waits_for
         try:
             return self._context.run(self._coroutine.throw, *error)
+        except SystemExit as raised:
+            raise HandlerExited from raised
         finally:
             del error  # its traceback leads here: without this they would hold each other
 
@@ -206,5 +221,8 @@ class TaskStarter:
 
 async def _call(function: Callable[[A], Any], argument: A) -> Any:
     """What `TaskStarter.start` does, as a coroutine."""
-    result = function(argument)
-    return await result if type(result) is CoroutineType else result
+    try:
+        result = function(argument)
+        return await result if type(result) is CoroutineType else result
+    except SystemExit as error:
+        raise HandlerExited from error

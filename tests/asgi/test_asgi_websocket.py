@@ -186,6 +186,45 @@ def test_a_client_that_vanishes(host) -> None:
     assert app.scope["seen"]["code"] == 1006
 
 
+def test_an_application_that_does_not_catch_the_error_of_send(host, caplog) -> None:
+    """ASGI WebSocket 2.4: `send` raises an OSError when the client is gone; that is no failure."""
+
+    async def app(scope, receive, send) -> None:
+        await send(ACCEPT)
+        await receive()
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        await send({"type": "websocket.send", "text": "too late"})
+
+    server, script = host(app)
+    with open_socket(server) as ws:
+        ws.socket.shutdown(socket.SHUT_RDWR)
+    server.until(lambda: script.errors)
+    assert isinstance(script.errors[0], OSError)
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_a_system_exit_is_the_failure_of_one_websocket(host, caplog, accepts) -> None:
+    async def app(scope, receive, send) -> None:
+        if accepts:
+            await send(ACCEPT)
+        raise SystemExit(3)
+
+    server, _ = host(app)
+    for _ in range(2):
+        if accepts:
+            with open_socket(server) as ws, pytest.raises(ConnectionClosed) as caught:
+                ws.recv()
+            assert caught.value.rcvd.code == 1011
+        else:
+            with pytest.raises(InvalidStatus) as refused:
+                open_socket(server)
+            assert refused.value.response.status_code == 500
+    assert "SystemExit: 3" in caplog.text
+
+
 def test_a_handshake_that_is_malformed_never_reaches_it(host) -> None:
     server, app = host(echo)
     answer = server.connect().get("/", "Upgrade: websocket", "Connection: upgrade")

@@ -52,6 +52,49 @@ def test_an_exception(live, caplog, kind) -> None:
 
 
 @pytest.mark.parametrize("kind", range(3), ids=["plain", "async", "later"])
+def test_a_system_exit_is_the_failure_of_one_request(live, caplog, kind) -> None:
+    """A view that calls sys.exit(), or argparse in it, must not end the server for all."""
+    server = live(raising(SystemExit(3))[kind])
+    client = server.connect()
+    expect_500(client, caplog, r"Traceback[\s\S]*\nSystemExit: 3")
+    caplog.clear()
+    expect_500(client, caplog, r"Traceback[\s\S]*\nSystemExit: 3")
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+
+
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_a_system_exit_in_a_stream(live, caplog, when) -> None:
+    async def pieces():
+        yield b"x"
+        if when == "later":
+            await asyncio.sleep(0)
+        raise SystemExit(3)
+
+    server = live(lambda request: Response(pieces()))
+    for _ in range(2):
+        client = server.connect()
+        client.send(make_request())
+        assert not client.receive_rest().endswith(b"0\r\n\r\n")
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    assert "SystemExit: 3" in caplog.text
+
+
+@pytest.mark.parametrize("kind", range(3), ids=["plain", "async", "later"])
+def test_a_system_exit_in_a_background_call(live, caplog, kind) -> None:
+    def handler(request):
+        response = Response("ok")
+        call = raising(SystemExit(3))[kind]
+        response.background = [lambda: call(request)]
+        return response
+
+    server = live(handler)
+    client = server.connect()
+    for _ in range(2):
+        assert client.get().body == b"ok"
+    server.until(lambda: caplog.text.count("\nSystemExit: 3") == 2)
+
+
+@pytest.mark.parametrize("kind", range(3), ids=["plain", "async", "later"])
 def test_an_http_error_of_an_application_that_is_no_app(live, caplog, kind) -> None:
     """It is an answer, not a failure."""
     errors = [

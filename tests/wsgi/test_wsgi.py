@@ -303,6 +303,19 @@ def test_mistakes_are_answered_500(host, app, caplog) -> None:
         assert b"request id" in answer.body
 
 
+def test_a_system_exit_is_the_failure_of_one_request(host, caplog) -> None:
+    """Threads of other servers survive sys.exit(), too: views call argparse, or commands."""
+
+    def app(environ, start_response):
+        raise SystemExit(3)
+
+    server, _ = host(app)
+    client = server.connect()
+    for _ in range(2):
+        assert client.get().status == 500
+    assert "SystemExit: 3" in caplog.text
+
+
 def test_start_response_twice(host) -> None:
     def twice(environ, start_response):
         start_response("200 OK", PLAIN)
