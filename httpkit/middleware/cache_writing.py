@@ -45,11 +45,14 @@ _VARY_SECONDS = 86_400.0
 
 
 def key_of(request: Request) -> str:
-    """The key of what a request asks for: the target first, so that a prefix is a path."""
+    """The key of what a request asks for: the target first, so that a prefix is a path.
+
+    It is that of `request.url`: where a proxy has mounted the application is part of it.
+    """
     target = request.target.decode("latin-1")
     if target[0] != "/":  # the absolute form
         target = to_origin_form(request.target).decode("latin-1")
-    return f"{target} {origin_of(request.scheme, request.authority)}"
+    return f"{request.root_path}{target} {origin_of(request.scheme, request.authority)}"
 
 
 def key_of_url(url: str) -> str:
