@@ -46,15 +46,18 @@ _VARY_SECONDS = 86_400.0
 
 
 def key_of(request: Request) -> str:
-    """The key of what a request asks for: the target first, so that a prefix is a path."""
-    return _key(request.target, request.scheme, request.authority)
+    """The key of what a request asks for: the target first, so that a prefix is a path.
+
+    It is that of `request.url`: where a proxy has mounted the application is part of it.
+    """
+    return _key(request.root_path, request.target, request.scheme, request.authority)
 
 
 @lru_cache(256)
-def _key(target: bytes, scheme: str, authority: str) -> str:
+def _key(root_path: str, target: bytes, scheme: str, authority: str) -> str:
     if not target.startswith(b"/"):  # the absolute form
         target = to_origin_form(target)
-    return f"{target.decode('latin-1')} {origin_of(scheme, authority)}"
+    return f"{root_path}{target.decode('latin-1')} {origin_of(scheme, authority)}"
 
 
 def key_of_url(url: str) -> str:

@@ -75,4 +75,5 @@ def detach(request: Request) -> Request:
     detached = Request.of(channel, head, request.scheme)
     detached.path_params = request.path_params
     detached.route = request.route
+    detached.root_path = request.root_path
     return detached

@@ -121,7 +121,8 @@ class ResponseCache:
         """Forget all answers below a path, whatever the host; how many URLs there were.
 
         Args:
-            path: percent-encoded, from `/` on. `/notes` is `/notesbook`, too; `/notes/` is not.
+            path: percent-encoded, from `/` on, as clients know it. `/notes` is `/notesbook`, too;
+                `/notes/` is not.
 
         Raises:
             ValueError: it does not begin with a slash.

@@ -37,8 +37,10 @@ class Deadline(Enum):
     BODY = auto()
     #: The handler of a peer that has closed its sending side.
     HALF_CLOSED = auto()
-    #: The end of input after the last answer, or what the peer says to the announcement of an end.
+    #: The end of input after the last answer.
     LINGER = auto()
+    #: What the peer says to the announcement of an end.
+    FAREWELL = auto()
     #: Any sign of life while requests run.
     QUIET = auto()
     #: The answer to a ping.

@@ -38,7 +38,8 @@ class DeadlineWatch:
     def __init__(self) -> None:
         self._mark: tuple[Deadline, int, int] | None = None
         self._since = 0.0
-        # The wait for a request; what the socket had got, and had accepted, when it began.
+        # The wait for a request, or for a farewell; what the socket had got, and had accepted, when
+        # it began.
         self._rest: tuple[Deadline, int] | None = None
         self._rest_since = 0.0
         self._owed = 0
@@ -61,7 +62,7 @@ class DeadlineWatch:
         of them the socket has accepted.
         """
         kind = engine.deadline_kind
-        if kind is Deadline.IDLE or kind is Deadline.FIRST:
+        if kind is Deadline.IDLE or kind is Deadline.FIRST or kind is Deadline.FAREWELL:
             self._mark = None
             since = self._at_rest_since(kind, engine.deadline_mark, sent, taken, now)
         else:
@@ -76,15 +77,16 @@ class DeadlineWatch:
         return allowed is not None and now - since > allowed
 
     def _at_rest_since(self, kind: Deadline, mark: int, sent: int, taken: int, now: float) -> float:
-        """When the wait for a request began.
+        """When the wait for a request, or for a farewell, began.
 
-        Nobody is idle who still takes an answer. Frames that ask for nothing (RFC 9113 §6.5, §6.7),
-        and what is said to them, do not begin the wait anew, nor does the time in which one of them
-        was incomplete: a peer that sends PINGs could keep the connection for ever.
+        Nobody is idle who still takes an answer, nor has heard of the end who takes what stands
+        before that. Frames that ask for nothing (RFC 9113 §6.5, §6.7), and what is said to them, do
+        not begin the wait anew, nor does the time in which one of them was incomplete: a peer that
+        sends PINGs could keep the connection for ever.
         """
         if self._rest != (kind, mark):
             self._rest = kind, mark
-            self._owed = sent if kind is Deadline.IDLE else 0
+            self._owed = 0 if kind is Deadline.FIRST else sent
             self._owed_taken = -1
         if self._owed_taken < min(taken, self._owed):
             self._owed_taken = min(taken, self._owed)
@@ -143,7 +145,7 @@ def _allowed(kind: Deadline, limits: Limits) -> float | None:
         return limits.keep_alive_timeout
     if kind is Deadline.HALF_CLOSED:
         return limits.half_close_timeout
-    if kind is Deadline.LINGER:
+    if kind is Deadline.LINGER or kind is Deadline.FAREWELL:
         return limits.linger_timeout
     return limits.header_timeout
 

@@ -232,6 +232,22 @@ def test_pings_in_pieces_do_not_keep_an_idle_connection(live) -> None:
     assert client.error == Code.ENHANCE_YOUR_CALM
 
 
+def test_the_announcement_of_an_end_is_no_offer(live) -> None:
+    """§6.8: a peer that goes on as if it had not heard of it is not waited for without end."""
+    server = live(max_requests_per_connection=2, linger_timeout=5)
+    client = HTTP2Client(server.connect(), acknowledge=False)
+    for _ in range(2):
+        assert client.get().status == 200
+    client.until(lambda: client.goaways)
+    for _ in range(2):
+        server.pass_time(2.4)
+        assert client.get().status == 200  # on its way, for all the server knows
+    assert client.fence()
+    server.pass_time(0.4)
+    client.until_end()
+    assert [each.last_stream_id for each in client.goaways] == [2**31 - 1, 7]
+
+
 def test_a_silent_peer_is_asked(live) -> None:
     """§6.7: PING after ping_interval while a request runs; no answer within ping_timeout: gone."""
     server = live(answer_or_wait, ping_interval=30, ping_timeout=20)

@@ -118,6 +118,28 @@ def test_rfc9111_2_the_key_is_the_whole_url(site):
         assert status_of(site.ask(target)).startswith("httpkit; hit")
 
 
+def test_the_place_where_an_application_is_mounted_is_part_of_its_urls(site, clock):
+    """Behind a proxy that cuts `/api` off, links in answers have it, and so has Location."""
+    site.fields["cache-control"] = "max-age=60, stale-while-revalidate=60"
+
+    def ask(root: str, method: str = "GET", target: str = "/a") -> str:
+        request = make_request(method, target)
+        request.root_path = root
+        return status_of(asyncio.run(site.call(request)))
+
+    for root in ("/api", "/v2"):
+        assert ask(root) == "httpkit; fwd=uri-miss; stored"
+        assert str(site.requests[-1].url) == f"http://example.com{root}/a"
+    clock.turn(70)
+    assert ask("/api") == "httpkit; hit; ttl=-10"
+    assert str(site.requests[-1].url) == "http://example.com/api/a"  # revalidated behind the answer
+    assert asyncio.run(site.cache.invalidate_prefix("/api/")) == 1
+    ask("/api")
+    site.fields["location"] = "http://example.com/api/a"  # RFC 9111 §4.4
+    ask("/api", "POST", "/b")
+    assert ask("/api") == "httpkit; fwd=uri-miss; stored"
+
+
 def test_hosts_and_schemes_have_answers_of_their_own(site):
     def ask(authority, target="/"):
         return asyncio.run(site.call(make_request("GET", target, authority=authority)))

@@ -63,7 +63,7 @@ def test_a_shutdown_of_an_idle_connection(peer) -> None:
     peer.answer(peer.request())
     peer.engine.begin_shutdown()
     peer.pump()
-    assert peer.engine.deadline_kind is Deadline.LINGER
+    assert peer.engine.deadline_kind is Deadline.FAREWELL
     peer.feed(ping(flags=f.ACK))
     assert peer.goaways == [(MAX_STREAM_ID, NO_ERROR), (1, NO_ERROR)]
     assert peer.engine.close is Close.LINGER

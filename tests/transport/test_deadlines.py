@@ -39,6 +39,7 @@ LIMITS = Limits(
         (Deadline.IDLE, 75),
         (Deadline.HALF_CLOSED, 30),
         (Deadline.LINGER, 5),
+        (Deadline.FAREWELL, 5),
         (Deadline.QUIET, 40),
         (Deadline.PONG, 7),
     ],
@@ -78,7 +79,8 @@ def test_bytes_that_flow_extend_some_waits(kind) -> None:
         header_timeout=10, keep_alive_timeout=10, half_close_timeout=10, linger_timeout=10
     )
     late = [watch.passed(engine, 8, taken, taken * 9.0, limits) for taken in range(9)]
-    extended = kind in (Deadline.IDLE, Deadline.HALF_CLOSED, Deadline.LINGER)
+    begun_anew = {Deadline.IDLE, Deadline.FAREWELL, Deadline.HALF_CLOSED, Deadline.LINGER}
+    extended = kind in begun_anew
     assert any(late) is not (extended or kind in (Deadline.NONE, Deadline.BODY))
 
 
@@ -95,6 +97,15 @@ def test_an_answer_that_is_still_taken_is_not_idle_but_what_follows_it_is() -> N
         assert not watch.passed(engine, 100, taken, taken * 1.4, LIMITS)
     assert not watch.passed(engine, 117, 117, 215.0, LIMITS)
     assert watch.passed(engine, 134, 134, 216.0, LIMITS)
+
+
+def test_who_has_yet_to_take_the_announcement_of_an_end_has_time_from_then_on() -> None:
+    """RFC 9113 §6.8: but what is said to a peer that goes on is not waited for."""
+    engine, watch = Engine(Deadline.FAREWELL), DeadlineWatch()
+    for taken in (0, 50, 100):  # of what stands before it
+        assert not watch.passed(engine, 100, taken, taken * 0.09, LIMITS)
+    assert not watch.passed(engine, 200, 200, 13.9, LIMITS)
+    assert watch.passed(engine, 300, 300, 14.1, LIMITS)
 
 
 def test_a_frame_that_was_incomplete_does_not_begin_idle_time_anew() -> None:

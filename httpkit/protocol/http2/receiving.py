@@ -396,10 +396,9 @@ class ReceivingSide(MessageSide):
             return self._time_out_stream(stream_id)
         kind = self.deadline_kind
         if kind is Deadline.LINGER:
-            if self._terminated:
-                self.close = Close.NOW
-            else:
-                self._finish_shutdown()
+            self.close = Close.NOW
+        elif kind is Deadline.FAREWELL:
+            self._finish_shutdown()
         elif kind is Deadline.HEAD:
             return self._terminate_by(
                 ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "a frame did not arrive in time")

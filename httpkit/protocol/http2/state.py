@@ -154,7 +154,7 @@ class ConnectionState:
         if self._block or (self._buffer and not self.turn_is_over and not self._partial_data()):
             return Deadline.HEAD
         if self._shutdown is ANNOUNCED:
-            return Deadline.LINGER  # the answer to a ping
+            return Deadline.FAREWELL  # the answer to a ping
         if self._streams or self._finished:
             if self._eof:
                 return Deadline.HALF_CLOSED
@@ -164,6 +164,8 @@ class ConnectionState:
     @property
     def deadline_mark(self) -> int:
         """Tells one wait from the next of the same kind."""
+        if self.deadline_kind is Deadline.FAREWELL:
+            return int(self._ping_is_due)  # whatever else the peer says meanwhile
         if self._block or not (self._streams or self._finished):
             return self.last_stream_id
         return self._turns
