@@ -11,8 +11,8 @@ class TLSInfo(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         version: `TLSv1.3` or `TLSv1.2`.
         cipher: the cipher suite, by the name that OpenSSL gives it.
-        alpn: what ALPN (RFC 7301) chose: `h2` or `http/1.1`; `None` if the client named nothing
-            that the server speaks.
+        alpn: what ALPN (RFC 7301) chose: `h2`, `http/1.1` or `http/1.0`; `None` if the client
+            named nothing.
         server_name: the host name that the client asked for (SNI, RFC 6066 §3), lower case; `None`
             if it named none.
         client_certificate: the client's certificate as DER, verified by the server; `None` if it

@@ -49,8 +49,9 @@ class Engines:
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        """What ALPN offers, the preferred one first."""
-        return ("http/1.1",) if self._session is None else ("h2", "http/1.1")
+        """What ALPN may choose, the preferred one first."""
+        http1 = ("http/1.1", "http/1.0")  # curl names the latter alone, if it is to speak it
+        return http1 if self._session is None else ("h2", *http1)
 
     def make(self, protocol: str) -> Engine:
         """An engine for a protocol as ALPN names it; empty if the first bytes are to decide."""

@@ -13,7 +13,9 @@ Theory of operation:
    context. So these are the same for all names of a port. Where some names demand a client
    certificate and others do not (`tls_client_auth_hosts`), no session can be resumed at all, or a
    session of one name would open the door of another (CVE-2025-23419).
-3. A context holds the keys of its session tickets: a new one has new ones, and no ticket of an old
+3. That callback also ends handshakes whose ALPN leads nowhere: Python's `ssl` would go on without,
+   and what is meant for another protocol would be read as HTTP (RFC 9325 §3.7).
+4. A context holds the keys of its session tickets: a new one has new ones, and no ticket of an old
    one is any good for it.
 """
 
@@ -38,6 +40,8 @@ _SUITES = ":".join(
 #: SSL_OP_PRIORITIZE_CHACHA, which Python has no name for: clients that put ChaCha20 first have no
 #: AES in hardware, and get it.
 _PRIORITIZE_CHACHA = 0x0020_0000
+#: An alert that Python has no name for (RFC 7301 §3.2).
+_NO_APPLICATION_PROTOCOL = 120
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERIFY = {
     "none": ssl.CERT_NONE,
@@ -84,13 +88,23 @@ def make_context(config: Config, protocols: Sequence[str]) -> ssl.SSLContext:
             for name in _names_of(pair):
                 names.setdefault(name, context)
 
-    def choose(session: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
-        if name is None or not isinstance(session, TLSSession):
-            return
+    spoken = frozenset(name.encode() for name in protocols)
+
+    def choose(
+        session: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext
+    ) -> int | None:
+        if not isinstance(session, TLSSession):
+            return None
+        if session.offer and spoken.isdisjoint(session.offer):
+            session.refusal = "ALPN names no protocol that is spoken here"
+            return _NO_APPLICATION_PROTOCOL
+        if name is None:
+            return None
         session.asked_name = name = name.lower()
         found = names.get(name) or names.get(f"*.{name.partition('.')[2]}")
         if found is not None:
             session.context = found
+        return None
 
     default.sni_callback = choose
     return default

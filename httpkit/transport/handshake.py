@@ -22,6 +22,7 @@ from enum import Enum, auto
 from typing import Protocol, cast
 
 from httpkit.limits import Limits
+from httpkit.transport.client_hello import ClientHello
 from httpkit.transport.connection import Connection
 from httpkit.transport.sockets import address_of
 from httpkit.transport.tls import TLSSession, TLSTransport, explain
@@ -122,6 +123,8 @@ class Handshake(asyncio.Protocol):
 
     _raw: asyncio.Transport
     _session: TLSSession
+    #: While it is not complete.
+    _hello: ClientHello | None = None
 
     def __init__(self, registry: Handshakes) -> None:
         self._registry = registry
@@ -151,7 +154,10 @@ class Handshake(asyncio.Protocol):
             self._owner.handshake_begun()
             session = self._owner.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
             self._session = cast("TLSSession", session)
+            self._hello = ClientHello()
         if self._phase is _Phase.HANDSHAKE:
+            if self._hello is not None:
+                self._read_hello(self._hello, data)
             self._incoming.write(data)
             self._go_on()
 
@@ -186,6 +192,12 @@ class Handshake(asyncio.Protocol):
 
     # --- inside ------------------------------------------------------------------------------
 
+    def _read_hello(self, hello: ClientHello, data: bytes) -> None:
+        offer = hello.receive_data(data)
+        if offer is not None:
+            self._session.offer = offer
+            self._hello = None
+
     def _go_on(self) -> None:
         try:
             self._session.do_handshake()
@@ -193,7 +205,7 @@ class Handshake(asyncio.Protocol):
             if self._outgoing.pending:
                 self._raw.write(self._outgoing.read())
         except ssl.SSLError as error:
-            self._fail(explain(error))
+            self._fail(self._session.refusal or explain(error))
             self._linger(self._outgoing.read())
         else:
             self._finish()

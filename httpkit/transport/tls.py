@@ -40,9 +40,13 @@ class TLSSession(ssl.SSLObject):
 
     Attributes:
         asked_name: the host name of the ClientHello, lower case, once a context has noted it.
+        offer: the protocols that the ClientHello names for ALPN.
+        refusal: why the context has ended the handshake, if it was the one to do so.
     """
 
     asked_name: str | None = None
+    offer: tuple[bytes, ...] = ()
+    refusal: str | None = None
 
 
 class TLSTransport(asyncio.Transport, asyncio.Protocol):

@@ -105,6 +105,8 @@ def test_what_a_handler_knows(live: Live, authority: Authority, version: str) ->
         ("auto", ["http/1.1", "h2"], "h2", "2"),
         ("auto", ["http/1.1"], "http/1.1", "1.1"),
         ("off", ["h2", "http/1.1"], "http/1.1", "1.1"),
+        ("auto", ["http/1.0", "http/1.1"], "http/1.1", "1.1"),
+        ("auto", ["http/1.0"], "http/1.0", "1.1"),  # as curl --http1.0
     ],
 )
 def test_alpn_chooses_the_protocol(
@@ -124,6 +126,33 @@ def test_alpn_chooses_the_protocol(
     else:
         assert client.get("/path").status == 200
     assert seen == [(version, chosen, "https://example.com/path")]
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize(
+    ("http2", "offered"), [("auto", ["foo"]), ("auto", ["h2c", "http/0.9"]), ("off", ["h2"])]
+)
+@pytest.mark.parametrize("name", [HOST, None])
+def test_rfc7301_3_2_nothing_in_common(
+    live: Live,
+    authority: Authority,
+    version: str,
+    http2: str,
+    offered: list[str],
+    name: str | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The alert no_application_protocol; what is meant for others is not read as HTTP."""
+    server = live(**options(authority, http2=http2))
+    context = authority.client_context(alpn=offered)
+    context.maximum_version = context.minimum_version = ssl.TLSVersion[version]
+    with (
+        caplog.at_level("INFO", logger="httpkit"),
+        pytest.raises(ssl.SSLError, match="alert no application protocol"),
+    ):
+        connect(server, context, name)
+    server.until(lambda: server.server.counters.handshakes_failed)
+    assert "ALPN names no protocol that is spoken here" in caplog.text
 
 
 def test_the_preface_of_http_2_needs_alpn(live: Live, authority: Authority) -> None:
