@@ -80,6 +80,8 @@ def _load(target: str, directory: str, *, factory: bool, forced: bool) -> Any:
         exit_with_error(f"give a module, not a file: httpkit run {module}:{attribute or 'app'}")
     if not colon or not attribute:
         exit_with_error(f"{target!r} names no application: write {name}:app")
+    if "" in name.split("."):
+        exit_with_error(f"{target!r} names no module: write it as in main:app")
     sys.path.insert(0, os.path.abspath(directory))
     found: object = _import(name, directory)
     for part in attribute.split("."):

@@ -1,6 +1,7 @@
 """Serving with several processes, or with one that is started again when files change."""
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def run_workers(
         exit_with_error("this system cannot hand sockets to workers: one process is what there is")
     try:
         config = with_certificate(config)
+        _check_watched(config)
         listening = open_for_workers(config)
     except ConfigurationError as error:
         exit_with_error(str(error))
@@ -94,6 +96,15 @@ def _command() -> list[str]:
     # As multiprocessing does it: -X, -W, -O and the like hold for workers too.
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
     return [sys.executable, *flags, "-m", "httpkit.cli.worker"]
+
+
+def _check_watched(config: Config) -> None:
+    """Watching a directory that is not there would wait for nothing, or fail later."""
+    for directory in config.reload_dir if config.reload else ():
+        if not os.path.isdir(directory):
+            raise ConfigurationError(
+                f"--reload-dir: there is no directory '{directory}' to watch: correct its name"
+            )
 
 
 def _for_development(config: Config) -> Config:

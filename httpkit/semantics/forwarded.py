@@ -22,7 +22,8 @@ _MAX_HOPS = 64
 #: RFC 7239 §6.3, and §6.2.
 _HIDDEN = re.compile(r"_[A-Za-z0-9._-]++|unknown", re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}+")
-_SCHEMES = frozenset({"http", "https"})
+#: Schemes of requests. Traefik says those of WebSockets, which are opened with them (RFC 6455 §3).
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
 class Node(NamedTuple):
@@ -171,8 +172,7 @@ def _last(field: str) -> list[str]:
 
 
 def _scheme(text: str | None) -> str | None:
-    lower = (text or "").lower()
-    return lower if lower in _SCHEMES else None
+    return _SCHEMES.get((text or "").lower())
 
 
 def _read_client(text: str) -> Node:

@@ -20,7 +20,7 @@ from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.server.handoff import ApartTasks, Handoff
 from httpkit.threads import ThreadPool
-from httpkit.urls import quote_path, unquote
+from httpkit.urls import quote_path
 from httpkit.wsgi.body import open_body
 from httpkit.wsgi.environ import FileWrapper, make_environ
 
@@ -70,7 +70,7 @@ class WSGIApplication:
         """
         handoff = Handoff()
         body = open_body(request._channel)  # noqa: SLF001 - a border may look behind the request
-        environ = make_environ(request, unquote(raw_root), body)
+        environ = make_environ(request, raw_root, body)
         run = _Run(self.app, environ, handoff, asyncio.get_running_loop())
         return await self._apart.answer(self._threads.run(run), handoff, request.id)
 

@@ -42,7 +42,7 @@ class FileWrapper:
             self.file.close()
 
 
-def make_environ(request: Request, root: bytes, body: io.IOBase) -> dict[str, Any]:
+def make_environ(request: Request, raw_root: bytes, body: io.IOBase) -> dict[str, Any]:
     """The environ of a request.
 
     Strings are "native": bytes as ISO-8859-1, as PEP 3333 has it. A field whose name has an
@@ -51,18 +51,20 @@ def make_environ(request: Request, root: bytes, body: io.IOBase) -> dict[str, An
 
     Args:
         request: as the server got it.
-        root: where the application is mounted, in UTF-8 and without a last slash; the target does
-            not have it.
+        raw_root: where the application is mounted, percent-encoded and without a last slash; the
+            target does not have it.
         body: `wsgi.input`; it ends with the body.
     """
-    path, query = split_target(request.target)
+    target = request.target
+    path, query = split_target(target)
     server, client = request.server, request.client
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": root.decode("latin-1"),
+        "SCRIPT_NAME": unquote(raw_root).decode("latin-1"),
         "PATH_INFO": (unquote(path) if b"%" in path else path).decode("latin-1"),
         "QUERY_STRING": query.decode("latin-1"),
-        "REQUEST_URI": request.target.decode("latin-1"),
+        # As the client sent it, where it is a path: the application knows nothing of a mount.
+        "REQUEST_URI": (raw_root + target if target[:1] == b"/" else target).decode("latin-1"),
         "SERVER_NAME": (server.host if server and server.port else request.host) or "localhost",
         "SERVER_PORT": str(server.port if server and server.port else 80),
         "SERVER_PROTOCOL": f"HTTP/{request.http_version}",

@@ -65,6 +65,17 @@ def test_a_mounted_application_sees_its_place(target, seen) -> None:
         assert client.get("/own").text == "own"
 
 
+def test_a_mounted_wsgi_application_knows_the_uri_of_the_client() -> None:
+    """REQUEST_URI is no part of PEP 3333; where it is read, it begins with SCRIPT_NAME."""
+
+    def uri(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [environ["REQUEST_URI"].encode("latin-1")]
+
+    with Client(mounted("/admin", uri)) as client:
+        assert client.get("/admin/a%20b?z=%20").text == "/admin/a%20b?z=%20"
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
 def test_every_method_reaches_it(method) -> None:
     with Client(mounted("/admin", tell)) as client:

@@ -21,6 +21,8 @@ def test_module_and_attribute_may_have_dots(invoke: Invoke, write_module: Write)
     ("target", "message"),
     [
         ("user_wrong", "'user_wrong' names no application: write user_wrong:app"),
+        (":app", "':app' names no module: write it as in main:app"),
+        (".user_wrong:app", "'.user_wrong:app' names no module: write it as in main:app"),
         ("user_wrong:", "'user_wrong:' names no application: write user_wrong:app"),
         ("user_wrong.py:app", "give a module, not a file: httpkit run user_wrong:app"),
         ("./src/web.py", "give a module, not a file: httpkit run src.web:app"),

@@ -407,6 +407,11 @@ def test_reload(run: Any, write_module: Write) -> None:
         (["--fd", "1048575", "--workers", "2"], 1, "--fd: descriptor 1048575 is not open"),
         (["--fd", "systemd"], 1, "--fd systemd: LISTEN_FDS is not set"),
         (["--reload", "--workers", "2"], 1, "reload works with one worker"),
+        (
+            ["--reload", "--reload-dir", "/nowhere"],
+            1,
+            "--reload-dir: there is no directory '/nowhere' to watch: correct its name\n",
+        ),
         (["--workers", "0"], 2, "'0' is not a whole number from 1 to 1024"),
     ],
 )

@@ -66,7 +66,7 @@ def test_the_environ(host) -> None:
     assert environ["SCRIPT_NAME"] == "/ä".encode().decode("latin-1")
     assert environ["PATH_INFO"] == "/a b/é".encode().decode("latin-1")
     assert environ["QUERY_STRING"] == "x=%20"
-    assert environ["REQUEST_URI"] == "/a%20b/%C3%A9?x=%20"
+    assert environ["REQUEST_URI"] == "/%C3%A4/a%20b/%C3%A9?x=%20"  # begins where SCRIPT_NAME does
     assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("127.0.0.1", str(server.address[1]))
     assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("127.0.0.1", str(client.port))
