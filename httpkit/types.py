@@ -80,6 +80,7 @@ class Application(Protocol):
 
     - A false attribute `cancel_on_disconnect`: handlers are not cancelled when their client goes
       away; by default they are.
+    - A true attribute `debug`: clients see tracebacks, which the banner warns of.
     - A method `join_workers(place: WorkerPlace)`, called before `on_freeze` in a worker.
     - A method `begin_shutdown()`, called when a graceful stop has begun, so that what waits for
       something else than its client can end.

@@ -216,9 +216,17 @@ class Query(MultiMapping[str]):
 class URL:
     """The effective URL of a request, in its parts; `str()` joins them, encoded."""
 
-    __slots__ = ("authority", "path", "query", "scheme")
+    __slots__ = ("authority", "empty_query", "path", "query", "scheme")
 
-    def __init__(self, scheme: str, authority: str, path: str, query: str = "") -> None:
+    def __init__(
+        self,
+        scheme: str,
+        authority: str,
+        path: str,
+        query: str = "",
+        *,
+        empty_query: bool = False,
+    ) -> None:
         self.scheme = scheme
         #: Host and port as the client named them.
         self.authority = authority
@@ -226,6 +234,8 @@ class URL:
         self.path = path
         #: Encoded query without the question mark.
         self.query = query
+        #: Where the query is empty: it is there, which makes another URL (RFC 3986 §6.2.3).
+        self.empty_query = empty_query
 
     @property
     def host(self) -> str:
@@ -250,7 +260,7 @@ class URL:
         return URL(self.scheme, self.authority, self.path, query)
 
     def __str__(self) -> str:
-        query = f"?{self.query}" if self.query else ""
+        query = f"?{self.query}" if self.query or self.empty_query else ""
         return f"{self.scheme}://{self.authority}{self.path}{query}"
 
     def __repr__(self) -> str:

@@ -34,6 +34,10 @@ from httpkit.middleware import Conditional, cache
 
 HERE = Path(__file__).parent
 PAGE = (HERE / "page.html").read_text(encoding="utf-8")
+#: Where the chat is mounted in another application, as in the showcase, its page leads back there.
+MOUNTED_PAGE = PAGE.replace(
+    "<!-- back -->", '<p class="note"><a href="../">Back to the showcase</a></p>'
+)
 #: Seconds for which a long poll waits.
 LONG_POLL = 25.0
 #: Seconds between signs of life on an event stream that has nothing to say.
@@ -89,7 +93,8 @@ async def strict(request: Request, next: Next) -> Response:
 
 @app.get("/", middleware=[cache(no_cache=True), Conditional()])
 async def page(request: Request) -> Response:
-    response = Response.html(PAGE)
+    assert request.route is not None
+    response = Response.html(PAGE if request.route.pattern == "/" else MOUNTED_PAGE)
     name, secure = rooms.session_cookie(request)
     if name not in request.cookies:
         response.set_cookie(name, secrets.token_urlsafe(16), secure=secure)

@@ -48,6 +48,11 @@ class ASGIApplication:
         self._state: dict[str, Any] = {}
         self._apart = ApartTasks()
 
+    @property
+    def debug(self) -> bool:
+        """Whether it says that it shows tracebacks, as those of most frameworks do."""
+        return bool(getattr(self.app, "debug", False))
+
     def on_freeze(self) -> None:
         """There is nothing to check."""
 

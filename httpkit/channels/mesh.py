@@ -6,7 +6,7 @@ Theory of operation:
    those of the others. A link has one direction: it carries what its maker publishes. Who is
    greeted by a stranger links back.
 2. A socket gets its name when it listens already, so one that refuses belongs to a worker that has
-   died, and is removed.
+   died, and is removed. Whatever else fails (no descriptor is left) is tried again.
 3. A newcomer waits until every worker has linked back. What they publish from then on reaches it;
    what was published before has a number that was drawn already, so it asks one of them for what it
    keeps up to that number. Only then does it take part.
@@ -126,6 +126,8 @@ class Mesh:
         self._settled_peers: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sequencer: Sequencer[Published] = Sequencer(0)
+        #: Of what the sequencer has missed, what was told.
+        self._told = 0
         #: While this worker is a newcomer: what has come live, and what it was told of the past.
         self._early: list[Published] | None = []
         #: Whom it has asked, and what that answers; `None` if it has ended instead.
@@ -202,22 +204,25 @@ class Mesh:
 
     # --- links -------------------------------------------------------------------------------
 
-    async def _connect(self, name: str) -> bool:
-        """Link to a worker; whether it lives. One whose socket refuses has died."""
+    async def _connect(self, name: str) -> None:
+        """Link to a worker, unless it is dead or linked already; see rule 2."""
         if name in self._links:
-            return True
+            return
         link = Link(self._loop, lambda: self._link_lost(name, link))
         self._links[name] = link
         try:
             await self._loop.create_unix_connection(lambda: link, self._path(name))
-        except OSError:
+        except OSError as error:
             del self._links[name]
-            with suppress(FileNotFoundError):
-                os.unlink(self._path(name))
-            return False
+            if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+                with suppress(FileNotFoundError):
+                    os.unlink(self._path(name))
+            elif not self._closing:
+                logger.debug("channels: worker %s cannot be reached yet: %s", name, error)
+                self._begin_link(name, _RECONNECT)
+            return
         joins = [Joined.of(join) for join in self._owner.own_joins()]
         link.send(serialize_record(Hello(self.name, self._early is None, joins)))
-        return True
 
     def _link_lost(self, name: str, link: Link) -> None:
         if self._links.get(name) is link:
@@ -314,6 +319,10 @@ class Mesh:
         self._advance(self._sequencer.receive(record.number, record))
 
     def _advance(self, records: list[Published]) -> None:
+        missed, self._told = self._sequencer.missed - self._told, self._sequencer.missed
+        if missed:
+            logger.warning("channels: %d messages of other workers are lost", missed)
+            self._owner.receive_lost(missed)
         for record in records:
             self._owner.receive(record)
         if self._asked:
@@ -330,13 +339,7 @@ class Mesh:
     def _skip(self, number: int) -> None:
         """What was missing when the waiting began has had its time."""
         self._timer = None
-        before = self._sequencer.missed
-        records = self._sequencer.skip(number) if number > self.position else []
-        missed = self._sequencer.missed - before
-        if missed:
-            logger.warning("channels: %d messages of other workers are lost", missed)
-            self._owner.receive_lost(missed)
-        self._advance(records)
+        self._advance(self._sequencer.skip(number) if number > self.position else [])
 
     # --- the past ----------------------------------------------------------------------------
 

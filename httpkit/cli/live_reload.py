@@ -6,6 +6,7 @@ kept by caches.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +21,8 @@ from httpkit.server.watch import watch
 from httpkit.types import Next
 
 __all__ = ["LiveReload"]
+
+logger = logging.getLogger("httpkit")
 
 #: Below a name with a dot, so that no file that is served is hidden by it.
 _SCRIPT_PATH = "/.httpkit/live-reload.js"
@@ -87,14 +90,20 @@ class LiveReload:
     async def lifespan(self, _: App) -> AsyncIterator[None]:
         """Watch the files while the app serves."""
         task = asyncio.create_task(self._follow())
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     async def _follow(self) -> None:
-        async for paths in self._changes():
-            self.announce(paths)
+        try:
+            async for paths in self._changes():
+                self.announce(paths)
+        except Exception:
+            # The files are served all the same; the system may watch no more of them, say.
+            logger.exception("files are not watched any more, so pages are not reloaded")
 
     def announce(self, paths: set[str]) -> None:
         """Tell every page that these files have changed."""

@@ -79,7 +79,7 @@ def configure_logging(level: str, worker: int | None = None) -> None:
 def show_banner(server: Server) -> None:
     """Say where the server listens and what it runs on, unless the log level is above info."""
     loop = type(server.loop).__module__.partition(".")[0]
-    _show_banner(server.addresses, server.schemes, server.engines, loop)
+    _show_banner(server.addresses, server.schemes, server.engines, loop, debug=server.debug)
 
 
 def show_workers(reports: list[Ready]) -> None:
@@ -88,7 +88,9 @@ def show_workers(reports: list[Ready]) -> None:
     pids = " ".join(str(report.pid) for report in reports)
     count = f"{len(reports)} workers" if len(reports) > 1 else "1 worker"
     workers = f" · {count} ({pids})"
-    _show_banner(first.addresses, first.schemes, first.engines, first.loop, workers)
+    _show_banner(
+        first.addresses, first.schemes, first.engines, first.loop, workers, debug=first.debug
+    )
 
 
 def _show_banner(
@@ -97,9 +99,15 @@ def _show_banner(
     engines: dict[str, str],
     loop: str,
     workers: str = "",
+    *,
+    debug: bool,
 ) -> None:
     protocols = " · ".join(f"{protocol} ({engine})" for protocol, engine in engines.items())
     show_title(f"{protocols} · {loop} · pid {os.getpid()}{workers}", addresses, schemes)
+    if debug:
+        logging.getLogger("httpkit").warning(
+            "debug mode: clients see tracebacks, so this is for your own machine only"
+        )
 
 
 def show_title(text: str, addresses: list[Address], schemes: list[str]) -> None:

@@ -111,7 +111,13 @@ class ParsedHead(msgspec.Struct, eq=False, weakref=True):
         """The effective URL of the request (RFC 9110 §7.1); that of `*` has no path."""
         raw_path, query = split_target(self.target)
         path = "" if raw_path == b"*" else self.root_path + raw_path.decode("latin-1")
-        return URL(self.scheme, self.authority, path, query.decode("latin-1"))
+        return URL(
+            self.scheme,
+            self.authority,
+            path,
+            query.decode("latin-1"),
+            empty_query=self.target.endswith(b"?"),
+        )
 
     @property
     def base_url(self) -> URL:

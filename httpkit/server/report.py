@@ -29,6 +29,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
         schemes: what it speaks there, `http` or `https`.
         engines: of each protocol.
         loop: its event loop.
+        debug: its application shows tracebacks to clients.
     """
 
     pid: int
@@ -36,6 +37,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
     schemes: list[str]
     engines: dict[str, str]
     loop: str
+    debug: bool = False
 
 
 class Spent(msgspec.Struct, frozen=True, tag="spent"):

@@ -12,6 +12,7 @@ from typing import Any
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.server.config import Config
+from httpkit.urls import URL
 
 __all__ = ["secure_call"]
 
@@ -53,10 +54,9 @@ def _redirect(call: Call, tls_port: Callable[[], int], request: Request) -> Any:
         host = f"[{host}]"
     port = tls_port()
     authority = host if port == 443 else f"{host}:{port}"
-    path = request.url.path or "/"
-    query = request.query_string.decode("latin-1")
-    location = f"https://{authority}{path}" + (f"?{query}" if query else "")
-    return Response(b"", 308, {"location": location, "cache-control": "no-store"})
+    url = request.url
+    url = URL("https", authority, url.path or "/", url.query, empty_query=url.empty_query)
+    return Response(b"", 308, {"location": str(url), "cache-control": "no-store"})
 
 
 def _check_host(call: Call, names: frozenset[str], request: Request) -> Any:

@@ -122,6 +122,11 @@ class Server:
         """The engines in use by protocol: `{"HTTP/1.1": "native", "HTTP/2": "reference"}`."""
         return self._engines.names
 
+    @property
+    def debug(self) -> bool:
+        """Whether the application shows tracebacks to clients."""
+        return bool(getattr(self.application, "debug", False))
+
     # --- start and stop ----------------------------------------------------------------------
 
     async def start(self, *, listen: bool = True, listening: Listening | None = None) -> None:

@@ -129,7 +129,7 @@ class Worker:
     def _started(self, server: Server) -> None:
         loop = type(server.loop).__module__.partition(".")[0]
         self._reporter.send(
-            Ready(os.getpid(), server.addresses, server.schemes, server.engines, loop)
+            Ready(os.getpid(), server.addresses, server.schemes, server.engines, loop, server.debug)
         )
 
     def _watch_lifeline(self, loop: asyncio.AbstractEventLoop, stop: Callable[[str], None]) -> None:

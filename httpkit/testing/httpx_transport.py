@@ -283,11 +283,10 @@ def _sync_stream_of(package: ModuleType) -> Callable[[_Exchange, Portal], Any]:
 
 def _prepare(request: "httpx.Request", body: Body) -> PreparedRequest:
     url = request.url
-    path, _, query = url.raw_path.decode("ascii").partition("?")
+    path, mark, query = url.raw_path.decode("ascii").partition("?")
     headers = [(name.lower(), value) for name, value in request.headers.raw]
-    return PreparedRequest(
-        request.method, URL(url.scheme, url.netloc.decode("ascii"), path, query), headers, body
-    )
+    target = URL(url.scheme, url.netloc.decode("ascii"), path, query, empty_query=bool(mark))
+    return PreparedRequest(request.method, target, headers, body)
 
 
 async def _from_thread(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:

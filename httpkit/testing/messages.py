@@ -14,7 +14,7 @@ import msgspec
 
 from httpkit.headers import HeaderFields, RawHeaders, encode_fields
 from httpkit.semantics.media_types import guess_media_type
-from httpkit.urls import URL
+from httpkit.urls import URL, has_empty_query
 
 __all__ = ["Body", "Content", "FileContent", "Files", "Form", "Params", "PreparedRequest"]
 
@@ -64,8 +64,9 @@ class PreparedRequest:
         """The request target in origin form, or `*`."""
         if self.url.path == "/*" and self.method == "OPTIONS":
             return b"*"
-        query = f"?{self.url.query}" if self.url.query else ""
-        return f"{self.url.path}{query}".encode()
+        url = self.url
+        query = f"?{url.query}" if url.query or url.empty_query else ""
+        return f"{url.path}{query}".encode()
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a field."""
@@ -123,6 +124,7 @@ def resolve_url(base: str, reference: str, *params: Params | None) -> URL:
 
     An absolute path is sent as it stands, dot segments included.
     """
+    empty_query = has_empty_query(reference)
     if reference[:1] == "/" and reference[:2] != "//":
         root = urlsplit(base)
         reference = f"{root.scheme}://{root.netloc}{reference}"
@@ -132,7 +134,8 @@ def resolve_url(base: str, reference: str, *params: Params | None) -> URL:
     queries = [quote(split.query, safe=_TARGET_SAFE)]
     queries += [each if isinstance(each, str) else _encode_pairs(each) for each in params if each]
     query = "&".join(filter(None, queries))
-    return URL(split.scheme, split.netloc, quote(split.path, safe=_TARGET_SAFE) or "/", query)
+    path = quote(split.path, safe=_TARGET_SAFE) or "/"
+    return URL(split.scheme, split.netloc, path, query, empty_query=empty_query)
 
 
 def encode_multipart(data: Form, files: Files) -> tuple[bytes, str]:

@@ -412,7 +412,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def check_deadlines(self, now: float) -> None:
-        """The reaper passes by; `now` is the loop's time in seconds."""
+        """The reaper passes by, at `now` seconds on the server's clock."""
         if self._lost:
             return
         limits = self.owner.limits

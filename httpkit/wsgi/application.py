@@ -45,6 +45,11 @@ class WSGIApplication:
         self._threads = ThreadPool(threads)
         self._apart = ApartTasks()
 
+    @property
+    def debug(self) -> bool:
+        """Whether it says that it shows tracebacks, as those of most frameworks do."""
+        return bool(getattr(self.app, "debug", False))
+
     def on_freeze(self) -> None:
         """There is nothing to check."""
 

@@ -1,6 +1,7 @@
 """Workers of one server: newcomers, the dead, the slow, and what does not belong there."""
 
 import asyncio
+import errno
 import os
 import socket
 from contextlib import AsyncExitStack
@@ -8,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from httpkit import ConfigurationError
-from httpkit.channels import Member, MemoryChannels, links, mesh
+from httpkit.channels import Member, MemoryChannels, links, mesh, sequencer
 from httpkit.channels.records import AskPast, Hello, Joined, Published, serialize_record
 from httpkit.types import WorkerPlace
 
@@ -222,6 +223,53 @@ def test_what_the_dead_have_left_is_removed(workers):
             assert len(sockets(workers)) == 1
 
     run(main())
+
+
+def test_a_worker_that_cannot_be_reached_for_a_moment_is_not_dead(workers, monkeypatch):
+    """No descriptor is left here, say: its socket stays, and it is linked when there is one."""
+
+    async def main():
+        one, two = MemoryChannels(), MemoryChannels()
+        async with (
+            one.lifespan(workers.place(1)),
+            two.lifespan(workers.place(2)),
+            one.subscribe("a") as events,
+        ):
+            loop, tried = asyncio.get_running_loop(), asyncio.Event()
+
+            async def fail(*args):
+                tried.set()
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+            present = sorted(sockets(workers))
+            with monkeypatch.context() as patch:
+                patch.setattr(mesh, "_RECONNECT", 0)
+                patch.setattr(loop, "create_unix_connection", fail)
+                two._mesh._links[one._mesh.name]._transport.abort()
+                await tried.wait()
+                assert sorted(sockets(workers)) == present
+            await until(lambda: two._mesh._links)
+            await until(lambda: two._mesh._links[one._mesh.name]._transport)
+            await two.publish("a", "again")
+            assert await data_of(events, 1) == ["again"]
+
+    run(main())
+
+
+def test_messages_that_too_many_wait_for_count_as_lost(workers, monkeypatch, caplog):
+    monkeypatch.setattr(sequencer, "_MAX_HELD", 3)
+
+    async def main():
+        one = MemoryChannels()
+        async with one.lifespan(workers.place(1)), one.subscribe("a") as events:
+            one._numbers.draw()  # of a worker that dies
+            for number in range(4):
+                await one.publish("a", str(number))
+            assert await data_of(events, 4) == ["0", "1", "2", "3"]
+            assert one.counters.lost == 1
+
+    run(main())
+    assert "1 messages of other workers are lost" in caplog.text
 
 
 def test_a_number_whose_worker_has_died_is_skipped(workers, monkeypatch, caplog):

@@ -265,6 +265,17 @@ def test_debug(run: Any) -> None:
     assert "ZeroDivisionError" in caught.value.read().decode()
     caught.value.close()
     assert process.stop() == 0
+    assert process.errors.count("debug mode: clients see tracebacks") == 1
+
+
+def test_debug_of_another_framework(run: Any) -> None:
+    source = (
+        "class App:\n    debug = True\n    async def __call__(self, scope, receive, send): ...\n"
+    )
+    process = run(f"{source}app = App()\n", "--lifespan", "off")
+    process.wait_for_url()
+    assert process.stop() == 0
+    assert "debug mode: clients see tracebacks" in process.errors
 
 
 def test_descriptors_are_raised_to_the_hard_limit(run: Any) -> None:

@@ -54,6 +54,7 @@ def server(*addresses: Address, scheme: str = "http") -> Any:
         schemes=[scheme] * len(addresses),
         engines={"HTTP/1.1": "native", "HTTP/2": "native"},
         loop=object(),
+        debug=False,
     )
 
 

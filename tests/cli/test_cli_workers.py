@@ -141,6 +141,14 @@ def load(address: tuple[str, int]) -> Iterator[Load]:
             thread.join(30)
 
 
+def test_workers_in_debug_mode(run: Any) -> None:
+    """The supervisor says it, once for all of them."""
+    process = run(SITE, "--debug")
+    address_of(process)
+    assert process.stop() == 0
+    assert process.errors.count("debug mode: clients see tracebacks") == 1
+
+
 @pytest.mark.parametrize("loop", ["uvloop", pytest.param("asyncio", marks=pytest.mark.slow)])
 def test_workers_serve_and_stop(run: Any, loop: str) -> None:
     process = run(SITE, "--loop", loop, "--no-access-log")

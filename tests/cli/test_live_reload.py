@@ -201,6 +201,34 @@ def test_changes_of_files_arrive(files: Path) -> None:
     asyncio.run(run())
 
 
+def test_files_that_cannot_be_watched_are_served(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> AsyncIterator[set[str]]:
+        raise OSError(28, "no space left for watches")
+        yield set()
+
+    async def main() -> None:
+        async with LiveReload(".", fail).lifespan(App()):
+            await asyncio.sleep(0)  # it fails in its first step
+
+    asyncio.run(main())
+    assert "files are not watched any more" in caplog.text
+    assert "no space left for watches" in caplog.text
+
+
+def test_a_failure_elsewhere_ends_the_watch() -> None:
+    async def fail() -> None:
+        async with LiveReload(".", no_changes).lifespan(App()):
+            await asyncio.sleep(0)
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+
+
 def test_a_stop_ends_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LOOK", 0.001)
 

@@ -16,7 +16,7 @@ from examples.chat.budget import Budgets
 from examples.chat.feed import Merged
 from examples.chat.presence import Visits
 from examples.chat.rooms import Visitor
-from httpkit import HTTPError, WebSocketClosed
+from httpkit import App, HTTPError, WebSocketClosed
 from httpkit.channels import ChannelMessage, MemoryChannels
 from httpkit.testing import AsyncClient, Client
 
@@ -99,6 +99,15 @@ def test_scripts_never_write_markup():
     sinks = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|srcdoc")
     for script in STATIC.glob("*.js"):
         assert not sinks.search(script.read_text().replace("markup", "")), script
+
+
+def test_the_page_leads_back_to_where_it_is_mounted():
+    showcase = App()
+    showcase.mount("/chat", chat.app)
+    for app, path, is_mounted in ((chat.app, "/", False), (showcase, "/chat/", True)):
+        with Client(app) as client:
+            page = client.get(path).text
+        assert ('<a href="../">Back to the showcase</a>' in page) is is_mounted
 
 
 def test_a_session_begins_with_the_page(client):

@@ -67,6 +67,7 @@ def test_no_target_raises(target):
     ("target", "url"),
     [
         (b"/a%20b?c", "https://example.org:8443/a%20b?c"),
+        (b"/a?", "https://example.org:8443/a?"),  # RFC 3986 §6.2.3
         (b"http://other/a", "https://example.org:8443/a"),
         (b"*", "https://example.org:8443"),  # RFC 9110 §7.1
         (b"@evil.example", "https://example.org:8443/"),  # CVE-2026-54282

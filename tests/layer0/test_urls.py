@@ -367,6 +367,13 @@ def test_a_url_is_its_text():
     assert len({url, URL("https", "example.org", "/a%20b", "c=d")}) == 1
 
 
+def test_rfc3986_6_2_3_an_empty_query_is_another_one_than_none():
+    url = URL("https", "example.org", "/a", empty_query=True)
+    assert (str(url), url.query) == ("https://example.org/a?", "")
+    assert url != URL("https", "example.org", "/a")
+    assert str(url.include_query(b=1)) == "https://example.org/a?b=1"
+
+
 def test_include_query_adds_and_replaces():
     url = URL("http", "h", "/", "a=1&b=2&a=3")
     assert url.include_query(a="x y", c=4).query == "b=2&a=x+y&c=4"

@@ -5,7 +5,7 @@ import pytest
 from httpkit.errors import ConfigurationError, RemoteProtocolError
 from httpkit.protocol import http1
 from httpkit.protocol.engine import Close
-from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser, make_engine
+from httpkit.protocol.http1 import HTTP1Engine, Preamble, choose_parser
 from httpkit.protocol.http1.native import HttptoolsParser
 from httpkit.protocol.http1.reference import H11Parser
 from httpkit.response import Response
@@ -99,7 +99,7 @@ def test_a_body_that_only_the_parser_refuses_is_refused(answered):
 
 def test_names(library, parser):
     assert library.name == parser
-    assert make_engine(parser, DEFAULT, Preamble(DATE)).parser_name == parser
+    assert choose_parser(parser).name == parser
 
 
 def test_choice():

@@ -106,6 +106,7 @@ def test_redirects(live: Live, authority: Authority) -> None:
     for line, host, expected in (
         ("GET / HTTP/1.1", "example.com", "example.com:PORT/"),
         ("GET /a%20b?c=d&e HTTP/1.1", "Example.com:8080", "example.com:PORT/a%20b?c=d&e"),
+        ("GET /a? HTTP/1.1", "example.com", "example.com:PORT/a?"),  # RFC 3986 §6.2.3
         ("POST /form HTTP/1.1", "example.com", "example.com:PORT/form"),
         ("DELETE /x HTTP/1.1", "127.0.0.1", "127.0.0.1:PORT/x"),
         ("HEAD / HTTP/1.1", "[::1]:80", "[::1]:PORT/"),

@@ -29,6 +29,9 @@ from .conftest import Connect
         ("http://testserver", "/?a=1", [("a", 2)], "http://testserver/?a=1&a=2"),
         ("http://testserver", "/", {"a": [1, 2]}, "http://testserver/?a=1&a=2"),
         ("http://testserver", "/", "raw=%20", "http://testserver/?raw=%20"),
+        ("http://testserver", "/a?", None, "http://testserver/a?"),  # RFC 3986 §6.2.3
+        ("http://testserver/v1/", "a?", None, "http://testserver/v1/a?"),
+        ("http://testserver", "/a?", {"b": 1}, "http://testserver/a?b=1"),
     ],
 )
 def test_urls(base: str, reference: str, params: Any, expected: str) -> None:
@@ -36,6 +39,7 @@ def test_urls(base: str, reference: str, params: Any, expected: str) -> None:
 
 
 def test_the_target_arrives_as_it_was_written(client: Client) -> None:
+    assert client.get("/?").json()["target"] == "/?"
     echo = client.get("/x/../?a=%41", params={"b": "ü"}).json()
     assert echo["target"] == "/x/../?a=%41&b=%C3%BC"
 

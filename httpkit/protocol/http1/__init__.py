@@ -1,6 +1,6 @@
 """HTTP/1.1 (RFC 9112): one state machine, two parsers behind it.
 
-`make_engine` is the door: it picks the parser, `native` (httptools) or `reference` (h11).
+`choose_parser` picks the parser: `native` (httptools) or `reference` (h11).
 """
 
 from typing import Literal

@@ -202,11 +202,6 @@ class ConnectionState:
         self._queued = 0
 
     @property
-    def parser_name(self) -> str:
-        """`native` or `reference`."""
-        return self._parser.name
-
-    @property
     def deadline_kind(self) -> Deadline:
         """Which deadline applies now."""
         state = self._receive
