@@ -264,7 +264,12 @@ class WebSocket:
             msgspec.DecodeError: it is not JSON, or (`ValidationError`) not of this type.
             WebSocketClosed: there is none.
         """
-        return _decode_json(await self.channel.receive(), type=type)
+        message = await self.channel.receive()
+        try:
+            return _decode_json(message, type=type)
+        except (UnicodeDecodeError, RecursionError) as error:
+            # Which of them it is depends on what the client sends, and handlers are ready for one.
+            raise msgspec.DecodeError(f"JSON is malformed: {error}") from None
 
     async def send(
         self, message: str | bytes | SharedMessage, *, compress: bool | None = None

@@ -5,6 +5,7 @@ import gc
 import zlib
 from base64 import b64encode
 
+import msgspec
 import pytest
 
 from httpkit import (
@@ -328,6 +329,24 @@ def test_the_handler_is_one_task_around_accept(live) -> None:
     socket = Socket(live(make_app(handler)).connect())
     assert socket.receive() == (TEXT, b"from a group")
     socket.expect_close(1000)
+
+
+@pytest.mark.parametrize(
+    "data", [b"[" * 5000 + b"]" * 5000, b"\xff", b'"\xff"', b'"\\ud800"', b"1e999", b"{"]
+)
+def test_cwe674_json_that_is_none_is_one_error_for_handlers(live, data) -> None:
+    """Too deep, no UTF-8, or anything else: `msgspec.DecodeError`, as `receive_json` says."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await ws.receive_json()
+        except msgspec.DecodeError:
+            await ws.close(1007)
+
+    socket = Socket(live(make_app(handler)).connect())
+    socket.send(frame(BINARY, data))
+    socket.expect_close(1007)
 
 
 def test_mistakes_of_a_handler(live) -> None:
