@@ -20,6 +20,7 @@ from httpkit.channels import Channels, MemoryChannels
 from httpkit.errors import ConfigurationError
 from httpkit.request import Request, State
 from httpkit.response import Response
+from httpkit.routing.checks import open_lifespan
 from httpkit.routing.compile import Compiled, compile_app
 from httpkit.routing.definitions import HostDefinition, Lifespan
 from httpkit.routing.hosts import HostPattern
@@ -170,8 +171,8 @@ class App(Router):
             if self._watchdog is not None:
                 self._watchdog.start()
                 stack.callback(self._watchdog.close)
-            for enter, app in compiled.lifespans:
-                await stack.enter_async_context(enter(app))
+            for lifespan, app in compiled.lifespans:
+                await stack.enter_async_context(open_lifespan(lifespan, app))
             for app in compiled.apps:
                 # Left first: a handler in a thread may still need what a lifespan has opened.
                 stack.push_async_callback(app.threads.close)

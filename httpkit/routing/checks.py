@@ -4,10 +4,13 @@ What is wrong is a `ConfigurationError` that says what to change. Called by `Rou
 whole application is checked in `compile.py`, middleware in `handlers.py`.
 """
 
+import inspect
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from httpkit.errors import ConfigurationError
-from httpkit.routing.definitions import BodyLimits
+from httpkit.routing.definitions import BodyLimits, Lifespan
 from httpkit.routing.handlers import describe, is_asynchronous, is_stream
 from httpkit.routing.pattern import parse_pattern
 from httpkit.status import METHODS
@@ -15,9 +18,11 @@ from httpkit.status import METHODS
 __all__ = [
     "check_exception_kind",
     "check_handler",
+    "check_lifespan",
     "check_limits",
     "check_methods",
     "check_prefix",
+    "open_lifespan",
 ]
 
 
@@ -46,6 +51,28 @@ def check_methods(methods: Iterable[str]) -> tuple[str, ...]:
             advice = f"write {name.upper()!r}" if known else "see httpkit.status.METHODS"
             raise ConfigurationError(f"{name!r} is not a method this server implements: {advice}")
     return names
+
+
+def check_lifespan(lifespan: Lifespan | None) -> None:
+    """Something that gives a context manager, as far as that shows before it is called."""
+    kinds = (inspect.isasyncgenfunction, inspect.isgeneratorfunction, inspect.iscoroutinefunction)
+    if lifespan is not None and any(is_one(lifespan) for is_one in kinds):
+        raise _no_context_manager(lifespan)
+
+
+def open_lifespan(lifespan: Lifespan, app: Any) -> AbstractAsyncContextManager[Any]:
+    """The context manager that a lifespan gives; `contextlib.contextmanager` makes none of ours."""
+    manager = lifespan(app)
+    if not hasattr(type(manager), "__aenter__"):
+        raise _no_context_manager(lifespan)
+    return manager
+
+
+def _no_context_manager(lifespan: Lifespan) -> ConfigurationError:
+    return ConfigurationError(
+        f"lifespan {describe(lifespan)} gives no asynchronous context manager: write it as "
+        "async def, let it yield once and decorate it with @contextlib.asynccontextmanager"
+    )
 
 
 def check_handler(pattern: str, handler: object, *, thread: bool) -> None:

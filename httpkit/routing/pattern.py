@@ -50,6 +50,10 @@ def parse_pattern(text: str) -> list[Segment]:
     Raises:
         ConfigurationError: says what is wrong with the pattern and what to write instead.
     """
+    if not isinstance(text, str):
+        raise ConfigurationError(
+            f'{text!r} is no pattern, which is a str: write it as in @app.get("/")'
+        )
     if text == "":
         return []
     if not text.startswith("/"):

@@ -5,7 +5,6 @@ application (prefixes, converters, conflicts) when the app is frozen, in `compil
 answers no request itself. `httpkit.App` is the outermost router.
 """
 
-import inspect
 from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -14,6 +13,7 @@ from httpkit.errors import ConfigurationError
 from httpkit.routing.checks import (
     check_exception_kind,
     check_handler,
+    check_lifespan,
     check_limits,
     check_methods,
     check_prefix,
@@ -82,11 +82,7 @@ class Router:
         middleware: Iterable[Middleware] = (),
         lifespan: Lifespan | None = None,
     ) -> None:
-        if inspect.isasyncgenfunction(lifespan) or inspect.iscoroutinefunction(lifespan):
-            raise ConfigurationError(
-                f"lifespan {describe(lifespan)} gives no context manager: let it yield once and "
-                "decorate it with @contextlib.asynccontextmanager"
-            )
+        check_lifespan(lifespan)
         #: What has been registered here; for the compiler.
         self.definitions = Definitions(check_prefix(prefix), lifespan)
         for each in middleware:

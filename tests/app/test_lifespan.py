@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 import types
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -72,6 +72,18 @@ def test_a_lifespan_that_fails_leaves_what_was_entered():
     with pytest.raises(RuntimeError, match="no database"):
         enter(app)
     assert [entry[:2] for entry in log] == [("enter", "app")]
+
+
+@contextmanager
+def synchronous(app):
+    yield
+
+
+@pytest.mark.parametrize("lifespan", [synchronous, lambda app: None])
+def test_a_lifespan_that_gives_something_else(lifespan):
+    """`@contextmanager` in the place of `@asynccontextmanager` shows when it is called."""
+    with pytest.raises(ConfigurationError, match=r"with @contextlib\.asynccontextmanager"):
+        enter(App(lifespan=lifespan))
 
 
 def test_the_lifespan_finds_mistakes_first():

@@ -40,6 +40,7 @@ def place(function):
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
+        ((len,), {}, r'is no pattern, which is a str: write it as in @app.get\("/"\)'),  # @app.get
         (("users",), {}, "must start with a slash"),
         (("/",), {"methods": []}, "needs a method"),
         (("/",), {"methods": ["get"]}, "'get' is not a method this server implements: write 'GET'"),
@@ -162,7 +163,11 @@ async def generator(app):
     yield
 
 
-@pytest.mark.parametrize("lifespan", [generator, handler])
+def plain_generator(app):
+    yield
+
+
+@pytest.mark.parametrize("lifespan", [generator, plain_generator, handler])
 def test_a_lifespan_is_a_context_manager(lifespan):
     with pytest.raises(ConfigurationError, match="asynccontextmanager") as caught:
         App(lifespan=lifespan)
