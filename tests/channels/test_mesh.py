@@ -331,7 +331,7 @@ def test_a_worker_that_does_not_greet_does_not_hold_up_a_start(workers, monkeypa
 
 @pytest.mark.parametrize("dies", [False, True])
 def test_a_worker_that_does_not_tell_of_the_past(workers, monkeypatch, caplog, dies):
-    monkeypatch.setattr(mesh, "_START_TIMEOUT", 5.0 if dies else 0.05)
+    monkeypatch.setattr(mesh, "_START_TIMEOUT", 5.0 if dies else 0.5)
     os.makedirs(workers.directory, exist_ok=True)
     stranger = Stranger(workers)
 
