@@ -26,8 +26,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY")
 #: On what the answer to a preflight depends.
 _PREFLIGHT_VARY = ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers")
-#: Header fields that a page may always send (Fetch §2.2.2), as far as their values allow.
-_SAFELISTED = frozenset({"accept", "accept-language", "content-language", "content-type", "range"})
+#: Header fields that a page may always send (Fetch §2.2.2). With values beyond the ordinary, as
+#: `application/json`, the browser asks for them, and a preflight has to name them (Fetch §4.8).
+_SAFELISTED = ("accept", "accept-language", "content-language", "content-type", "range")
 
 
 class _Origins(NamedTuple):
@@ -99,7 +100,9 @@ class CORS:
         if max_age < 0:
             raise ConfigurationError("CORS: max_age is in seconds, 0 or more")
         self._methods = None if "*" in methods else frozenset(methods)
-        self._headers = None if "*" in headers else _SAFELISTED | {h.lower() for h in headers}
+        given = {name.lower() for name in headers}
+        headers = (*headers, *[name for name in _SAFELISTED if name not in given])
+        self._headers = None if "*" in headers else given.union(_SAFELISTED)
         self._max_age = encode_header("access-control-max-age", str(max_age))
         self._allowed_methods = ", ".join(methods)
         self._allowed_headers = ", ".join(headers)
