@@ -394,9 +394,7 @@ def test_reload(run: Any, write_module: Write) -> None:
     thread = threading.Thread(target=lambda: answers.append(get(address, "/v")))
     thread.start()
     # Longer: Python takes its bytecode for that of a file of the same size and second.
-    write_module(
-        "site_of_workers", f"{APP}\n@app.get('/v')\nasync def v(request): return 'next'\n"
-    )
+    write_module("site_of_workers", f"{APP}\n@app.get('/v')\nasync def v(request): return 'next'\n")
     thread.join(30)
     assert answers == ["next"]
     assert process.stop(SIGINT) == 0
