@@ -49,10 +49,10 @@ def parse_range(field: str, size: int) -> list[Span] | None:
 
     Returns:
         What to send. Ranges that overlap or nearly touch are one, and the order is then that of
-        the content; else it is that of the request (§15.3.7.2). An empty list if nothing of it
-        lies in the content: answer 416 with `unsatisfied_range`. `None` if the field is to be
-        ignored: it is malformed, has another unit, asks for more than `MAX_RANGES`, or for
-        everything anyway.
+        the content; else it is that of the request (§15.3.7.2). All of it is a part, too: whoever
+        asks for `bytes=0-` wants to see by the 206 that parts can be had (§14.2). An empty list if
+        nothing of it lies in the content: answer 416 with `unsatisfied_range`. `None` if the field
+        is to be ignored: it is malformed, has another unit, or asks for more than `MAX_RANGES`.
     """
     # One range in the usual spelling is what nearly everybody sends.
     only = _RANGE.fullmatch(field, 6) if field.startswith("bytes=") else None
@@ -64,11 +64,10 @@ def parse_range(field: str, size: int) -> list[Span] | None:
         span = _place(member, size)
         if span is not None:
             spans.append(span)
-    if not members:
+    # §14.1.2: the end of an empty content can be had, but no `Content-Range` can say where it lies.
+    if not members or (spans and size == 0):
         return None
-    if len(spans) > 1:
-        spans = _coalesce(spans)
-    return None if spans == [(0, size)] else spans
+    return _coalesce(spans) if len(spans) > 1 else spans
 
 
 def _split(field: str) -> list[re.Match[str] | None]:
@@ -136,7 +135,7 @@ def _place(match: re.Match[str], size: int) -> Span | None:
     first, last, suffix = match.groups()
     if suffix is not None:
         length = min(int(suffix), size)
-        return Span(size - length, length) if length else None
+        return Span(size - length, length) if int(suffix) else None
     start = int(first)
     if start >= size:
         return None

@@ -219,7 +219,6 @@ def test_rfc9110_15_5_17_nothing_of_it(ask, field):
         [("range", "lines=0-1")],
         [("range", "bytes=5-1")],
         [("range", "bytes=a-b")],
-        [("range", "bytes=0-")],
         [("range", "bytes=" + ",".join(f"{n}-{n}" for n in range(0, 9000, 200)))],
         [("range", "bytes=0-1"), ("range", "bytes=4-5")],
         [("range", "bytes=0-1"), ("if-range", '"x"')],
