@@ -6,6 +6,7 @@ Where an origin said something unreadable, the answer is stale or is not stored.
 `httpkit.middleware.ResponseCache`.
 """
 
+import re
 from enum import Enum
 from functools import lru_cache
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -14,7 +15,7 @@ from httpkit.headers import Headers
 from httpkit.semantics.cache_control import MAX_DELTA, CacheControl, parse_delta
 from httpkit.semantics.conditional import ETag
 from httpkit.semantics.dates import parse_http_date
-from httpkit.semantics.negotiation import parse_preferences
+from httpkit.semantics.parameters import TOKEN, split_list
 from httpkit.urls import has_empty_query
 
 __all__ = [
@@ -53,6 +54,10 @@ _SHAREABLE = ("public", "must-revalidate", "s-maxage")
 #: RFC 9111 §4.2.2: a tenth of the time since the last change, and at most a day.
 _HEURISTIC_FRACTION = 0.1
 _HEURISTIC_LIMIT = 86_400.0
+#: A member of an Accept-like field without parameters (RFC 9110 §12.4.2, §12.5).
+_WEIGHTED = re.compile(
+    rf"({TOKEN}(?:/{TOKEN})?)(?:[ \t]*+;[ \t]*+[qQ]=(0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?"
+)
 
 
 class Unstorable(Enum):
@@ -350,11 +355,18 @@ def _sets_cookies(control: CacheControl, response: Headers) -> bool:
 
 
 def _normalise(name: str, value: str) -> str:
-    """Only what is known to mean the same is the same; spaces of other fields may mean anything."""
+    """Only what is known to mean the same is the same (RFC 9111 §4.1).
+
+    A field with anything but values and weights stays as it is: what one reader passes over, since
+    it is malformed or comes after many others, decides for another one. Spaces of other fields may
+    mean anything.
+    """
     if name not in ("accept", "accept-encoding", "accept-language"):
         return value
-    members = sorted(
-        f"{each.value};{sorted(each.parameters.items())};{each.quality}"
-        for each in parse_preferences(value)
-    )
-    return ",".join(members)
+    members: list[str] = []
+    for member in split_list(value):
+        match = _WEIGHTED.fullmatch(member)
+        if match is None:
+            return value
+        members.append(f"{match[1].lower()};{float(match[2] or 1)}")
+    return "\n".join(["", *sorted(members)])  # which no field as it is can be
