@@ -31,6 +31,7 @@ __all__ = [
     "is_shareable",
     "judge",
     "origin_of",
+    "own_field_names",
     "stored_field_names",
     "unstorable",
     "vary_names",
@@ -143,9 +144,14 @@ def stored_field_names(response: Headers) -> frozenset[str]:
     a client, as they are absent until the origin has said them anew.
     """
     control = CacheControl.parse(response.getlist("cache-control"))
-    named = (control.field_names(name) or frozenset() for name in ("private", "no-cache"))
     listed = {each.strip().lower() for each in response.get("connection", "").split(",")}
-    return NEVER_STORED.union(listed - {""}, *named)
+    return NEVER_STORED.union(listed - {""}, own_field_names(control))
+
+
+def own_field_names(control: CacheControl) -> frozenset[str]:
+    """Fields that are for nobody but the client of this answer: named by `private`, `no-cache`."""
+    named = (control.field_names(name) or frozenset() for name in ("private", "no-cache"))
+    return frozenset[str]().union(*named)
 
 
 def freshness_lifetime(
@@ -348,10 +354,7 @@ def _is_heuristic(control: CacheControl, response: Headers) -> bool:
 
 def _sets_cookies(control: CacheControl, response: Headers) -> bool:
     """RFC 9111 §7.3 leaves it to the origin; here it has to say that it means it, by name."""
-    if "set-cookie" not in response:
-        return False
-    named = (control.field_names(name) or frozenset() for name in ("private", "no-cache"))
-    return not any("set-cookie" in each for each in named)
+    return "set-cookie" in response and "set-cookie" not in own_field_names(control)
 
 
 def _normalise(name: str, value: str) -> str:
