@@ -81,10 +81,9 @@ class CacheForwarder:
                 return self._stand_in(visit, entry, response.status, flight)
             status, now = response.status, self._clock()
             if entry is not None and confirmed:
-                entry, objection = await self._writer.confirm(
+                response, objection = await self._writer.confirm(
                     visit.request, entry, response, now, forwarding
                 )
-                response = entry.answer(entry.age(now))
                 response = self._told(response, found.reason, objection, fwd_status=304)
             else:
                 if entry is not None and visit.request.method == "HEAD" and status == 200:

@@ -15,6 +15,7 @@ from httpkit.semantics.caching import (
     current_age,
     freshness_lifetime,
     origin_of,
+    own_field_names,
     stored_field_names,
     unstorable,
     vary_names,
@@ -157,7 +158,7 @@ class CacheWriter:
         response: Response,
         received: float,
         forwarding: Forwarding,
-    ) -> tuple[StoredResponse, Unstorable | None]:
+    ) -> tuple[Response, Unstorable | None]:
         """Store anew what a 304 has confirmed (RFC 9111 §3.2, §4.3.4), if that may be.
 
         The fields of the 304 count as those of a whole answer do: it may set a cookie, which is
@@ -177,7 +178,11 @@ class CacheWriter:
         reason = self._objection("GET", asked.headers, entry.status, headers)
         if reason is None:
             reason = await self._write(asked.headers, confirmed, forwarding)
-        return confirmed, reason
+        answer = confirmed.answer(confirmed.age(received))
+        names = own_field_names(confirmed.control)
+        own = [field for field in new if field[0].decode("latin-1") in names]
+        answer.raw_headers = [*answer.raw_headers, *own]
+        return answer, reason
 
     def _objection(
         self, method: str, asked: Headers, status: int, headers: Headers

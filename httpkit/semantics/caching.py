@@ -6,6 +6,7 @@ Where an origin said something unreadable, the answer is stale or is not stored.
 `httpkit.middleware.ResponseCache`.
 """
 
+import re
 from enum import Enum
 from functools import lru_cache
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -14,7 +15,7 @@ from httpkit.headers import Headers
 from httpkit.semantics.cache_control import MAX_DELTA, CacheControl, parse_delta
 from httpkit.semantics.conditional import ETag
 from httpkit.semantics.dates import parse_http_date
-from httpkit.semantics.negotiation import parse_preferences
+from httpkit.semantics.parameters import TOKEN, split_list
 from httpkit.urls import has_empty_query
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "is_shareable",
     "judge",
     "origin_of",
+    "own_field_names",
     "stored_field_names",
     "unstorable",
     "vary_names",
@@ -53,6 +55,10 @@ _SHAREABLE = ("public", "must-revalidate", "s-maxage")
 #: RFC 9111 §4.2.2: a tenth of the time since the last change, and at most a day.
 _HEURISTIC_FRACTION = 0.1
 _HEURISTIC_LIMIT = 86_400.0
+#: A member of an Accept-like field without parameters (RFC 9110 §12.4.2, §12.5).
+_WEIGHTED = re.compile(
+    rf"({TOKEN}(?:/{TOKEN})?)(?:[ \t]*+;[ \t]*+[qQ]=(0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?"
+)
 
 
 class Unstorable(Enum):
@@ -138,9 +144,14 @@ def stored_field_names(response: Headers) -> frozenset[str]:
     a client, as they are absent until the origin has said them anew.
     """
     control = CacheControl.parse(response.getlist("cache-control"))
-    named = (control.field_names(name) or frozenset() for name in ("private", "no-cache"))
     listed = {each.strip().lower() for each in response.get("connection", "").split(",")}
-    return NEVER_STORED.union(listed - {""}, *named)
+    return NEVER_STORED.union(listed - {""}, own_field_names(control))
+
+
+def own_field_names(control: CacheControl) -> frozenset[str]:
+    """Fields that are for nobody but the client of this answer: named by `private`, `no-cache`."""
+    named = (control.field_names(name) or frozenset() for name in ("private", "no-cache"))
+    return frozenset[str]().union(*named)
 
 
 def freshness_lifetime(
@@ -343,18 +354,22 @@ def _is_heuristic(control: CacheControl, response: Headers) -> bool:
 
 def _sets_cookies(control: CacheControl, response: Headers) -> bool:
     """RFC 9111 §7.3 leaves it to the origin; here it has to say that it means it, by name."""
-    if "set-cookie" not in response:
-        return False
-    named = (control.field_names(name) or frozenset() for name in ("private", "no-cache"))
-    return not any("set-cookie" in each for each in named)
+    return "set-cookie" in response and "set-cookie" not in own_field_names(control)
 
 
 def _normalise(name: str, value: str) -> str:
-    """Only what is known to mean the same is the same; spaces of other fields may mean anything."""
+    """Only what is known to mean the same is the same (RFC 9111 §4.1).
+
+    A field with anything but values and weights stays as it is: what one reader passes over, since
+    it is malformed or comes after many others, decides for another one. Spaces of other fields may
+    mean anything.
+    """
     if name not in ("accept", "accept-encoding", "accept-language"):
         return value
-    members = sorted(
-        f"{each.value};{sorted(each.parameters.items())};{each.quality}"
-        for each in parse_preferences(value)
-    )
-    return ",".join(members)
+    members: list[str] = []
+    for member in split_list(value):
+        match = _WEIGHTED.fullmatch(member)
+        if match is None:
+            return value
+        members.append(f"{match[1].lower()};{float(match[2] or 1)}")
+    return "\n".join(["", *sorted(members)])  # which no field as it is can be

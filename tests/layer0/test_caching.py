@@ -333,7 +333,18 @@ def test_rfc9111_4_1_names(fields, names):
         ("accept-encoding", "gzip, br", "br,gzip;q=1.0", True),
         ("accept-encoding", "gzip, br", "gzip, br;q=0.5", False),
         ("accept", "text/html;level=1", "text/html", False),
+        ("accept-encoding", "gzip;q=0, br", "br ; Q=1,gzip;q=0.000", True),
+        ("accept", "text/html,*/*;q=0.1", "Text/HTML, */*;q=0.10", True),
         ("accept-language", "de", "DE", True),
+        ("accept-language", "en, de", "de,en;q=1", True),
+        # One reader passes over what decides for another one.
+        ("accept", "*/*", "*/*, application/json;v", False),
+        ("accept", "*/*", "*/*;q=1;x=json", False),
+        ("accept", "*/*;q=x", "text/html;q=y", False),
+        ("accept", 'a/b;x="1 ; 2"', 'a/b;x="1;2"', False),
+        ("accept", "a/b;x=A", "a/b;x=a", False),  # RFC 9110 §8.3.1
+        ("accept", "a/b", "a/b;1.0", False),
+        ("accept-encoding", "x," * 64 + "br", "x," * 64 + "gzip", False),
         ("x-thing", "a  b", "a b", False),  # spaces may be a part of the value
         ("x-thing", "a\xa0b", "a b", False),
         ("x-thing", "1,2", "1, 2", False),

@@ -35,6 +35,21 @@ def test_x_forwarded_host_is_not_the_host(clock):
         assert client.get("/").text == "http://example.com/"
 
 
+@pytest.mark.parametrize("bad", ["*/*, application/json;v", "*/*;q=1;x=json"])
+def test_rfc9111_4_1_what_only_the_handler_can_read_is_in_the_key(clock, bad):
+    """Poisoning by `Vary`: a handler finds a word in a field where the cache passes over it."""
+    app = App(middleware=[ResponseCache(clock=clock), cache(60)])
+
+    @app.get("/")
+    def show(request: Request) -> Response:
+        kind = "json" if "json" in request.headers["accept"] else "page"
+        return Response(kind, headers={"vary": "accept"})
+
+    with Client(app) as client:
+        assert client.get("/", headers={"accept": bad}).text == "json"
+        assert client.get("/", headers={"accept": "*/*"}).text == "page"
+
+
 def test_each_host_has_answers_of_its_own(clock):
     play(
         [

@@ -429,6 +429,27 @@ def test_rfc9111_3_a_304_is_not_stored_either_where_its_fields_forbid_it(clock, 
             assert response.headers[name] == value  # for the client whose request it was
 
 
+@pytest.mark.parametrize("directive", ["private", "no-cache"])
+def test_rfc9111_5_2_2_7_what_a_304_has_for_one_client_reaches_that_one(clock, directive):
+    site = Site(clock)
+    says = f'max-age=60, {directive}="set-cookie"'
+
+    def handle(request: Request) -> Response:
+        answer = request.check(etag="1") or Response("text", headers={"etag": '"1"'})
+        answer.headers.update({"cache-control": says, "set-cookie": "session=1"})
+        return answer
+
+    site.app.get("/")(handle)
+    assert site.ask().headers["set-cookie"] == "session=1"
+    clock.turn(61)
+    response = site.ask()
+    assert status_of(response) == "httpkit; fwd=stale; fwd-status=304; stored"
+    assert response.headers.getlist("set-cookie") == ["session=1"]
+    response = site.ask()
+    assert status_of(response) == "httpkit; hit; ttl=60"
+    assert "set-cookie" not in response.headers
+
+
 def test_rfc9111_3_2_a_304_may_change_what_an_answer_varies_by(clock):
     site = validating(clock)
     site.ask()
