@@ -9,10 +9,14 @@ from httpkit.asgi.messages import Message
 from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
 from httpkit.headers import RawHeaders, encode_fields
-from httpkit.protocol.outgoing import OutgoingFields, check_trailers, has_no_body
+from httpkit.protocol.outgoing import (
+    OutgoingFields,
+    bodiless_length,
+    check_trailers,
+    has_no_body,
+)
 from httpkit.response import Response
 from httpkit.server.send import send_file
-from httpkit.status import BODILESS
 
 __all__ = ["Answer"]
 
@@ -63,11 +67,15 @@ class Answer:
         """The checked fields, and the length of the body where it is known."""
         outgoing = OutgoingFields(self._response.raw_headers)
         length, body = outgoing.content_length, self._response.body
-        if length is None and self._response.status not in BODILESS:
-            if isinstance(body, bytes):
-                length = len(body)
-            elif isinstance(body, FileBody):
-                length = body.length
+        known = None
+        if isinstance(body, bytes):
+            known = len(body)
+        elif isinstance(body, FileBody):
+            known = body.length
+        if self._bodiless:
+            length = bodiless_length(self._response.status, length, known)
+        elif length is None:
+            length = known
         if length is not None:
             outgoing.fields.append((b"content-length", b"%d" % length))
         return outgoing.fields

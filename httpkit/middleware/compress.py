@@ -16,7 +16,7 @@ from httpkit.headers import MutableHeaders
 from httpkit.middleware.codings import CODINGS, Encoder, make_encoder
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade
-from httpkit.semantics.cache_control import CacheControl
+from httpkit.semantics.cache_control import CacheControl, parse_delta
 from httpkit.semantics.conditional import ETag
 from httpkit.semantics.media_types import parse_media_type
 from httpkit.semantics.negotiation import preferred_token, refuses_token
@@ -128,7 +128,7 @@ class Compress:
         response.headers.add_vary("Accept-Encoding")
         if coding is None or response.status == 206:
             return response
-        size = _size_of(response)
+        size = _size_of(request, response)
         if not size or (size < self._minimum_size and not _refuses_identity(request)):
             return response
         return await _encode(request, response, coding)
@@ -166,11 +166,16 @@ def _refuses_identity(request: Request) -> bool:
     return refuses_token(request.headers.get("accept-encoding", ""), "identity")
 
 
-def _size_of(response: Response) -> float:
-    """Bytes of its content; endless for a stream, and none for a file that is not open yet."""
+def _size_of(request: Request, response: Response) -> float:
+    """Bytes of its content; endless for a stream, and none for a file that is not open yet.
+
+    Whoever leaves the content out for HEAD may announce what a GET would get.
+    """
     body = response.body
     if isinstance(body, bytes):
-        return len(body)
+        if body or request.method != "HEAD":
+            return len(body)
+        return parse_delta(response.headers.get("content-length", "")) or 0
     if isinstance(body, FileBody):
         return body.length
     return 0 if isinstance(body, UnopenedFile) else math.inf
@@ -190,7 +195,9 @@ def is_compressible(essence: str, media_types: AbstractSet[str] = COMPRESSIBLE) 
 async def _encode(request: Request, response: Response, coding: str) -> Response:
     """Code the body, and say so; one that would grow stays as it is unless that is refused."""
     body = response.body
-    if isinstance(body, bytes):
+    if body == b"":
+        pass  # of a HEAD: that a GET is coded is known, but not how long it is (RFC 9110 §8.6)
+    elif isinstance(body, bytes):
         encoder = make_encoder(coding, len(body))
         if len(body) < _IN_THREAD:
             coded = encoder.compress(body) + encoder.finish()

@@ -21,6 +21,7 @@ from httpkit.status import BODILESS
 __all__ = [
     "NO_CONTENT",
     "OutgoingFields",
+    "bodiless_length",
     "check_informational",
     "check_status",
     "check_trailers",
@@ -129,6 +130,26 @@ def check_informational(status: int) -> None:
 def has_no_body(method: str, status: int) -> bool:
     """Whether an answer has no content, whatever it says (RFC 9110 §6.4.1)."""
     return method == "HEAD" or status in NO_CONTENT
+
+
+def bodiless_length(status: int, announced: int | None, length: int | None) -> int | None:
+    """The Content-Length of an answer without content; `None` for none (RFC 9110 §8.6).
+
+    For HEAD it has to be that of the answer to GET. An application that leaves the content out by
+    itself, as those for ASGI and WSGI may, says nothing about that by an empty body.
+
+    Args:
+        status: of the answer.
+        announced: what the application says.
+        length: of the body that is not sent, if it is known.
+    """
+    if status == 205:
+        return 0
+    if status == 204:
+        return None
+    if announced is not None or status == 304:
+        return announced
+    return length or None
 
 
 def make_refusal(error: RemoteProtocolError) -> Response:

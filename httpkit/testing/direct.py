@@ -27,12 +27,11 @@ from httpkit.errors import (
 )
 from httpkit.headers import Headers, RawHeaders, encode_fields
 from httpkit.limits import Limits
-from httpkit.protocol.outgoing import has_no_body
+from httpkit.protocol.outgoing import bodiless_length, has_no_body
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response, Upgrade, open_file
 from httpkit.server.background import run_calls
 from httpkit.server.blocking import run_blocking
-from httpkit.status import BODILESS
 from httpkit.testing.driver import Informational
 from httpkit.testing.messages import Body, PreparedRequest
 from httpkit.testing.observe import ObservedApplication, Record
@@ -238,13 +237,14 @@ class DirectReply:
         length = body.length if isinstance(body, FileBody) else None
         if isinstance(body, bytes):
             length = len(body)
-        announced = any(name == b"content-length" for name, _ in fields)
-        if length is not None and not announced and response.status not in BODILESS:
-            fields.append((b"content-length", b"%d" % length))
         if has_no_body(request.method, response.status):
+            length = bodiless_length(response.status, None, length)
             if isinstance(body, FileBody):
                 body.close()
             body = b""
+        announced = any(name == b"content-length" for name, _ in fields)
+        if length is not None and not announced:
+            fields.append((b"content-length", b"%d" % length))
         return fields, body
 
     def _check_offer(self, response: Upgrade, request: PreparedRequest) -> None:

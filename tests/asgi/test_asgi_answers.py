@@ -108,6 +108,12 @@ def test_head_without_content_keeps_the_length_of_get(host) -> None:
     assert server.connect().get(method="HEAD")["content-length"] == "1000"
 
 
+def test_rfc9110_8_6_head_without_content_and_length_says_none(host) -> None:
+    """Of a streamed answer frameworks leave the content out, and nobody knows its length."""
+    server, _ = host(sending(start(200), body()))
+    assert server.connect().get(method="HEAD").get("content-length") is None
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_answers_without_content(host, status) -> None:
     """RFC 9110 §6.4.1, §15.4.5."""

@@ -23,6 +23,10 @@ def make_app() -> App:  # noqa: C901 - one handler for each fate
     async def index(request: Request) -> str:
         return "hello"
 
+    @app.route("/empty", methods=["GET", "HEAD"])
+    async def empty(request: Request) -> Response:
+        return Response(b"")
+
     @app.get("/about")
     def about(request: Request) -> dict[str, Any]:
         return {
@@ -204,6 +208,8 @@ def test_paths(scope, body) -> None:
 def test_head_and_errors() -> None:
     head = ask(method="HEAD")
     assert (head.status, head.body, head.headers[b"content-length"]) == (200, b"", b"5")
+    assert b"content-length" not in ask("/empty", method="HEAD").headers  # RFC 9110 §8.6
+    assert ask("/empty").headers[b"content-length"] == b"0"
     assert ask("/nowhere").status == 404
     assert ask(method="DELETE").status == 405
     failed = ask("/fail")

@@ -185,6 +185,23 @@ def test_upgrades_pass():
 # --- fields --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [len(TEXT), 1023])
+def test_rfc9110_8_6_an_empty_answer_to_a_head_says_what_a_get_would(size):
+    """Mounted applications announce what they would send: not its length once it is coded."""
+
+    def answer(request: Request) -> Response:
+        headers = {"content-length": str(size), "etag": '"a"', "content-type": "text/plain"}
+        return Response(b"" if request.method == "HEAD" else "x" * size, headers=headers)
+
+    app = App(middleware=[Compress()])
+    app.route("/", methods=["GET", "HEAD"])(answer)
+    whole = ask(app, "GET", "/", accept("gzip"))
+    head = ask(app, "HEAD", "/", accept("gzip"))
+    for name in ("content-encoding", "content-length", "etag", "vary"):
+        assert head.headers.get(name) == whole.headers.get(name)
+    assert head.body == b""
+
+
 def test_the_fields_of_a_coded_answer():
     given = Response(
         TEXT,

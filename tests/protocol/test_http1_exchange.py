@@ -287,6 +287,16 @@ def test_statuses_without_content(parser, status, headers, length, method):
     assert driver.answers()[0].values(b"content-length") == length
 
 
+@pytest.mark.parametrize(
+    ("headers", "length"), [({}, []), ({"content-length": "5"}, [b"5"])], ids=["none", "announced"]
+)
+def test_rfc9110_8_6_an_empty_body_says_nothing_about_a_get(parser, headers, length):
+    """Applications may leave the content out by themselves where they are asked with HEAD."""
+    response = Response(b"", headers=headers)
+    driver = run(parser, HEAD, answer=lambda d, s: d.engine.send_response(s.id, response))
+    assert driver.answers()[0].values(b"content-length") == length
+
+
 def test_a_streamed_204_swallows_its_body(parser):
     def answer(driver, stream):
         driver.engine.send_headers(stream.id, Response(b"", 204), None)

@@ -86,6 +86,13 @@ def test_statuses_and_methods_without_content(peer, fields, status, length) -> N
     assert answer.body == (b"" if bodiless else b"Hello")
 
 
+@pytest.mark.parametrize(("headers", "length"), [({}, None), ({"content-length": "5"}, b"5")])
+def test_rfc9110_8_6_an_empty_body_says_nothing_about_a_get(peer, headers, length) -> None:
+    """The same as in HTTP/1.1."""
+    peer.answer(peer.request(HEAD), b"", headers=headers)
+    assert peer.answers[1].fields.get(b"content-length") == length
+
+
 def test_a_content_length_that_was_given_with_304(peer) -> None:
     peer.answer(peer.request(), b"", 304, headers={"content-length": "7"})
     assert peer.answers[1].fields[b"content-length"] == b"7"

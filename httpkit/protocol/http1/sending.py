@@ -30,6 +30,7 @@ from httpkit.protocol.http1.state import (
 )
 from httpkit.protocol.outgoing import (
     OutgoingFields,
+    bodiless_length,
     check_informational,
     check_status,
     check_trailers,
@@ -130,12 +131,8 @@ class SendingSide(ConnectionState):
         announced = fields.content_length
         status = response.status
         if has_no_body(self._head.method, status):
-            size = announced if announced is not None else length
-            if status == 205:
-                size = 0
-            if status == 204 or size is None or (status == 304 and announced is None):
-                return Send.BODILESS, b""
-            return Send.BODILESS, b"content-length: %d\r\n" % size
+            size = bodiless_length(status, announced, length)
+            return Send.BODILESS, b"" if size is None else b"content-length: %d\r\n" % size
         if announced is not None and length is not None and announced != length:
             raise LocalProtocolError(
                 f"Content-Length says {announced} bytes but the body has {length}"

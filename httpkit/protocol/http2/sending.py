@@ -22,6 +22,7 @@ from httpkit.protocol.http2.streams import (
 )
 from httpkit.protocol.outgoing import (
     OutgoingFields,
+    bodiless_length,
     check_informational,
     check_status,
     check_trailers,
@@ -108,12 +109,7 @@ class SendingSide(ConnectionState):
         """How much body there is, and the Content-Length (RFC 9110 §8.6)."""
         announced = fields.content_length
         if has_no_body("HEAD" if state.head_request else "", status):
-            size = announced if announced is not None else length
-            if status == 205:
-                size = 0
-            if status == 204 or (status == 304 and announced is None):
-                size = None
-            return BODILESS, size
+            return BODILESS, bodiless_length(status, announced, length)
         if announced is not None and length is not None and announced != length:
             raise LocalProtocolError(
                 f"Content-Length says {announced} bytes but the body has {length}"
