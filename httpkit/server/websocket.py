@@ -137,6 +137,9 @@ class WebSocketSession:
         if arrived:
             self._arrival.wake()
         self._feeding = False
+        if self._held and self._has_caught_up():
+            # Not now: a read of tiny messages is work for a whole turn, and others wait, too.
+            self._next_turn.call(self._give_back)
         if self._outgoing:
             self._flush()  # answers to control frames go with the batch
         if end:
@@ -226,9 +229,12 @@ class WebSocketSession:
         message = messages.popleft()
         self._busy = True
         self._queued -= len(message) + _OVERHEAD
-        if self._held and self._queued <= self._limits.receive_buffer // 2:
+        if self._held and not self._feeding and self._has_caught_up():
             self._give_back()
         return message
+
+    def _has_caught_up(self) -> bool:
+        return self._queued <= self._limits.receive_buffer // 2
 
     def _begin_to_wait(self) -> bool:
         """The handler has to wait: send what it has sent; whether no message will come."""

@@ -2,11 +2,15 @@
 
 import asyncio
 import zlib
+from typing import Any
 
 import pytest
 
 from httpkit import App, WebSocket, WebSocketClosed
 from httpkit.errors import ConfigurationError
+from httpkit.server.config import Config
+from httpkit.server.server import Server
+from httpkit.transport.loop import new_event_loop
 from tests.echoing import echo, make_app
 from tests.frames import BINARY, PING, PONG, TEXT, close, frame
 
@@ -377,3 +381,74 @@ def test_an_idle_websocket_without_pings_lives_on(live) -> None:
     server.pass_time(1000, 1000)
     socket.send(frame(TEXT, b"still here"))
     assert socket.receive() == (TEXT, b"still here")
+
+
+# --- a read of tiny messages ---------------------------------------------------------------------
+
+
+class _Socket(asyncio.Transport):
+    """Notes whether it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = True
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.read = False
+
+    def resume_reading(self) -> None:
+        self.read = True
+
+
+@pytest.mark.parametrize("http1", ["native", "reference"])
+def test_others_have_a_turn_between_two_reads_of_tiny_messages(http1):
+    """A read of 256 KiB brings 37 000 messages, and some loops read a socket 32 times in a turn."""
+    size = 37_000
+    message, answer = frame(TEXT, b"x"), frame(TEXT, b"x", key=None)
+    handshake = (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+
+    async def main() -> None:
+        app = App()
+        app.websocket("/")(echo)
+        server = Server(app, Config.of(access_log=False, http1=http1))
+        await server.start(listen=False)
+        socket = _Socket()
+        connection = server.make_connection()
+        connection.connection_made(socket)
+        connection.data_received(handshake)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        socket.written = b""
+        was_read: list[bool] = []
+
+        def receive() -> None:
+            connection.data_received(message * size)
+            was_read.append(socket.read)
+
+        asyncio.get_running_loop().call_soon(receive)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert was_read == [False]
+        assert socket.read
+        assert socket.written == answer * size
+        connection.connection_lost(None)
+        await server.stop()
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main())
