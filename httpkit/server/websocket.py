@@ -137,8 +137,8 @@ class WebSocketSession:
         if arrived:
             self._arrival.wake()
         self._feeding = False
-        if self._held and self._has_caught_up():
-            # Not now: a read of tiny messages is work for a whole turn, and others wait, too.
+        if self._held and not self._engine.paused and self._has_caught_up():
+            # Not at once: a read of tiny messages is work for a whole turn, and others wait, too.
             self._next_turn.call(self._give_back)
         if self._outgoing:
             self._flush()  # answers to control frames go with the batch
@@ -229,7 +229,7 @@ class WebSocketSession:
         message = messages.popleft()
         self._busy = True
         self._queued -= len(message) + _OVERHEAD
-        if self._held and not self._feeding and self._has_caught_up():
+        if self._held and (self._engine.paused or not self._feeding) and self._has_caught_up():
             self._give_back()
         return message
 
