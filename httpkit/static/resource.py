@@ -34,8 +34,9 @@ _CONDITIONS = frozenset(
 )
 #: Of them, and besides, what browsers seldom or never send; a second line of others counts as such.
 _RARE = frozenset((b"if-match", b"if-none-match", b"if-range", b"if-unmodified-since", b"range"))
-#: Values of `Accept-Encoding` that a resource remembers; browsers have a handful.
-_MAX_CHOICES = 32
+#: Values of `Accept-Encoding` that a resource remembers; browsers have a handful, and short ones.
+#: Others are the client's choice, and would take a megabyte of each resource.
+_MAX_CHOICES, _MAX_CHOICE = 32, 64
 #: Bytes that an answer takes in memory besides its body.
 _OVERHEAD = 2048
 
@@ -230,6 +231,6 @@ class Resource:
             assert accepted is not None
             coding = preferred_token(accepted.decode("latin-1"), list(self._codings))
             chosen = self._codings[coding or "identity"]
-            if len(choices) < _MAX_CHOICES:
+            if len(choices) < _MAX_CHOICES and len(accepted) <= _MAX_CHOICE:
                 choices[accepted] = chosen
         return chosen

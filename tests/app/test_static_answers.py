@@ -341,8 +341,12 @@ def test_a_list_in_several_lines_is_one(coded):
 def test_what_clients_accept_is_remembered_only_so_far(coded):
     async def main():
         for n in range(100):
-            await coded.ask("/app.js", ("accept-encoding", f"gzip, x{n}"))
-        assert len(coded.memory.get("app.js")._choices) <= 32
+            long = "x" * 10_000 if n < 10 else ""
+            answer = await coded.ask("/app.js", ("accept-encoding", f"gzip, x{n}{long}"))
+            assert answer.headers["content-encoding"] == "gzip"
+        choices = coded.memory.get("app.js")._choices
+        assert len(choices) <= 32
+        assert sum(len(each or b"") for each in choices) < 1000
 
     asyncio.run(main())
 
