@@ -94,7 +94,9 @@ class Flights:
         self._flights: dict[FlightKey, Flight] = {}
         self._forwardings: set[Forwarding] = set()
         self._revalidations: dict[FlightKey, float] = {}
-        self._passes: OrderedDict[str, float] = OrderedDict()
+        #: By the hash of the key, since keys are as long as clients make them. Two that share one
+        #: would not wait for others, which is no harm.
+        self._passes: OrderedDict[int, float] = OrderedDict()
 
     # --- flights -----------------------------------------------------------------------------
 
@@ -169,16 +171,16 @@ class Flights:
 
     def passes(self, key: str, now: float) -> bool:
         """Whether waiting for others is in vain."""
-        ends = self._passes.get(key)
+        ends = self._passes.get(hash(key))
         return ends is not None and now < ends
 
     def let_pass(self, key: str, now: float) -> None:
         """The answer could not be stored."""
-        self._passes[key] = now + _PASS
-        self._passes.move_to_end(key)
+        self._passes[hash(key)] = now + _PASS
+        self._passes.move_to_end(hash(key))
         if len(self._passes) > _MAX_PASSES:
             self._passes.popitem(last=False)
 
     def stop_passing(self, key: str) -> None:
         """It could."""
-        self._passes.pop(key, None)
+        self._passes.pop(hash(key), None)

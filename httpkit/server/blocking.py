@@ -30,7 +30,12 @@ async def run_blocking(function: Callable[..., T], /, *args: Any) -> T:
     if cancelled is not None:
         if not future.cancelled():
             future.exception()  # nobody else will ask for it
-        raise cancelled
+        try:
+            raise cancelled
+        finally:
+            # It knows this frame, which knows what the function gave: a file would stay open until
+            # the garbage collector comes by.
+            del cancelled
     try:
         return future.result()
     finally:

@@ -6,6 +6,7 @@ takes the road of `httpkit.representation`. A resource is immutable; its bytes a
 its files are open.
 """
 
+import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -33,8 +34,9 @@ _CONDITIONS = frozenset(
 )
 #: Of them, and besides, what browsers seldom or never send; a second line of others counts as such.
 _RARE = frozenset((b"if-match", b"if-none-match", b"if-range", b"if-unmodified-since", b"range"))
-#: Values of `Accept-Encoding` that a resource remembers; browsers have a handful.
-_MAX_CHOICES = 32
+#: Values of `Accept-Encoding` that a resource remembers; browsers have a handful, and short ones.
+#: Others are the client's choice, and would take a megabyte of each resource.
+_MAX_CHOICES, _MAX_CHOICE = 32, 64
 #: Bytes that an answer takes in memory besides its body.
 _OVERHEAD = 2048
 
@@ -71,7 +73,13 @@ class Representation:
     def __init__(self, content: Content, fields: Iterable[tuple[bytes, bytes]], now: float) -> None:
         coding, file, data = content
         coded = coding != "identity"
-        tag = file_etag(file, now, f"-{coding}" if coded else "")
+        suffix = f"-{coding}" if coded else ""
+        tag = file_etag(file, now, suffix)
+        if data is not None:
+            # Reproducible builds give every version the same time, and names with a hash of their
+            # content, of which a page is full, leave it the same size.
+            digest = hashlib.blake2b(data, digest_size=16)
+            tag = tag._replace(opaque=digest.hexdigest() + suffix)
         self.settled = not tag.weak
         self._tag = str(tag).encode()
         modified = format_http_date(min(file.mtime, now))
@@ -223,6 +231,6 @@ class Resource:
             assert accepted is not None
             coding = preferred_token(accepted.decode("latin-1"), list(self._codings))
             chosen = self._codings[coding or "identity"]
-            if len(choices) < _MAX_CHOICES:
+            if len(choices) < _MAX_CHOICES and len(accepted) <= _MAX_CHOICE:
                 choices[accepted] = chosen
         return chosen

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -1085,6 +1086,18 @@ def test_only_so_many_urls_are_remembered_for_that(monkeypatch):
         flights.let_pass(key, NOW)
     assert [flights.passes(key, NOW + 59) for key in "abc"] == [True, False, True]
     assert not flights.passes("c", NOW + 60)
+
+
+def test_what_is_remembered_of_an_url_does_not_grow_with_it():
+    """10 000 targets of 8 KiB, the longest that there are, would take 80 MB."""
+    flights = cache_flights.Flights()
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            flights.let_pass(f"/{number}" + "x" * 8000, NOW)
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_304_does_not_say_what_could_not_be_stored(site, clock):

@@ -1,9 +1,11 @@
 """Uploads through a socket: threads for the disk, backpressure, cancellation."""
 
 import asyncio
+import gc
 import gzip
 import tempfile
 import threading
+import weakref
 import zlib
 
 import pytest
@@ -176,6 +178,37 @@ def test_a_cancellation_waits_for_the_call(fails):
         assert through.is_set()
 
     asyncio.run(check())
+
+
+def test_what_a_cancelled_call_gave_is_not_left_to_the_garbage_collector():
+    """Clients that reset at once left a file open each, until the collector came by."""
+    started, go_on, given = threading.Event(), threading.Event(), []
+
+    class OpenFile:
+        pass
+
+    def open_slowly():
+        started.set()
+        go_on.wait(10)
+        file = OpenFile()
+        given.append(weakref.ref(file))
+        return file
+
+    async def check():
+        task = asyncio.create_task(run_blocking(open_slowly))
+        await asyncio.to_thread(started.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    gc.disable()
+    try:
+        asyncio.run(check())
+        assert given[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_a_call_that_an_executor_gives_up_is_cancelled():
