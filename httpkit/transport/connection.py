@@ -429,7 +429,8 @@ class Connection(asyncio.Protocol):
         late = self._deadline.late_streams(engine, now, limits, self._min_body_rate)
         if self._deadline.passed(engine, self.bytes_sent, taken, now, limits):
             late.append(0)
-        if late:
+        # Of what has come, but is not taken yet, it is this side that is late.
+        if late and not engine.turn_is_over:
             for stream_id in late:
                 self._dispatch(engine.receive_timeout(stream_id))
             self.flush()
