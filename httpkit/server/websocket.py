@@ -5,6 +5,7 @@ Theory of operation:
 1. Bytes of the stream are parsed as they come; messages wait in a queue for the handler. While more
    than `receive_buffer` waits, the bytes are not given back to the HTTP engine, so that reading
    pauses (HTTP/1.1) or the window stays closed (HTTP/2). What is compressed is not inflated then.
+   When the handler has caught up that goes on, in the next turn of the loop.
 2. Frames that are sent in one turn of the loop go to the HTTP engine together. While it has no
    capacity they wait here; beyond `send_buffer` the policy for slow clients says what happens.
 3. The Close that answers the client's, or its error, is held back until the handler has taken the
@@ -18,7 +19,7 @@ Theory of operation:
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING
 
 from httpkit.errors import ProtocolError, WebSocketClosed
@@ -80,7 +81,10 @@ class WebSocketSession:
         # None while nothing comes: an empty deque takes as much memory as a request.
         self._messages: deque[str | bytes] | None = None
         self._queued = 0
+        #: Bytes that are not given back.
         self._held = 0
+        #: The next turn is booked for that.
+        self._reading_on = False
         self._arrival = Waiter(self._loop)
         #: Bytes are being taken in; what is sent meanwhile is written at the end.
         self._feeding = False
@@ -113,37 +117,46 @@ class WebSocketSession:
         """Bytes of the stream, or its end."""
         self._heard += 1
         self._pinged = False
+        self._take_in(self._engine.receive_data(data), len(data))
+        if end:
+            self.lose()
+
+    def _take_in(self, events: Iterable[str | bytes | Event], size: int) -> None:
+        """Queue messages, and give back the bytes that have brought them: `size`, and what is held.
+
+        By rule 1 they may be held until the next turn: a read of tiny messages is work enough for
+        one, and others wait, too.
+        """
         messages = self._messages
         if messages is None:
             messages = self._messages = deque()
         self._feeding = True
-        arrived = False
-        for event in self._engine.receive_data(data):
+        for event in events:
             if type(event) is str or type(event) is bytes:
                 messages.append(event)
                 self._queued += len(event) + _OVERHEAD
-                arrived = True
             else:
                 self._receive_control(event)
-        held = self._held + len(data)
         if self._deaf:
             self._throw_away()
             self._answer_close()
-        if self._queued >= self._limits.receive_buffer or self._engine.paused:
-            self._held = held
-        elif not self._over:
-            self._held = 0
-            self._http.consume(self._stream_id, held)  # the connection is flushed after the batch
-        if arrived:
+        self._held += size
+        if self._queued < self._limits.receive_buffer and not self._engine.paused:
+            held, self._held = self._held, 0
+            if not self._over:
+                # The connection is flushed after the batch.
+                self._http.consume(self._stream_id, held)
+        if messages or self._over:
             self._arrival.wake()
         self._feeding = False
-        if self._held and not self._engine.paused and self._has_caught_up():
-            # Not at once: a read of tiny messages is work for a whole turn, and others wait, too.
-            self._next_turn.call(self._give_back)
         if self._outgoing:
             self._flush()  # answers to control frames go with the batch
-        if end:
-            self.lose()
+
+    def _read_on(self) -> None:
+        """Take in what the engine has kept back, or let the HTTP engine read on."""
+        self._reading_on = False
+        self._take_in(self._engine.resume() if self._engine.paused else (), 0)
+        self._connection.flush()
 
     def _receive_control(self, event: Event) -> None:
         if isinstance(event, PingReceived):
@@ -162,35 +175,14 @@ class WebSocketSession:
             self._reply = event.code, event.reason
             self._answer_close()
 
-    def _resume(self) -> None:
-        """Take in what the engine has kept back, or some of it."""
-        messages = self._messages
-        if messages is None:
-            messages = self._messages = deque()
-        for event in self._engine.resume():
-            if isinstance(event, str | bytes):
-                messages.append(event)
-                self._queued += len(event) + _OVERHEAD
-            else:
-                self._receive_control(event)
-
     def _throw_away(self) -> None:
         """Nobody receives any more: of what is here only a Close or an error counts."""
         while self._engine.paused:
-            self._messages = None  # never more than one step of it
-            self._resume()
+            for event in self._engine.resume():
+                if not isinstance(event, str | bytes):
+                    self._receive_control(event)
         self._messages = None
         self._queued = 0
-
-    def _give_back(self) -> None:
-        """Let the HTTP engine read on, once what it has brought is taken in."""
-        if self._engine.paused:
-            self._resume()
-            if self._queued >= self._limits.receive_buffer:
-                return
-        size, self._held = self._held, 0
-        if size and not self._over:
-            self._connection.consume(self._stream_id, size)
 
     def _answer_close(self) -> None:
         """Send the Close that is held back, if the handler is through with what came before."""
@@ -229,12 +221,10 @@ class WebSocketSession:
         message = messages.popleft()
         self._busy = True
         self._queued -= len(message) + _OVERHEAD
-        if self._held and (self._engine.paused or not self._feeding) and self._has_caught_up():
-            self._give_back()
+        if self._held and not self._reading_on and self._queued <= self._limits.receive_buffer // 2:
+            self._reading_on = True
+            self._next_turn.call(self._read_on)
         return message
-
-    def _has_caught_up(self) -> bool:
-        return self._queued <= self._limits.receive_buffer // 2
 
     def _begin_to_wait(self) -> bool:
         """The handler has to wait: send what it has sent; whether no message will come."""
@@ -245,7 +235,8 @@ class WebSocketSession:
             self._flush()
         if self._reply is not None:
             self._answer_close()
-        return self._over or self.close_code is not None
+        # What the engine has kept back came before the end.
+        return (self._over or self.close_code is not None) and not self._engine.paused
 
     def _closed(self) -> WebSocketClosed:
         return WebSocketClosed(
@@ -379,9 +370,7 @@ class WebSocketSession:
             self._exchange.log(error)
         self._deaf = True
         self._busy = False
-        self._throw_away()
-        self._give_back()
-        self._answer_close()
+        self._read_on()
         if not self._over:
             code = 1000
             if error is not None:
