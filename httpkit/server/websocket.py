@@ -19,23 +19,22 @@ Theory of operation:
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from httpkit.errors import ProtocolError, WebSocketClosed
+from httpkit.errors import ProtocolError
 from httpkit.limits import WebSocketLimits
 from httpkit.protocol.websocket import (
     CloseReceived,
     Event,
     PingReceived,
     ProtocolFailed,
-    WebSocketEngine,
 )
 from httpkit.protocol.websocket.engine import check_close
 from httpkit.semantics.websocket import DeflateAgreement
 from httpkit.server.client_watch import ClientWatch, Wait
+from httpkit.server.websocket_sending import VANISHED, SendingSide
 from httpkit.waiting import Waiter
-from httpkit.websocket import SharedMessage
 
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
@@ -47,10 +46,9 @@ logger = logging.getLogger("httpkit")
 #: What a message costs besides its bytes, so that many small ones count, too.
 _OVERHEAD = 64
 _NO_CODE = 1005
-_VANISHED = 1006
 
 
-class WebSocketSession:
+class WebSocketSession(SendingSide):
     """Implements `types.WebSocketChannel` for the handler; `WatchedSession`, `BlockedWriter`.
 
     Args:
@@ -66,17 +64,7 @@ class WebSocketSession:
     def __init__(
         self, exchange: "Exchange", limits: WebSocketLimits, deflate: DeflateAgreement | None
     ) -> None:
-        self._exchange = exchange
-        self._connection = exchange.connection
-        self._http = exchange.connection.engine
-        self._stream_id = exchange.stream_id
-        self._counters = exchange.server_counters
-        self._next_turn = exchange.next_turn
-        self._loop = exchange.connection.owner.loop
-        self._limits = limits
-        self._engine = WebSocketEngine(limits, deflate)
-        self.close_code: int | None = None
-        self.close_reason = ""
+        super().__init__(exchange, limits, deflate)
         # Receiving.
         # None while nothing comes: an empty deque takes as much memory as a request.
         self._messages: deque[str | bytes] | None = None
@@ -86,22 +74,11 @@ class WebSocketSession:
         #: The next turn is booked for that.
         self._reading_on = False
         self._arrival = Waiter(self._loop)
-        #: Bytes are being taken in; what is sent meanwhile is written at the end.
-        self._feeding = False
         #: The handler is at work on a message.
         self._busy = False
         #: The handler is through; nobody receives any more.
         self._deaf = False
-        #: The Close that is held back.
-        self._reply: tuple[int | None, str] | None = None
-        # Sending.
-        self._outgoing: list[bytes] = []
-        self._outgoing_size = 0
-        self._flush_booked = False
-        self._pong: bytes | None = None
-        self._room: asyncio.Future[None] | None = None
         # The end.
-        self._over = False
         self._done: asyncio.Future[None] | None = None
         self._cancellation: asyncio.TimerHandle | None = None
         # The reaper.
@@ -195,7 +172,7 @@ class WebSocketSession:
     def lose(self) -> None:
         """The stream is at its end, or gone, whether it was expected or not."""
         if self.close_code is None:
-            self.close_code = _VANISHED
+            self.close_code = VANISHED
         self._reply = None
         self._end()
 
@@ -238,110 +215,6 @@ class WebSocketSession:
         # What the engine has kept back came before the end.
         return (self._over or self.close_code is not None) and not self._engine.paused
 
-    def _closed(self) -> WebSocketClosed:
-        return WebSocketClosed(
-            _VANISHED if self.close_code is None else self.close_code, self.close_reason
-        )
-
-    # --- the handler sends -------------------------------------------------------------------
-
-    def send(
-        self,
-        message: str | bytes | SharedMessage,
-        compress: bool | None,  # noqa: FBT001
-    ) -> Awaitable[None] | None:
-        """Queue a message; see `WebSocketChannel`."""
-        engine = self._engine
-        if self._over or engine.close_sent:
-            raise self._closed()
-        if self._outgoing_size > self._limits.send_buffer and not self._make_room():
-            return self._send_later(message, compress)
-        data = engine.send_message(message, compress=compress)
-        # `_queue`, on the path of every message.
-        self._outgoing.append(data)
-        self._outgoing_size += len(data)
-        if not self._flush_booked and not self._feeding:
-            self._flush_booked = True
-            self._next_turn.call(self._flush_as_booked)
-        return None
-
-    def _make_room(self) -> bool:
-        """The buffer is full: flush; whether the message may go."""
-        self._flush()
-        return self._outgoing_size <= self._limits.send_buffer
-
-    def _queue(self, data: bytes) -> None:
-        self._outgoing.append(data)
-        self._outgoing_size += len(data)
-        if not self._flush_booked and not self._feeding:
-            self._flush_booked = True
-            self._next_turn.call(self._flush_as_booked)
-
-    async def _send_later(
-        self,
-        message: str | bytes | SharedMessage,
-        compress: bool | None,  # noqa: FBT001
-    ) -> None:
-        """Do what the policy for slow clients says."""
-        policy = self._limits.slow_client
-        counters = self._counters
-        if policy == "drop":
-            counters.websocket_messages_dropped += 1
-            return
-        if policy == "close":
-            counters.websockets_closed_as_slow += 1
-            self._start_close(1013, "the client is too slow")
-            raise self._closed()
-        counters.websocket_sends_blocked += 1
-        while self._outgoing_size > self._limits.send_buffer:
-            if self._room is None:
-                self._room = self._loop.create_future()
-            # Several tasks may wait; one that is cancelled must not take the future along.
-            await asyncio.shield(self._room)
-            if self._over or self._engine.close_sent:
-                raise self._closed()
-        self._queue(self._engine.send_message(message, compress=compress))
-
-    def _flush_as_booked(self) -> None:
-        self._flush_booked = False
-        if self._outgoing:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Give the HTTP engine what waits, if it has room."""
-        if self._http.capacity(self._stream_id) <= 0:
-            self._connection.blocked.add(self)
-            return
-        self._give_frames()
-        self._connection.flush()
-
-    def _give_frames(self) -> None:
-        outgoing = self._outgoing
-        if self._pong is not None:
-            outgoing.append(self._engine.send_pong(self._pong))
-            self._pong = None
-        data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
-        outgoing.clear()
-        self._outgoing_size = 0
-        if data:
-            self._exchange.body_sent += len(data)
-            self._http.send_data(self._stream_id, data)
-        if self._room is not None:
-            self._room.set_result(None)
-            self._room = None
-
-    def resume_writing(self) -> None:
-        """The HTTP engine may have room again."""
-        self._connection.blocked.discard(self)
-        if self._outgoing:
-            self._flush()
-
-    def ping(self, payload: bytes) -> None:
-        """Queue a Ping; see `WebSocketChannel`."""
-        if self._over or self._engine.close_sent:
-            raise self._closed()
-        self._queue(self._engine.send_ping(payload))
-
     # --- the end -----------------------------------------------------------------------------
 
     def close(self, code: int, reason: str) -> None:
@@ -352,17 +225,6 @@ class WebSocketSession:
     def begin_shutdown(self) -> None:
         """The server stops."""
         self._start_close(1001, "the server is going away")
-
-    def _start_close(self, code: int, reason: str) -> None:
-        """Send a Close; the client's is awaited, or here already."""
-        if self._over or self._engine.close_sent:
-            return
-        self._queue(self._engine.send_close(code, reason))
-        self._reply = None
-        if self._engine.ended:
-            self._end()
-        else:
-            self._flush()
 
     async def finish(self, error: BaseException | None) -> None:
         """The handler is through; see `WebSocketChannel`."""
