@@ -17,6 +17,7 @@ __all__ = [
     "Query",
     "decode_path",
     "has_empty_query",
+    "origin_of",
     "parse_urlencoded",
     "quote_path",
     "quote_query",
@@ -61,6 +62,12 @@ def to_origin_form(target: bytes) -> bytes:
     cut = min((i for i in (rest.find(b"/"), rest.find(b"?")) if i >= 0), default=len(rest))
     target = rest[cut:]
     return target if target[:1] == b"/" else b"/" + target
+
+
+def origin_of(scheme: str, authority: str) -> str:
+    """`https://example.com` in one spelling: lower case, no default port (RFC 9110 §4.2.3)."""
+    port = ":443" if scheme == "https" else ":80"
+    return f"{scheme}://{authority.lower().removesuffix(port).removesuffix(':')}"
 
 
 def has_empty_query(reference: str) -> bool:

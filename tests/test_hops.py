@@ -72,17 +72,30 @@ WEBSOCKET_BUDGETS = {1: 34, 100: 6.5}
 
 
 class Transport(asyncio.Transport):
-    """Takes writes and counts them."""
+    """Takes writes, and notes whether it is read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[bytes] = []
+        self._reading = True
 
     def write(self, data: Any) -> None:
         self.writes.append(data)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_reading(self) -> bool:
+        return self._reading
+
+    def pause_reading(self) -> None:
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        self._reading = True
 
     def is_closing(self) -> bool:
         return False

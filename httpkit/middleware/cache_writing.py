@@ -14,14 +14,13 @@ from httpkit.semantics.caching import (
     Unstorable,
     current_age,
     freshness_lifetime,
-    origin_of,
     own_field_names,
     stored_field_names,
     unstorable,
     vary_names,
 )
 from httpkit.semantics.dates import format_http_date
-from httpkit.urls import has_empty_query, to_origin_form
+from httpkit.urls import has_empty_query, origin_of, to_origin_form
 
 __all__ = [
     "CONDITIONS",

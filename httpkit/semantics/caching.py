@@ -8,7 +8,6 @@ Where an origin said something unreadable, the answer is stale or is not stored.
 
 import re
 from enum import Enum
-from functools import lru_cache
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from httpkit.headers import Headers
@@ -16,7 +15,7 @@ from httpkit.semantics.cache_control import MAX_DELTA, CacheControl, parse_delta
 from httpkit.semantics.conditional import ETag
 from httpkit.semantics.dates import parse_http_date
 from httpkit.semantics.parameters import TOKEN, split_list
-from httpkit.urls import has_empty_query
+from httpkit.urls import has_empty_query, origin_of
 
 __all__ = [
     "HEURISTIC_STATUSES",
@@ -30,7 +29,6 @@ __all__ = [
     "invalidated_targets",
     "is_shareable",
     "judge",
-    "origin_of",
     "own_field_names",
     "stored_field_names",
     "unstorable",
@@ -309,13 +307,6 @@ def vary_values(names: tuple[str, ...], request: Headers) -> tuple[str | None, .
         _normalise(name, ", ".join(lines)) if (lines := request.getlist(name)) else None
         for name in names
     )
-
-
-@lru_cache(maxsize=256)
-def origin_of(scheme: str, authority: str) -> str:
-    """`https://example.com` in one spelling: lower case, no default port (RFC 9110 §4.2.3)."""
-    port = ":443" if scheme == "https" else ":80"
-    return f"{scheme}://{authority.lower().removesuffix(port).removesuffix(':')}"
 
 
 def invalidated_targets(method: str, status: int, url: str, response: Headers) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -55,6 +55,18 @@ class Stranger:
 
 async def names(channels, topic="a"):
     return [each.name for each in await channels.members(topic)]
+
+
+@asynccontextmanager
+async def two_workers(workers):
+    """The channels of both, and what the first hears of a topic."""
+    one, two = MemoryChannels(), MemoryChannels()
+    async with (
+        one.lifespan(workers.place(1)),
+        two.lifespan(workers.place(2)),
+        one.subscribe("a") as events,
+    ):
+        yield one, two, events
 
 
 # --- beginning and end ---------------------------------------------------------------------------
@@ -229,12 +241,7 @@ def test_a_worker_that_cannot_be_reached_for_a_moment_is_not_dead(workers, monke
     """No descriptor is left here, say: its socket stays, and it is linked when there is one."""
 
     async def main():
-        one, two = MemoryChannels(), MemoryChannels()
-        async with (
-            one.lifespan(workers.place(1)),
-            two.lifespan(workers.place(2)),
-            one.subscribe("a") as events,
-        ):
+        async with two_workers(workers) as (one, two, events):
             loop, tried = asyncio.get_running_loop(), asyncio.Event()
 
             async def fail(*args):
@@ -276,12 +283,7 @@ def test_a_number_whose_worker_has_died_is_skipped(workers, monkeypatch, caplog)
     monkeypatch.setattr(mesh, "_PATIENCE", 0.02)
 
     async def main():
-        one, two = MemoryChannels(), MemoryChannels()
-        async with (
-            one.lifespan(workers.place(1)),
-            two.lifespan(workers.place(2)),
-            one.subscribe("a") as events,
-        ):
+        async with two_workers(workers) as (one, two, events):
             two._numbers.draw()  # and then it dies
             sent = await one.publish("a", "held back")
             assert events.take() == []

@@ -16,7 +16,6 @@ from httpkit.semantics.caching import (
     head_confirms,
     invalidated_targets,
     judge,
-    origin_of,
     stored_field_names,
     unstorable,
     vary_names,
@@ -402,24 +401,6 @@ def test_rfc9111_4_3_4_what_a_304_confirms(answer, stored, same):
 def test_rfc9111_4_3_5_what_a_head_says(answer, same):
     stored = Headers.of({"etag": '"a"', "last-modified": at(0)})
     assert head_confirms(Headers.of(answer), stored, 4) is same
-
-
-@pytest.mark.parametrize(
-    ("scheme", "authority", "origin"),
-    [
-        ("http", "Example.COM", "http://example.com"),
-        ("http", "example.com:80", "http://example.com"),
-        ("http", "example.com:443", "http://example.com:443"),
-        ("https", "example.com:443", "https://example.com"),
-        ("https", "example.com:80", "https://example.com:80"),
-        ("http", "example.com:", "http://example.com"),
-        ("http", "example.com:8080", "http://example.com:8080"),
-        ("http", "[::1]:80", "http://[::1]"),
-        ("http", "[::80]", "http://[::80]"),
-    ],
-)
-def test_rfc9110_4_2_3_one_spelling_of_an_origin(scheme, authority, origin):
-    assert origin_of(scheme, authority) == origin
 
 
 # --- RFC 9111 §4.4: invalidation -----------------------------------------------------------------

@@ -12,6 +12,7 @@ from httpkit.urls import (
     Query,
     decode_path,
     has_empty_query,
+    origin_of,
     parse_urlencoded,
     quote_path,
     split_target,
@@ -379,3 +380,21 @@ def test_include_query_adds_and_replaces():
     assert url.include_query(a="x y", c=4).query == "b=2&a=x+y&c=4"
     assert url.query == "a=1&b=2&a=3"
     assert str(URL("http", "h", "/p").include_query(é="&")) == "http://h/p?%C3%A9=%26"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "authority", "origin"),
+    [
+        ("http", "Example.COM", "http://example.com"),
+        ("http", "example.com:80", "http://example.com"),
+        ("http", "example.com:443", "http://example.com:443"),
+        ("https", "example.com:443", "https://example.com"),
+        ("https", "example.com:80", "https://example.com:80"),
+        ("http", "example.com:", "http://example.com"),
+        ("http", "example.com:8080", "http://example.com:8080"),
+        ("http", "[::1]:80", "http://[::1]"),
+        ("http", "[::80]", "http://[::80]"),
+    ],
+)
+def test_rfc9110_4_2_3_one_spelling_of_an_origin(scheme, authority, origin):
+    assert origin_of(scheme, authority) == origin

@@ -6,13 +6,10 @@ from hpack import Encoder
 
 from httpkit.protocol.http2 import PREFACE
 from httpkit.transport.loop import new_event_loop
-from tests.test_hops import Transport, connected, frame
+from tests.test_hops import connected, frame
 
 
-def test_nobody_is_late_whose_pieces_are_here_already(monkeypatch):
-    monkeypatch.setattr(Transport, "get_write_buffer_size", lambda _: 0)
-    monkeypatch.setattr(Transport, "pause_reading", lambda _: None)
-    monkeypatch.setattr(Transport, "resume_reading", lambda _: None)
+def test_nobody_is_late_whose_pieces_are_here_already():
     fields = [(":method", "POST"), (":path", "/length"), (":scheme", "http"), (":authority", "a")]
     head = PREFACE + frame(4, 0, 0) + frame(1, 4, 1, Encoder().encode(fields))
 

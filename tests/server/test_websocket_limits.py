@@ -2,17 +2,15 @@
 
 import asyncio
 import zlib
-from typing import Any
 
 import pytest
 
 from httpkit import App, WebSocket, WebSocketClosed
 from httpkit.errors import ConfigurationError
-from httpkit.server.config import Config
-from httpkit.server.server import Server
 from httpkit.transport.loop import new_event_loop
 from tests.echoing import echo, make_app
 from tests.frames import BINARY, PING, PONG, TEXT, close, frame
+from tests.test_hops import HANDSHAKE, connected
 
 from .test_websocket import Socket
 
@@ -77,15 +75,24 @@ def test_a_flood_of_pings(live) -> None:
 # --- backpressure ----------------------------------------------------------------------------
 
 
-def test_reading_pauses_while_messages_wait(live) -> None:
-    async def handler(ws: WebSocket) -> None:
-        await ws.accept()
-        await released.wait()
-        sizes.extend([len(message) async for message in ws])
+class Late:
+    """A handler that takes messages once it is released."""
 
-    sizes: list[int] = []
-    released = asyncio.Event()
-    server = live(make_app(handler, receive_buffer=10_000), body_buffer=10_000)
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+        self.sizes: list[int] = []
+        self.codes: list[int | None] = []
+
+    async def __call__(self, ws: WebSocket) -> None:
+        await ws.accept()
+        await self.released.wait()
+        self.sizes.extend([len(message) async for message in ws])
+        self.codes.append(ws.close_code)
+
+
+def test_reading_pauses_while_messages_wait(live) -> None:
+    late = Late()
+    server = live(make_app(late, receive_buffer=10_000), body_buffer=10_000)
     socket = Socket(server.connect(send_buffer=65_536))
     session = session_of(server)
     message = frame(BINARY, b"a" * 1000)
@@ -94,12 +101,12 @@ def test_reading_pauses_while_messages_wait(live) -> None:
     assert sent < len(flood)
     assert server.call(lambda: session._queued) < 1_000_000
     server.pass_time(1000, 1000, 1000)  # nobody is blamed for what is not read
-    server.call(released.set)
+    server.call(late.released.set)
     rest = len(message) - sent % len(message)
     socket.send(flood[sent : sent + rest % len(message)], close())
     socket.expect_close(1000)
-    server.until(lambda: sizes)
-    assert sizes == [1000] * -(-sent // len(message))
+    server.until(lambda: late.sizes)
+    assert late.sizes == [1000] * -(-sent // len(message))
 
 
 def make_bomb(size: int) -> bytes:
@@ -114,23 +121,17 @@ OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
 def test_cwe409_bombs_are_inflated_as_the_handler_takes_them(live) -> None:
     """A read of a few KB brings 20 messages of 1 MB each."""
 
-    async def handler(ws: WebSocket) -> None:
-        await ws.accept()
-        await released.wait()
-        sizes.extend([len(message) async for message in ws])
-
-    sizes: list[int] = []
-    released = asyncio.Event()
-    server = live(make_app(handler, receive_buffer=10_000))
+    late = Late()
+    server = live(make_app(late, receive_buffer=10_000))
     socket = Socket(server.connect(), OFFER)
     session = session_of(server)
     socket.send(make_bomb(1 << 20) * 20, close(1001))
     server.until(lambda: session._queued)
     assert server.call(lambda: session._queued) < 2 << 20
-    server.call(released.set)
+    server.call(late.released.set)
     socket.expect_close(1001)
-    server.until(lambda: sizes)
-    assert sizes == [1 << 20] * 20
+    server.until(lambda: late.sizes)
+    assert late.sizes == [1 << 20] * 20
 
 
 def test_cwe409_bombs_for_a_handler_that_is_through_are_not_kept(live) -> None:
@@ -153,26 +154,18 @@ def test_cwe409_bombs_for_a_handler_that_is_through_are_not_kept(live) -> None:
 def test_bombs_of_a_client_that_is_gone_are_taken_all_the_same(live) -> None:
     """With a Ping and a Close behind them that nobody answers any more."""
 
-    async def handler(ws: WebSocket) -> None:
-        await ws.accept()
-        await released.wait()
-        sizes.extend([len(message) async for message in ws])
-        codes.append(ws.close_code)
-
-    sizes: list[int] = []
-    codes: list[int | None] = []
-    released = asyncio.Event()
-    server = live(make_app(handler, receive_buffer=10_000))
+    late = Late()
+    server = live(make_app(late, receive_buffer=10_000))
     socket = Socket(server.connect(), OFFER)
     session = session_of(server)
     socket.send(make_bomb(1 << 20) * 3, frame(PING, b"?"), close(1001))
     server.until(lambda: session._queued)
     socket.client.close()
     server.until(lambda: session.close_code is not None)
-    server.call(released.set)
-    server.until(lambda: codes)
-    assert sizes == [1 << 20] * 3
-    assert codes == [1001]
+    server.call(late.released.set)
+    server.until(lambda: late.codes)
+    assert late.sizes == [1 << 20] * 3
+    assert late.codes == [1001]
 
 
 def test_the_smallest_buffer_lets_messages_through(live) -> None:
@@ -386,69 +379,30 @@ def test_an_idle_websocket_without_pings_lives_on(live) -> None:
 # --- a read of tiny messages ---------------------------------------------------------------------
 
 
-class _Socket(asyncio.Transport):
-    """Notes whether it is read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read = True
-        self.written = b""
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None:
-        self.read = False
-
-    def resume_reading(self) -> None:
-        self.read = True
-
-
 @pytest.mark.parametrize("http1", ["native", "reference"])
 def test_others_have_a_turn_between_two_reads_of_tiny_messages(http1):
     """A read of 256 KiB brings 37 000 messages, and some loops read a socket 32 times in a turn."""
     size = 37_000
     message, answer = frame(TEXT, b"x"), frame(TEXT, b"x", key=None)
-    handshake = (
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
 
     async def main() -> None:
-        app = App()
-        app.websocket("/")(echo)
-        server = Server(app, Config.of(access_log=False, http1=http1))
-        await server.start(listen=False)
-        socket = _Socket()
-        connection = server.make_connection()
-        connection.connection_made(socket)
-        connection.data_received(handshake)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        socket.written = b""
-        was_read: list[bool] = []
+        async with connected(http1) as (connection, transport):
+            connection.data_received(HANDSHAKE)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            transport.writes.clear()
+            was_read: list[bool] = []
 
-        def receive() -> None:
-            connection.data_received(message * size)
-            was_read.append(socket.read)
+            def receive() -> None:
+                connection.data_received(message * size)
+                was_read.append(transport.is_reading())
 
-        asyncio.get_running_loop().call_soon(receive)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert was_read == [False]
-        assert socket.read
-        assert socket.written == answer * size
-        connection.connection_lost(None)
-        await server.stop()
+            asyncio.get_running_loop().call_soon(receive)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert was_read == [False]
+            assert transport.is_reading()
+            assert b"".join(transport.writes) == answer * size
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(main())

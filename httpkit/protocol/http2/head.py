@@ -22,6 +22,7 @@ from httpkit.limits import Limits
 from httpkit.protocol.http2.session import Fields
 from httpkit.protocol.incoming import CONTENT_LENGTH, ORIGIN_METHODS, is_authority
 from httpkit.request import RequestHead
+from httpkit.urls import origin_of
 
 __all__ = ["ReceivedHead", "check_trailers", "read_request"]
 
@@ -77,7 +78,11 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
     authority = pseudo.get(b":authority")
     if authority is None:
         authority = host
-    elif host is not None and host != authority and not _is_same(host, authority, pseudo):
+    elif (
+        host is not None
+        and host != authority
+        and not _is_same(host, authority, pseudo.get(b":scheme", b""))
+    ):
         raise RemoteProtocolError("Host and :authority differ.")
     if authority is None or not is_authority(authority):
         raise RemoteProtocolError("The authority is missing or invalid.")
@@ -98,17 +103,15 @@ def read_request(fields: Fields, limits: Limits) -> ReceivedHead:
 _NO_HEAD = RequestHead("", b"")
 
 
-def _is_same(host: bytes, authority: bytes, pseudo: dict[bytes, bytes]) -> bool:
+def _is_same(host: bytes, authority: bytes, scheme: bytes) -> bool:
     """Whether they name the same host, in other letters or with the port that is the default.
 
     RFC 9113 §8.3.1: normalized before they are compared (RFC 3986 §6.2.2.1, §6.2.3).
     """
-    port = b":443" if pseudo.get(b":scheme") == b"https" else b":80"
-    host_name, name = [
-        each[:-1] if each.endswith(b":") else each.removesuffix(port)
-        for each in (host.lower(), authority.lower())
-    ]
-    return host_name == name and is_authority(host)
+    one, other = (
+        origin_of(scheme.decode("latin-1"), each.decode("latin-1")) for each in (host, authority)
+    )
+    return one == other and is_authority(host)
 
 
 def _sort_fields(fields: Fields) -> tuple[dict[bytes, bytes], RawHeaders, RawHeaders]:
