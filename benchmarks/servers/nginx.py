@@ -7,6 +7,7 @@ are not closed after 1 000 requests, as they are by default.
 
 import os
 from pathlib import Path
+from tempfile import mkdtemp
 
 import click
 
@@ -66,8 +67,7 @@ def configure(port: int, root: Path, *, user: str, open_file_cache: bool) -> str
 @click.option("--open-file-cache", is_flag=True, help="Keep descriptors and what stat says.")
 def main(port: int, root: Path, *, open_file_cache: bool) -> None:
     """Become nginx, with a prefix beside the root."""
-    prefix = root.parent / f"nginx-{port}"
-    prefix.mkdir()
+    prefix = Path(mkdtemp(prefix=f"nginx-{port}-", dir=root.parent))
     configuration = prefix / "nginx.conf"
     user = "root root" if os.geteuid() == 0 else ""
     configuration.write_text(
