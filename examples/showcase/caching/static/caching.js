@@ -52,7 +52,14 @@ async function showCopy(file) {
   rows.get(file.name).tick(now());
 }
 
+/** Wait until every file of the page is here: of one that is on its way nothing is known. */
+async function loadPage() {
+  if (document.readyState === "complete") return;
+  await new Promise((resolve) => addEventListener("load", resolve, { once: true }));
+}
+
 async function begin() {
+  await loadPage();
   await learn(await ask("state"));
   for (const file of state.rows) {
     const row = new Row(file, act);
