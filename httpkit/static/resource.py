@@ -22,6 +22,7 @@ from httpkit.representation import (
 )
 from httpkit.request import Request
 from httpkit.response import Response
+from httpkit.semantics.conditional import ETag
 from httpkit.semantics.dates import format_http_date
 from httpkit.semantics.negotiation import preferred_token
 from httpkit.static.lookup import Identity
@@ -75,12 +76,12 @@ class Representation:
         coded = coding != "identity"
         suffix = f"-{coding}" if coded else ""
         tag = file_etag(file, now, suffix)
+        self.settled = not tag.weak
         if data is not None:
             # Reproducible builds give every version the same time, and names with a hash of their
-            # content, of which a page is full, leave it the same size.
+            # content, of which a page is full, leave it the same size. A hash is never weak.
             digest = hashlib.blake2b(data, digest_size=16)
-            tag = tag._replace(opaque=digest.hexdigest() + suffix)
-        self.settled = not tag.weak
+            tag = ETag(digest.hexdigest() + suffix)
         self._tag = str(tag).encode()
         modified = format_http_date(min(file.mtime, now))
         self._file = file if data is None else None
