@@ -38,15 +38,17 @@ _NOT_THERE = frozenset(
         errno.EPERM,
     }
 )
+#: `preadv` fails rather than waits for a disk; 0 where it cannot.
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
+#: Where the bytes go that are only read to see whether it would wait.
+_PROBE = [bytearray(1)]
+_WARM_CHUNK = 65_536
 
 
 def is_missing(error: OSError) -> bool:
     """Whether it says that there is no file to be sent, rather than that something is broken."""
     # FileNotFoundError without a number is FileBody's word for what is not regular.
     return error.errno in _NOT_THERE or isinstance(error, FileNotFoundError)
-
-
-_WARM_CHUNK = 65_536
 
 
 class UnopenedFile:
@@ -199,14 +201,15 @@ class FileBody:
 
     def is_cached(self, size: int) -> bool:
         """Whether the next `size` bytes seem to need no waiting for a disk: both ends do not."""
-        if not hasattr(os, "RWF_NOWAIT"):
+        if not _NOWAIT:
             return False
-        last = max(0, min(size, self.length) - 1)
-        probe = [bytearray(1)]
+        descriptor, offset = self.fd, self.offset
+        last = min(size, self.length) - 1
         try:
-            for place in (0, last) if last else (0,):
-                # At the end of a file that has become shorter there is nothing to wait for, either.
-                os.preadv(self.fd, probe, self.offset + place, os.RWF_NOWAIT)
+            # At the end of a file that has become shorter there is nothing to wait for, either.
+            os.preadv(descriptor, _PROBE, offset, _NOWAIT)
+            if last > 0:
+                os.preadv(descriptor, _PROBE, offset + last, _NOWAIT)
         except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: a file system that cannot tell
             return False
         return True

@@ -58,11 +58,12 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
             _send_head(exchange, response, body.length)
             if body.length > CHEAP_COPY:
                 exchange.pass_at_once(body)
-            data = body.read_at_once(_FILE_CHUNK)
-            if data is not None:
-                exchange.send_whole(data)
-            else:
-                await send_file(exchange, body)
+            if body.length:
+                data = body.read_at_once(_FILE_CHUNK)
+                if data is not None:
+                    exchange.send_whole(data)
+                else:
+                    await send_file(exchange, body)
         else:
             await _send_chunks(exchange, response, body)
     finally:

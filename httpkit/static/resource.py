@@ -109,15 +109,15 @@ class Representation:
             response.body = self._file.span(0)
         return response
 
-    def answer(self, request: Request) -> Response:
-        """The answer to a request with conditions or ranges.
+    def answer(self, request: Request, fields: Iterable[tuple[bytes, bytes]]) -> Response:
+        """The answer to a request with these fields, conditions and ranges among them.
 
         Raises:
             HTTPError: 412, or 416.
         """
         tag = span = None
         dated = False
-        for name, value in request.raw_headers:
+        for name, value in fields:
             if name == b"if-none-match" and tag is None:
                 tag = value
             elif name == b"range" and span is None:
@@ -128,11 +128,14 @@ class Representation:
                 return self._answer_fully(request)
         if tag == self._tag:  # RFC 9110 §13.2.2: a date counts for nothing then, nor a range
             return self._not_modified.share()
-        if span is not None and tag is None and not dated and request.method == "GET":
-            answer = cut_ranges(request, self.whole(), span.decode("latin-1"))
-            if isinstance(answer.body, FileBody):
-                answer.body = answer.body.read_at_once(CHEAP_COPY) or answer.body
-            return answer
+        if tag is None and not dated:
+            if span is None:
+                return self.whole()
+            if request.method == "GET":
+                answer = cut_ranges(request, self.whole(), span.decode("latin-1"))
+                if isinstance(answer.body, FileBody):
+                    answer.body = answer.body.read_at_once(CHEAP_COPY) or answer.body
+                return answer
         return self._answer_fully(request)
 
     def _answer_fully(self, request: Request) -> Response:
@@ -201,30 +204,23 @@ class Resource:
         Raises:
             HTTPError: 412, or 416.
         """
-        decisive = self._decisive
-        for name, _ in request.raw_headers:
+        decisive, fields = self._decisive, request.raw_headers
+        for name, _ in fields:
             if name in decisive:
-                return self._negotiate(request)
+                return self._choose(fields).answer(request, fields)
         return self._choices[None].whole()
 
     def whole(self, request: Request) -> Response:
         """The whole, whatever the conditions: for answers with another status."""
-        return self._choose(request).whole()
+        return self._choose(request.raw_headers).whole()
 
-    def _negotiate(self, request: Request) -> Response:
-        chosen = self._choose(request)
-        for name, _ in request.raw_headers:
-            if name in _CONDITIONS:
-                return chosen.answer(request)
-        return chosen.whole()
-
-    def _choose(self, request: Request) -> Representation:
+    def _choose(self, fields: Iterable[tuple[bytes, bytes]]) -> Representation:
         """By `Accept-Encoding`; without it, or where nothing is acceptable, as it is."""
         choices = self._choices
         if len(self._codings) == 1:
             return choices[None]
         accepted = None
-        for name, value in request.raw_headers:
+        for name, value in fields:
             if name == b"accept-encoding":
                 accepted = value if accepted is None else accepted + b"," + value
         chosen = choices.get(accepted)

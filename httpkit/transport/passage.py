@@ -11,7 +11,6 @@ A file whose pages are not in memory would hold up the loop, so they are read by
 import asyncio
 import os
 import socket
-from contextlib import suppress
 
 from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
@@ -27,11 +26,13 @@ def write_at_once(descriptor: int, head: bytes, body: FileBody, limit: int) -> t
         front. A socket that is full or broken takes none; its transport will notice.
     """
     written = size = 0
-    with suppress(OSError):
+    try:
         written = os.write(descriptor, head)
         if written == len(head):
             size = os.sendfile(descriptor, body.fd, body.offset, min(limit, body.length))
             body.skip(size)
+    except OSError:  # no context manager: this is on the path of every file that is not small
+        pass
     return written, size
 
 

@@ -101,7 +101,7 @@ def test_what_is_not_in_memory_at_both_ends_is_left_to_read(path, monkeypatch, p
 
 
 def test_a_system_that_cannot_tell_always_waits(path, monkeypatch):
-    monkeypatch.delattr(body_module.os, "RWF_NOWAIT")
+    monkeypatch.setattr(body_module, "_NOWAIT", 0)
     assert FileBody(path).read_cached(100) is None
 
 
