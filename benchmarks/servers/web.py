@@ -20,6 +20,12 @@ from benchmarks.servers.options import (
 from benchmarks.servers.selection import BARE, CACHE, ECHO, FANOUT, HTTP1, HTTP1_TLS, HTTP2
 from benchmarks.servers.server import Server
 
+#: The cases in which it matters how much of a figure is a framework's.
+PIECES = (
+    *("plaintext", "json", "path", "browser", "pipelining", "post", "connections-2000"),
+    *("http1-tls", "h2c-16x32", "h2c-1x100", "h2-tls-16x32", "h2-tls-1x100"),
+    *("ws-echo-32", "ws-echo-16-in-flight", "ws-echo-4k", "ws-echo-64k", *FANOUT),
+)
 HTTPKIT_APP = ("benchmarks.apps.httpkit_app:app",)
 
 WEB_SERVERS = (
@@ -31,6 +37,18 @@ WEB_SERVERS = (
         ("uvloop",),
         canned=True,
         only=(*HTTP1, *HTTP1_TLS),
+        tls=("--certificate", "{certificate}", "--key", "{key}"),
+    ),
+    Server(
+        "pieces",
+        "limit",
+        "httptools, ngh2 and a coroutine in a bare uvloop protocol, with no limits and no checks",
+        ("benchmarks.servers.pieces", "--port", "{port}"),
+        ("uvloop", "httptools", "ngh2", "websockets"),
+        only=PIECES,
+        http1=("--protocol", "http1"),
+        http2=("--protocol", "http2"),
+        websocket=("--protocol", "http1"),
         tls=("--certificate", "{certificate}", "--key", "{key}"),
     ),
     Server(
