@@ -40,7 +40,7 @@ POST = b"POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1024\r\n\r\
 BUDGETS = {
     "GET": (GET, 1, 19),
     "path parameter": (b"GET /users/42 HTTP/1.1\r\nHost: localhost\r\n\r\n", 1, 26),
-    "15 headers": (BROWSER, 1, 22),
+    "15 headers": (BROWSER, 1, 21),
     "16 pipelined": (GET * 16, 16, 17),
     "POST 1 KiB": (POST, 1, 27),
     # No coroutine, and the handler does not run.

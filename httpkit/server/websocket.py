@@ -127,7 +127,7 @@ class WebSocketSession(SendingSide):
             self._arrival.wake()
         self._feeding = False
         if self._outgoing:
-            self._flush()  # answers to control frames go with the batch
+            self._give_frames()  # what is sent meanwhile goes with the batch, which is flushed
 
     def _read_on(self) -> None:
         """Take in what the engine has kept back, or let the HTTP engine read on."""
@@ -246,7 +246,7 @@ class WebSocketSession(SendingSide):
         """The stream is over: write what is left, end it, tell everybody who waits."""
         if self._over:
             return
-        self._give_frames()
+        self._give_all_frames()
         self._over = True
         self._connection.blocked.discard(self)
         self._connection.unwatch(self)

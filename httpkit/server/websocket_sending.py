@@ -116,14 +116,19 @@ class SendingSide:
             self._flush()
 
     def _flush(self) -> None:
-        """Give the HTTP engine what waits, if it has room."""
+        """Write what waits, if there is room."""
+        if self._give_frames():
+            self._connection.flush()
+
+    def _give_frames(self) -> bool:
+        """Give the HTTP engine what waits; whether it has room."""
         if self._http.capacity(self._stream_id) <= 0:
             self._connection.blocked.add(self)
-            return
-        self._give_frames()
-        self._connection.flush()
+            return False
+        self._give_all_frames()
+        return True
 
-    def _give_frames(self) -> None:
+    def _give_all_frames(self) -> None:
         outgoing = self._outgoing
         if self._pong is not None:
             outgoing.append(self._engine.send_pong(self._pong))

@@ -159,6 +159,8 @@ class ReceivingSide(ConnectionState):
             if plain is not None:
                 raw = plain[0].raw
                 self._position = start + len(raw)
+                if self._position == len(buffer):
+                    self._drop_input()  # nobody has to come back to see that nothing is left
                 if len(raw) <= _MAX_LAST_HEAD:
                     self._last_raw, self._last_known = raw, plain
                 return self._begin_request(*plain)
