@@ -144,16 +144,10 @@ class ReceivingSide(ConnectionState):
             self._position = start + len(last)
             return self._begin_request(*self._last_known)
         if buffer[start] == 0x0D and self._looked_at == NOTHING:
-            # RFC 9112 §2.2: one empty line before a request line is ignored; a second is refused.
-            if len(buffer) - start == 1:
-                self._receive = HEAD
-                return self._refuse(RemoteProtocolError(_CUT_OFF)) if self._eof else []
-            if buffer[start + 1] == 0x0A:
-                self._looked_at = EMPTY_LINE
-                self._position = start = start + 2
-                if start == len(buffer):
-                    self._receive = IDLE
-                    return self._terminate() if self._eof else []
+            events = self._skip_empty_line(buffer, start)
+            if events is not None:
+                return events
+            start = self._position
         if self._plain_heads is not None and self._scanned <= start:
             plain = self._plain_heads.match(buffer, start)
             if plain is not None:
@@ -177,6 +171,23 @@ class ReceivingSide(ConnectionState):
             return self._refuse(error)
         self._position = end
         return self._begin_request(*known)
+
+    def _skip_empty_line(self, buffer: bytes, start: int) -> list[Event] | None:
+        """One empty line before a request line is ignored, a second is refused (RFC 9112 §2.2).
+
+        Returns:
+            `None` if there is more to look at.
+        """
+        if len(buffer) - start == 1:
+            self._receive = HEAD
+            return self._refuse(RemoteProtocolError(_CUT_OFF)) if self._eof else []
+        if buffer[start + 1] == 0x0A:
+            self._looked_at = EMPTY_LINE
+            self._position = start + 2
+            if self._position == len(buffer):
+                self._receive = IDLE
+                return self._terminate() if self._eof else []
+        return None
 
     def _parse_head(self, raw: bytes) -> tuple[RequestHead, Framing]:
         """The ordinary road: the guard, the parser, the guard."""
