@@ -7,6 +7,7 @@ no handler and writes nothing; the other half is `cache_writing`.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from httpkit.errors import HTTPError
 from httpkit.middleware.cache_entries import Entry, StoredResponse, VaryBy
 from httpkit.middleware.cache_store import CacheStore
 from httpkit.middleware.cache_writing import CONDITIONS
@@ -157,7 +158,12 @@ class CacheReader:
         response = self.reuse(visit, entry, found)
         if response.status != 200:
             return response
-        return answer_range(visit.request, response, found.now)
+        try:
+            return answer_range(visit.request, response, found.now)
+        except HTTPError as error:
+            # RFC 9211 §2: a refusal is made of the stored answer, too, and says so.
+            fields = {**dict(error.headers or ()), "cache-status": response.headers["cache-status"]}
+            raise HTTPError(error.status, error.detail, fields) from None
 
     def by_conditions(self, visit: Visit, response: Response, now: float) -> Response:
         """A 200, or what the preconditions of the client make of it (RFC 9111 §4.3.2)."""

@@ -119,7 +119,7 @@ class MemoryStore:
     async def set(self, key: str, variant: str, entry: Entry, seconds: float) -> bool:
         """See `CacheStore`."""
         room = entry.size if isinstance(entry, StoredResponse) else 500
-        size = room + len(key) + len(variant)
+        size = room + 2 * (len(key) + len(variant))  # `_ends` may keep a second one of them
         if size > self.max_entry or seconds <= 0:
             return False
         self._remove(key, variant)

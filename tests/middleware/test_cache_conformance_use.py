@@ -440,7 +440,9 @@ PARTS = {
     "14.1.2 the last bytes": part("range: bytes=-1", 206, "content-range: bytes 4-4/5", "1"),
     "14.1.2 beyond the end": part("range: bytes=4-99", 206, "content-range: bytes 4-4/5", "1"),
     "14.2 more than all": part("range: bytes=-99", 206, "content-range: bytes 0-4/5", body="run 1"),
-    "15.5.17 behind the end": part("range: bytes=5-", 416, "content-range: bytes */5"),
+    "15.5.17 behind the end": part(
+        "range: bytes=5-", 416, "content-range: bytes */5\ncache-status: httpkit; hit; ttl=3600"
+    ),
     "14.2 another unit": part("range: lines=0-1", 200, body="run 1"),
     "14.2 no range": part("range: bytes=1-0", 200, body="run 1"),
     "14.2 not for HEAD": part("range: bytes=0-1", 200, method="HEAD", body=""),

@@ -186,7 +186,7 @@ def test_bytes_of_another_kind_are_no_entry(data):
 
 def test_memory_is_bounded_and_the_least_recently_used_goes_first(clock):
     store = MemoryStore(10_000, max_entry=5000, clock=clock)
-    size = entry(b"x" * 500).size + len(A)
+    size = entry(b"x" * 500).size + 2 * len(A)
     fits = 10_000 // size
     keys = [f"/{n:<20}" for n in range(fits + 1)]  # as long as A is
     run(store, *[("set", key, "", entry(b"x" * 500), 60) for key in keys[:fits]])
