@@ -86,12 +86,17 @@ def check_handler(pattern: str, handler: object, *, thread: bool) -> None:
 
 
 def check_limits(pattern: str, limits: BodyLimits) -> None:
-    """At least 0 bytes, at least 1 byte a second."""
+    """Whole numbers: at least 0 bytes, at least 1 byte a second."""
     for (name, value), (unit, least) in zip(
         limits._asdict().items(), (("bytes", 0), ("bytes a second", 1)), strict=True
     ):
-        if value is not None and value is not ... and value < least:
-            raise ConfigurationError(f"{name} of {pattern!r} is {value}: give {unit} or None")
+        if value is None or value is ...:
+            continue
+        if not isinstance(value, int) or value < least:
+            raise ConfigurationError(
+                f"{name} of {pattern!r} is {value!r}: "
+                f"give {unit} as an int of at least {least}, or None"
+            )
 
 
 def check_exception_kind(kind: object) -> None:

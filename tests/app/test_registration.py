@@ -47,8 +47,10 @@ def place(function):
         (("/",), {"methods": ["BREW"]}, "see httpkit.status.METHODS"),
         (("/",), {"methods": [b"GET"]}, "see httpkit.status.METHODS"),
         (("/",), {"methods": ["CONNECT"]}, "CONNECT cannot be routed"),
-        (("/",), {"max_body": -1}, "max_body of '/' is -1: give bytes or None"),
-        (("/",), {"min_body_rate": 0}, "min_body_rate of '/' is 0: give bytes a second or None"),
+        (("/",), {"max_body": -1}, "max_body of '/' is -1: give bytes as an int of at least 0, or"),
+        (("/",), {"max_body": "1M"}, "max_body of '/' is '1M': give bytes as an int"),
+        (("/",), {"max_body": 1.5}, "max_body of '/' is 1.5: give bytes as an int"),
+        (("/",), {"min_body_rate": 0}, "is 0: give bytes a second as an int of at least 1"),
         (("/",), {"middleware": [len]}, r"must take \(request, next\)"),
     ],
 )
