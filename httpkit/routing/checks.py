@@ -11,7 +11,7 @@ from typing import Any
 
 from httpkit.errors import ConfigurationError
 from httpkit.routing.definitions import BodyLimits, Lifespan
-from httpkit.routing.handlers import describe, is_asynchronous, is_stream
+from httpkit.routing.handlers import describe, is_asynchronous, is_generator, is_stream
 from httpkit.routing.pattern import parse_pattern
 from httpkit.status import METHODS
 
@@ -76,9 +76,14 @@ def _no_context_manager(lifespan: Lifespan) -> ConfigurationError:
 
 
 def check_handler(pattern: str, handler: object, *, thread: bool) -> None:
-    """Something to call, on the loop or in a thread."""
+    """Something to call, on the loop or in a thread, that gives an answer."""
     if not callable(handler):
         raise ConfigurationError(f"the handler of {pattern!r} is {handler!r}, not a callable")
+    if is_generator(handler):
+        raise ConfigurationError(
+            f"{describe(handler)} is a def with yield, which makes no answer: "
+            "write async def for a stream"
+        )
     if thread and (is_asynchronous(handler) or is_stream(handler)):
         raise ConfigurationError(
             f"{describe(handler)} is async and runs on the event loop: remove thread=True or async"
