@@ -292,7 +292,7 @@ class Response:
         """
         if not callable(function):
             raise TypeError(
-                f"add_background calls a function later: give it and its arguments, "
+                "add_background calls a function later: give it and its arguments, "
                 f"not {type(function).__name__}"
             )
         if self.background is None:
