@@ -1,4 +1,4 @@
-"""Bodies that are not plain bytes: files, open or still to be opened.
+"""Bodies that are not plain bytes: files, open or still to be opened, and the pieces of streams.
 
 Opening a file and asking for its size may wait for a disk, or for a server at the other end of a
 network. So an answer names its file (`UnopenedFile`), and the road it takes opens it in a thread.
@@ -9,7 +9,7 @@ import os
 import stat
 from os import PathLike
 
-__all__ = ["CHEAP_COPY", "FileBody", "UnopenedFile", "is_missing"]
+__all__ = ["CHEAP_COPY", "FileBody", "UnopenedFile", "encode_piece", "is_missing"]
 
 #: Bytes of a file that are read rather than sent past the process: a copy of so few costs less than
 #: a call of the system more.
@@ -43,6 +43,14 @@ _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 #: Where the bytes go that are only read to see whether it would wait.
 _PROBE = [bytearray(1)]
 _WARM_CHUNK = 65_536
+
+
+def encode_piece(piece: bytes | str) -> bytes:
+    """What an application yields, as bytes that stay as they are."""
+    if isinstance(piece, str):
+        return piece.encode()
+    # A copy of what may be mutable; memoryview refuses a number, which bytes would make zeros of.
+    return bytes(memoryview(piece))
 
 
 def is_missing(error: OSError) -> bool:

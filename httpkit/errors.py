@@ -181,6 +181,7 @@ class HTTPError(HTTPKitError):
 
     Raises:
         ValueError: another status.
+        TypeError: a detail that is no text.
     """
 
     def __init__(
@@ -190,8 +191,14 @@ class HTTPError(HTTPKitError):
         headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
         extensions: Mapping[str, object] | None = None,
     ) -> None:
-        if not 400 <= status <= 599:
-            raise ValueError(f"HTTPError needs a status of 400 to 599, not {status}")
+        if not isinstance(status, int) or not 400 <= status <= 599:
+            raise ValueError(f"HTTPError needs a status of 400 to 599, not {status!r}")
+        if detail is not None and not isinstance(detail, str):
+            # RFC 9457 §3.1.4: a string. Found here, since a page could not show anything else.
+            raise TypeError(
+                f"detail of an HTTPError is a sentence, not {type(detail).__name__}: "
+                "give members of the problem as extensions={...}"
+            )
         self.status = status
         self.detail = reason_phrase(status) if detail is None else detail
         self.headers = headers

@@ -286,7 +286,15 @@ class Response:
 
         Background calls run one after another, in the context of the handler. An exception is
         logged and does not reach the client.
+
+        Raises:
+            TypeError: not a function, but what a call of it has given.
         """
+        if not callable(function):
+            raise TypeError(
+                "add_background calls a function later: give it and its arguments, "
+                f"not {type(function).__name__}"
+            )
         if self.background is None:
             self.background = []
         self.background.append(lambda: function(*args, **kwargs))

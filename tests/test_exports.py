@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -51,14 +52,30 @@ def test_the_transport_for_httpx_is_loaded_when_it_is_asked_for() -> None:
     assert isinstance(httpkit.testing.HTTPXTransport, type)
     with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
         httpkit.testing.Nothing  # noqa: B018
-    code = (
-        "import sys; sys.modules['httpx'] = sys.modules['httpx2'] = None\n"
-        "from httpkit.testing import HTTPXTransport"
+    failure = failure_without(("httpx", "httpx2"), "from httpkit.testing import HTTPXTransport")
+    assert "ImportError: HTTPXTransport needs httpx: pip install httpx" in failure
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("httpkit.channels", "RedisChannels"), ("httpkit.middleware.redis_store", "RedisStore")],
+)
+def test_what_needs_redis_says_where_it_comes_from(module: str, name: str) -> None:
+    failure = failure_without(["redis"], f"from {module} import {name}")
+    assert f"Error: {name} needs redis: pip install 'httpkit[redis]'" in failure
+
+
+def failure_without(modules: Sequence[str], code: str) -> str:
+    """What a program says at its end where modules are not installed."""
+    missing = "".join(f"sys.modules[{module!r}] = None\n" for module in modules)
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{missing}{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    failed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert "ImportError: HTTPXTransport needs httpx: pip install httpx" in failed.stderr
+    assert result.returncode == 1
+    return result.stderr
 
 
 def test_certificates() -> None:

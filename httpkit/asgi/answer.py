@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from httpkit.asgi.channel import Channel
 from httpkit.asgi.messages import Message
-from httpkit.body import FileBody
+from httpkit.body import FileBody, encode_piece
 from httpkit.errors import ClientDisconnected
 from httpkit.headers import RawHeaders, encode_fields
 from httpkit.protocol.outgoing import (
@@ -115,7 +115,7 @@ class Answer:
         iterator = aiter(body)
         try:
             async for piece in iterator:
-                data = piece.encode() if isinstance(piece, str) else bytes(memoryview(piece))
+                data = encode_piece(piece)
                 if data:
                     await self._channel.send(data)
         finally:

@@ -35,7 +35,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load `RedisChannels` for those who ask for it: it needs the extra `redis`."""
     if name == "RedisChannels":
-        from httpkit.channels.redis_channels import RedisChannels  # noqa: PLC0415 - see above
-
+        try:
+            from httpkit.channels.redis_channels import RedisChannels  # noqa: PLC0415 - see above
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"RedisChannels needs redis: pip install 'httpkit[redis]' ({error})"
+            ) from error
         return RedisChannels
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-from httpkit.body import FileBody, UnopenedFile
+from httpkit.body import FileBody, UnopenedFile, encode_piece
 from httpkit.errors import ConfigurationError
 from httpkit.headers import MutableHeaders
 from httpkit.middleware.codings import CODINGS, Encoder, make_encoder
@@ -226,7 +226,7 @@ async def _encode_stream(
     iterator = aiter(body)
     try:
         async for chunk in iterator:
-            data = chunk.encode() if isinstance(chunk, str) else bytes(memoryview(chunk))
+            data = encode_piece(chunk)
             if coded := encoder.compress(data) + encoder.flush():
                 yield coded
         yield encoder.finish()

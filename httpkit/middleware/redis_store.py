@@ -11,8 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+try:
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"RedisStore needs redis: pip install 'httpkit[redis]' ({error})", name=error.name
+    ) from error
 
 from httpkit.middleware.cache_entries import Entry, StoredResponse, decode_entry, encode_entry
 from httpkit.middleware.cache_store import MAX_VARIANTS

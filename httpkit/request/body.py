@@ -18,6 +18,10 @@ __all__ = ["RequestBody"]
 T = TypeVar("T")
 
 _FORM_LIMITS = FormLimits()
+_CONSUMED = (
+    "the body of this request has been consumed already, by stream(), form() or multipart(); "
+    "body() before them keeps it"
+)
 
 
 class RequestBody(ParsedHead):
@@ -71,7 +75,7 @@ class RequestBody(ParsedHead):
                 yield self._body
             return
         if self._streamed:
-            raise RuntimeError("the body of this request has been consumed by stream() already")
+            raise RuntimeError(_CONSUMED)
         self._streamed = True
         receive = self._channel.receive_body
         while chunk := await receive():
@@ -82,7 +86,7 @@ class RequestBody(ParsedHead):
         if self._body is not None:
             return self._body
         if self._streamed:
-            raise RuntimeError("the body of this request has been consumed by stream() already")
+            raise RuntimeError(_CONSUMED)
         self._streamed = True
         whole = self._channel.take_body()
         if whole is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from httpkit.errors import ConfigurationError
 from httpkit.routing.definitions import BodyLimits, Lifespan
-from httpkit.routing.handlers import describe, is_asynchronous, is_stream
+from httpkit.routing.handlers import describe, is_asynchronous, is_generator, is_stream
 from httpkit.routing.pattern import parse_pattern
 from httpkit.status import METHODS
 
@@ -76,9 +76,14 @@ def _no_context_manager(lifespan: Lifespan) -> ConfigurationError:
 
 
 def check_handler(pattern: str, handler: object, *, thread: bool) -> None:
-    """Something to call, on the loop or in a thread."""
+    """Something to call, on the loop or in a thread, that gives an answer."""
     if not callable(handler):
         raise ConfigurationError(f"the handler of {pattern!r} is {handler!r}, not a callable")
+    if is_generator(handler):
+        raise ConfigurationError(
+            f"{describe(handler)} is a def with yield, which makes no answer: "
+            "write async def for a stream"
+        )
     if thread and (is_asynchronous(handler) or is_stream(handler)):
         raise ConfigurationError(
             f"{describe(handler)} is async and runs on the event loop: remove thread=True or async"
@@ -86,12 +91,17 @@ def check_handler(pattern: str, handler: object, *, thread: bool) -> None:
 
 
 def check_limits(pattern: str, limits: BodyLimits) -> None:
-    """At least 0 bytes, at least 1 byte a second."""
+    """Whole numbers: at least 0 bytes, at least 1 byte a second."""
     for (name, value), (unit, least) in zip(
         limits._asdict().items(), (("bytes", 0), ("bytes a second", 1)), strict=True
     ):
-        if value is not None and value is not ... and value < least:
-            raise ConfigurationError(f"{name} of {pattern!r} is {value}: give {unit} or None")
+        if value is None or value is ...:
+            continue
+        if not isinstance(value, int) or value < least:
+            raise ConfigurationError(
+                f"{name} of {pattern!r} is {value!r}: "
+                f"give {unit} as an int of at least {least}, or None"
+            )
 
 
 def check_exception_kind(kind: object) -> None:

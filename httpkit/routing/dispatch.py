@@ -132,8 +132,9 @@ class Dispatcher:
         path = request.root_path + quote_segments(other)
         if path.startswith("//"):
             return None
-        query = quote_query(split_target(request.target)[1])
-        return f"{path}?{query}" if query else path
+        # An empty query stays one: `/a?` is another URL than `/a` (RFC 3986 §6.2.3).
+        mark = "?" if b"?" in request.target else ""
+        return path + mark + quote_query(split_target(request.target)[1])
 
     def _answer(
         self, request: Request, scope: Scope, answer: Response | HTTPError

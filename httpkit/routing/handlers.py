@@ -14,10 +14,12 @@ from httpkit.errors import ConfigurationError
 
 __all__ = [
     "Source",
+    "check_exception_handler",
     "check_middleware",
     "check_parameters",
     "describe",
     "is_asynchronous",
+    "is_generator",
     "is_stream",
 ]
 
@@ -67,6 +69,15 @@ def is_asynchronous(handler: Callable[..., Any]) -> bool:
 def is_stream(handler: Callable[..., Any]) -> bool:
     """Whether it is an `async def` with `yield`: calling it gives an async iterator."""
     return inspect.isasyncgenfunction(_unwrap(handler))
+
+
+def is_generator(handler: Callable[..., Any]) -> bool:
+    """Whether it is a `def` with `yield`, and none that `types.coroutine` makes awaitable."""
+    function = _unwrap(handler)
+    return (
+        inspect.isgeneratorfunction(function)
+        and not function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
+    )
 
 
 def check_parameters(handler: Callable[..., Any], pattern: str, names: Sequence[str]) -> None:
@@ -121,11 +132,28 @@ def check_middleware(middleware: object) -> None:
         raise ConfigurationError(
             f"middleware {middleware!r} is not callable: write async def middleware(request, next)"
         )
+    _check_two(middleware, "middleware", "(request, next)")
+
+
+def check_exception_handler(handler: object) -> None:
+    """Check that `handler(request, error)` can be called.
+
+    Raises:
+        ConfigurationError: it is not callable, or takes other arguments.
+    """
+    if not callable(handler):
+        raise ConfigurationError(
+            f"exception handler {handler!r} is not callable: write def handler(request, error)"
+        )
+    _check_two(handler, "exception handler", "(request, error)")
+
+
+def _check_two(function: Callable[..., Any], kind: str, arguments: str) -> None:
     try:
-        inspect.signature(middleware).bind(None, None)
+        inspect.signature(function).bind(None, None)
     except TypeError as error:
         raise ConfigurationError(
-            f"middleware {describe(middleware)} must take (request, next): {error}"
+            f"{kind} {describe(function)} must take {arguments}: {error}"
         ) from None
     except ValueError:
         return  # a builtin without a signature

@@ -31,6 +31,7 @@ from httpkit.routing.definitions import (
 )
 from httpkit.routing.handlers import (
     Source,
+    check_exception_handler,
     check_middleware,
     describe,
     is_asynchronous,
@@ -356,13 +357,15 @@ class Router:
             kind: a class of exceptions, or a status from 400 to 599.
 
         Raises:
-            ConfigurationError: not such a kind, it has a handler already, or the app is frozen.
+            ConfigurationError: not such a kind, a handler that takes other arguments, a second one
+                for this kind, or the app is frozen.
         """
         self._check_open()
         check_exception_kind(kind)
 
         def register(handler: E) -> E:
             self._check_open()
+            check_exception_handler(handler)
             present = self.definitions.exception_handlers.setdefault(kind, handler)
             if present is not handler:
                 raise ConfigurationError(

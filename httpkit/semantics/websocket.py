@@ -98,13 +98,14 @@ def check_handshake(
         HTTPError: 400 for a malformed handshake, 426 for none at all (RFC 9110 §15.5.22) and for
             another version of the protocol (RFC 6455 §4.4).
     """
-    if method != "GET":
-        raise HTTPError(400, "A WebSocket is opened with GET.")
     if protocol is None:
         if version != "1.1":
             raise HTTPError(400, "A WebSocket is opened on HTTP/1.1, or by extended CONNECT.")
         if "websocket" not in _tokens(headers, "upgrade"):
+            # To HEAD as to GET (RFC 9110 §9.3.2).
             raise HTTPError(426, "This is a WebSocket.", {"upgrade": "websocket"})
+        if method != "GET":
+            raise HTTPError(400, "A WebSocket is opened with GET.")
         if "upgrade" not in _tokens(headers, "connection"):
             raise HTTPError(400, "Connection does not say upgrade.")
         # Some clients say of every request how long its content is (RFC 9110 §8.6).

@@ -193,7 +193,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         limits = {name: options.pop(name) for name in Limits.__struct_fields__ if name in options}
         for name in options:
             if name not in known:
-                raise ConfigurationError(f"there is no option {name!r}; see httpkit run --help")
+                # `httpkit run` has more: debug is the app's, workers are the command's.
+                raise ConfigurationError(
+                    f"there is no option {name!r}: a server has the fields of Config and Limits"
+                )
         if limits:
             given = options.get("limits", Limits())
             if not isinstance(given, Limits):

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING, Protocol
 
-from httpkit.body import CHEAP_COPY, FileBody, UnopenedFile
+from httpkit.body import CHEAP_COPY, FileBody, UnopenedFile, encode_piece
 from httpkit.errors import ClientDisconnected, LocalProtocolError
 from httpkit.headers import encode_fields
 from httpkit.protocol.outgoing import has_no_body
@@ -121,14 +121,7 @@ async def _send_chunks(
 
 
 async def _send_chunk(exchange: "Exchange", chunk: bytes | str) -> None:
-    await exchange.send(chunk if type(chunk) is bytes else _encode_chunk(chunk))
-
-
-def _encode_chunk(chunk: bytes | str) -> bytes:
-    if isinstance(chunk, str):
-        return chunk.encode()
-    # A copy of what may be mutable; memoryview refuses a number, which bytes would make zeros of.
-    return bytes(memoryview(chunk))
+    await exchange.send(chunk if type(chunk) is bytes else encode_piece(chunk))
 
 
 async def send_file(outlet: Outlet, body: FileBody) -> None:

@@ -137,6 +137,11 @@ class StaticFiles:
             except InvalidHeader as error:
                 raise ConfigurationError(f"cache_control: {error}") from None
         self._hashed = _read_pattern(immutable)
+        if headers is not None and not callable(headers):
+            raise ConfigurationError(
+                f"headers of static files is {headers!r}: give a function of the path, "
+                "or HeaderRules of a mapping or a file"
+            )
         self._rule = headers
         if memory < 0 or check_interval < 0:
             raise ConfigurationError("memory and check_interval of static files: 0 or more")

@@ -304,6 +304,9 @@ class AsyncClient:
         """Send a request and follow redirects; the last answer is not read yet."""
         if not self._entered:
             raise RuntimeError("enter the client first: async with AsyncClient(app) as client:")
+        known = RequestOptions.__optional_keys__
+        if unknown := options.keys() - known:
+            raise TypeError(f"a request has no option {min(unknown)!r}: {', '.join(sorted(known))}")
         follow = options.get("follow_redirects", self._follow_redirects)
         history: list[Response] = []
         request = self._build(method, url, options)

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, aclosing
 from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
-from httpkit.body import FileBody, UnopenedFile
+from httpkit.body import FileBody, UnopenedFile, encode_piece
 from httpkit.errors import (
     BodyTooLarge,
     ClientDisconnected,
@@ -282,7 +282,7 @@ class DirectReply:
         assert isinstance(pieces, AsyncGenerator)  # of ObservedApplication, around the handler's
         async with aclosing(pieces):
             async for piece in pieces:
-                await self._put(piece.encode() if isinstance(piece, str) else piece)
+                await self._put(encode_piece(piece))
 
     async def _put(self, piece: bytes) -> None:
         if piece:

@@ -89,11 +89,13 @@ def build_request(
     """Encode the body and the fields that describe it.
 
     Raises:
-        TypeError: more than one kind of body.
+        TypeError: more than one kind of body, or a form that is none.
     """
     given = [content is not None, data is not None or files is not None, json is not ...]
     if sum(given) > 1:
         raise TypeError("give one of content, json, or data and files")
+    if isinstance(data, str | bytes):
+        raise TypeError("data is a form, as in data={'name': 'ada'}; give a body as content")
     fields = encode_fields(headers)
     body: Body = b""
     media_type = ""

@@ -228,6 +228,8 @@ def test_the_body_limits_of_a_route_are_set_before_anything_runs():
         ("/b", "/b/"),
         ("/b?x=1&y=%20", "/b/?x=1&y=%20"),
         (b"/b?\xc3\xbc", "/b/?%C3%BC"),
+        ("/b?", "/b/?"),  # RFC 3986 §6.2.3: another URL than /b/
+        ("http://evil.example/b?", "/b/?"),
         ("/x/../b", "/b/"),
         ("http://evil.example/b", "/b/"),
         ("/u/1/", "/u/1"),

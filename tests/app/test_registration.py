@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import types
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ async def handler(request):
 
 async def with_id(request, id):
     return {"id": id}
+
+
+def on_error(request, error):
+    return "sorry"
 
 
 def refused(app, *parts):
@@ -47,8 +52,10 @@ def place(function):
         (("/",), {"methods": ["BREW"]}, "see httpkit.status.METHODS"),
         (("/",), {"methods": [b"GET"]}, "see httpkit.status.METHODS"),
         (("/",), {"methods": ["CONNECT"]}, "CONNECT cannot be routed"),
-        (("/",), {"max_body": -1}, "max_body of '/' is -1: give bytes or None"),
-        (("/",), {"min_body_rate": 0}, "min_body_rate of '/' is 0: give bytes a second or None"),
+        (("/",), {"max_body": -1}, "max_body of '/' is -1: give bytes as an int of at least 0, or"),
+        (("/",), {"max_body": "1M"}, "max_body of '/' is '1M': give bytes as an int"),
+        (("/",), {"max_body": 1.5}, "max_body of '/' is 1.5: give bytes as an int"),
+        (("/",), {"min_body_rate": 0}, "is 0: give bytes a second as an int of at least 1"),
         (("/",), {"middleware": [len]}, r"must take \(request, next\)"),
     ],
 )
@@ -66,6 +73,28 @@ def test_route_takes_one_method_by_its_name():
 def test_a_handler_is_callable():
     with pytest.raises(ConfigurationError, match="not a callable"):
         App().get("/")("handler")
+
+
+def pieces(request):
+    yield "a"
+
+
+class Report:
+    def pieces(self, request):
+        yield "a"
+
+
+@pytest.mark.parametrize(
+    "function", [pieces, functools.partial(pieces), Report().pieces], ids=["def", "partial", "self"]
+)
+@pytest.mark.parametrize("thread", [False, True])
+def test_a_def_with_yield_makes_no_answer(function, thread):
+    with pytest.raises(ConfigurationError, match=r"pieces \(.*write async def for a stream"):
+        App().get("/", thread=thread)(function)
+
+
+def test_a_coroutine_of_the_old_kind_is_taken():
+    App().get("/")(types.coroutine(pieces))
 
 
 async def stream(request):
@@ -130,12 +159,21 @@ def test_exception_handlers_need_a_class_or_an_error_status(kind):
 
 def test_a_second_exception_handler_is_a_conflict():
     app = App()
-    app.exception_handler(404)(handler)
-    app.exception_handler(404)(handler)  # the same again is none
+    app.exception_handler(404)(on_error)
+    app.exception_handler(404)(on_error)  # the same again is none
     with pytest.raises(ConfigurationError) as caught:
         app.exception_handler(404)(with_id)
-    assert place(handler) in str(caught.value)
+    assert place(on_error) in str(caught.value)
     assert place(with_id) in str(caught.value)
+
+
+def test_an_exception_handler_takes_a_request_and_an_error():
+    with pytest.raises(ConfigurationError, match=r"must take \(request, error\)") as caught:
+        App().exception_handler(404)(handler)
+    assert place(handler) in str(caught.value)
+    with pytest.raises(ConfigurationError, match="'handler' is not callable"):
+        App().exception_handler(404)("handler")
+    Router().exception_handler(404)(getattr)  # a builtin that inspect cannot describe
 
 
 class Hex:

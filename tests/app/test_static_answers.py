@@ -477,6 +477,8 @@ def test_rules_add_fields_and_replace_others(tmp_path):
         ({"memory": -1}, "0 or more"),
         ({"check_interval": -1}, "0 or more"),
         ({"cache_control": "a\r\nb"}, "not allowed"),
+        ({"headers": {"/*": {"X-A": "1"}}}, "give a function of the path, or HeaderRules"),
+        ({"headers": "_headers"}, "give a function of the path, or HeaderRules"),
     ],
 )
 def test_options_that_make_no_sense(tmp_path, options, message):

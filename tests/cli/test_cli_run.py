@@ -308,7 +308,8 @@ def test_app_run(start_process: Any, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ("port='http'", "port: expected `int`, got `str`"),
-        ("prot=1", "there is no option 'prot'; see httpkit run --help"),
+        ("prot=1", "there is no option 'prot': a server has the fields of Config and Limits"),
+        ("debug=True", "there is no option 'debug': a server has the fields of Config and Limits"),
         ("host='192.0.2.1'", "192.0.2.1:8000: this machine has no such address"),
     ],
 )

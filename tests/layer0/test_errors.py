@@ -45,10 +45,16 @@ def test_the_codes_of_a_body_that_is_too_large():
     )
 
 
-@pytest.mark.parametrize("status", [399, 200, 100, 600, 0, -1])
+@pytest.mark.parametrize("status", [399, 200, 100, 600, 0, -1, "404", None])
 def test_an_http_error_is_an_error(status):
     with pytest.raises(ValueError, match="400 to 599"):
         HTTPError(status)
+
+
+@pytest.mark.parametrize("detail", [{"code": 7}, ["no"], 7, b"no"])
+def test_rfc9457_3_1_4_the_detail_of_an_http_error_is_text(detail):
+    with pytest.raises(TypeError, match=r"members of the problem as extensions="):
+        HTTPError(404, detail)
 
 
 def test_an_http_error_says_what_it_is():

@@ -396,6 +396,19 @@ def test_background_calls_are_kept_in_order():
     assert len(response.background) == 1
 
 
+def test_the_result_of_a_call_is_no_background_call():
+    """Refused in the handler that has the mistake: nobody sees where a background call is from."""
+
+    async def send_mail():
+        pass
+
+    response, called = Response("x"), send_mail()
+    with pytest.raises(TypeError, match="give it and its arguments, not coroutine"):
+        response.add_background(called)
+    called.close()
+    assert response.background is None
+
+
 def test_trailers_are_kept():
     assert Response("x", trailers={"a": "1"}).trailers == {"a": "1"}
 

@@ -87,8 +87,9 @@ def test_other_requests_are_400(method, version) -> None:
 
 
 @pytest.mark.parametrize("upgrade", [None, "h2c", ""])
-def test_rfc9110_15_5_22_an_ordinary_request_is_told_what_this_is(upgrade) -> None:
-    error = refusal(headers(upgrade=upgrade))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])  # RFC 9110 §9.3.2: HEAD is answered as GET
+def test_rfc9110_15_5_22_an_ordinary_request_is_told_what_this_is(method, upgrade) -> None:
+    error = refusal(headers(upgrade=upgrade), method)
     assert (error.status, error.headers) == (426, {"upgrade": "websocket"})
 
 

@@ -180,6 +180,22 @@ def test_stream_lines(client: Client, app: App) -> None:
     assert app.state.events == ["entered", "stream ended"]
 
 
+def test_pieces_stay_as_they_were_yielded(road: dict[str, Any]) -> None:
+    """On every road: a buffer may be used again, and a view need not be of one piece."""
+    app = App()
+
+    @app.get("/buffer")
+    async def buffer(request: Request) -> AsyncIterator[bytearray | memoryview]:
+        again = bytearray(1)
+        for letter in b"abc":
+            again[0] = letter
+            yield again
+        yield memoryview(b"d-e-f")[::2]
+
+    with Client(app, **road) as client:
+        assert client.get("/buffer").content == b"abcdef"
+
+
 def test_stream_bytes_and_text(client: Client) -> None:
     with client.stream("GET", "/characters") as response:
         assert b"".join(response.iter_bytes()).decode() == "aé€"

@@ -113,6 +113,25 @@ def test_one_kind_of_body_only() -> None:
         build_request("POST", url, content=b"", json={})
 
 
+@pytest.mark.parametrize("data", ["a=b", b"a=b"])
+def test_a_form_is_no_text(data: Any) -> None:
+    with pytest.raises(TypeError, match="give a body as content"):
+        build_request("POST", URL("http", "x", "/"), data=data)
+
+
+def test_an_option_that_no_request_has_is_refused() -> None:
+    """A test that misspells one would pass for another reason than its own."""
+    misspelt: dict[str, Any] = {"body": b"x"}
+    with Client(App()) as client:
+        with pytest.raises(TypeError, match="a request has no option 'body': auth, content, "):
+            client.post("/", **misspelt)
+        with (
+            pytest.raises(TypeError, match="a request has no option 'body'"),
+            client.stream("POST", "/", **misspelt),
+        ):
+            pass
+
+
 @pytest.mark.parametrize(
     ("method", "options", "expected"),
     [
