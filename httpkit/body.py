@@ -47,6 +47,8 @@ _WARM_CHUNK = 65_536
 
 def encode_piece(piece: bytes | str) -> bytes:
     """What an application yields, as bytes that stay as they are."""
+    if type(piece) is bytes:
+        return piece
     if isinstance(piece, str):
         return piece.encode()
     # A copy of what may be mutable; memoryview refuses a number, which bytes would make zeros of.

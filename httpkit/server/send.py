@@ -121,7 +121,7 @@ async def _send_chunks(
 
 
 async def _send_chunk(exchange: "Exchange", chunk: bytes | str) -> None:
-    await exchange.send(chunk if type(chunk) is bytes else encode_piece(chunk))
+    await exchange.send(encode_piece(chunk))
 
 
 async def send_file(outlet: Outlet, body: FileBody) -> None:
