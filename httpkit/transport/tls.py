@@ -74,12 +74,13 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
         self._incoming = incoming
         self._outgoing = outgoing
         self._protocol = protocol
-        self._info: TLSInfo | None = None
         self._closing = False
         self._writing_paused = False
 
     def begin(self) -> None:
         """Tell the connection, and give it what came with the end of the handshake."""
+        # Read now: a session that has failed tells nothing, while handlers go on asking.
+        self._info = _describe(self._session)
         self._protocol.connection_made(self)
         self.data_received(b"")
 
@@ -104,7 +105,11 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
             failure = error
         if self._outgoing.pending:
             self._answer()
-        if pieces and not self._closing:
+        if self._closing:
+            return
+        # What came before the bad record is good, but nothing can be answered any more.
+        self._closing = failure is not None
+        if pieces:
             self._protocol.data_received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         if failure is not None:
             self._fail(failure)
@@ -122,10 +127,7 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
 
     def _fail(self, error: ssl.SSLError) -> None:
         """What came is no TLS any more; the alert is written."""
-        if self._closing:
-            return
         logger.info("the TLS session with %s failed: %s", self._peer, explain(error))
-        self._closing = True
         self._protocol.eof_received()
         # An answer in between can be neither finished nor told from a whole one.
         if self._raw.get_write_buffer_size():
@@ -207,11 +209,7 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What the transport below knows, and `tls`: a `TLSInfo`."""
-        if name != "tls":
-            return self._raw.get_extra_info(name, default)
-        if self._info is None:
-            self._info = _describe(self._session)
-        return self._info
+        return self._info if name == "tls" else self._raw.get_extra_info(name, default)
 
     @property
     def _peer(self) -> object:

@@ -157,6 +157,26 @@ def test_a_record_that_was_tampered_with(pair: Pair, waiting: int, caplog) -> No
     assert "the TLS session with 192.0.2.1:7 failed: " in caplog.text
 
 
+def test_rfc8446_6_2_nothing_is_written_to_a_session_that_has_failed(contexts: Contexts) -> None:
+    """The connection answers at once what came before the bad record, and closes."""
+
+    class Answers(Above):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            pair.transport.write(b"answer")
+            pair.transport.close()
+
+    above = Answers()
+    pair = TLSPair(contexts, above)
+    pair.transport.data_received(pair.records(b"good") + b"\xff" * 9)
+    assert above.pieces == [b"good"]
+    assert above.events == ["made", "eof"]
+    assert pair.raw.events == ["closed"]
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
+        pair.received_by_client()
+    assert pair.transport.get_extra_info("tls").version == "TLSv1.3"
+
+
 def test_what_comes_after_a_close_is_thrown_away(pair: Pair) -> None:
     data = bytearray(pair.records(b"good") + pair.records(b"evil"))
     data[-1] ^= 1
