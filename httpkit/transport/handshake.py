@@ -32,6 +32,11 @@ __all__ = ["Handshake", "HandshakeOwner", "Handshakes"]
 
 #: The type of a handshake record.
 _HANDSHAKE_RECORD = 0x16
+#: The random of a ServerHello that asks for another ClientHello (§4.1.3), and where it stands.
+_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+_RANDOM = slice(11, 43)
+#: A fatal alert, as OpenSSL sends it for other names that are none (RFC 6066 §3).
+_UNRECOGNIZED_NAME = b"\x15\x03\x03\0\2\2\x70"
 
 
 class HandshakeOwner(Protocol):
@@ -155,9 +160,10 @@ class Handshake(asyncio.Protocol):
             session = self._owner.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
             self._session = cast("TLSSession", session)
             self._hello = ClientHello()
+        if self._phase is _Phase.HANDSHAKE and self._hello is not None:
+            self._read_hello(self._hello, data)
+        # Again, since the ClientHello may have been refused.
         if self._phase is _Phase.HANDSHAKE:
-            if self._hello is not None:
-                self._read_hello(self._hello, data)
             self._incoming.write(data)
             self._go_on()
 
@@ -197,13 +203,19 @@ class Handshake(asyncio.Protocol):
         if offer is not None:
             self._session.offer = offer
             self._hello = None
+            if not hello.name.isascii():
+                self._fail("SNI names a host in bytes that are no ASCII (RFC 6066 §3)")
+                self._linger(_UNRECOGNIZED_NAME)
 
     def _go_on(self) -> None:
         try:
             self._session.do_handshake()
         except ssl.SSLWantReadError:
             if self._outgoing.pending:
-                self._raw.write(self._outgoing.read())
+                answer = self._outgoing.read()
+                if answer[_RANDOM] == _RETRY:
+                    self._hello = ClientHello()  # of the next one
+                self._raw.write(answer)
         except ssl.SSLError as error:
             self._fail(self._session.refusal or explain(error))
             self._linger(self._outgoing.read())
