@@ -153,7 +153,7 @@ def _load_pair(context: ssl.SSLContext, pair: CertificatePair) -> None:
     _check_readable("tls_key", pair.key)
     try:
         context.load_cert_chain(pair.chain, pair.key, refuse)
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         if asked:
             raise ConfigurationError(
                 f"tls_key {pair.key}: the key is encrypted; write it without a passphrase "
@@ -173,7 +173,7 @@ def _load_authorities(context: ssl.SSLContext, option: str, path: str) -> None:
     _check_readable(option, path)
     try:
         context.load_verify_locations(path)
-    except ssl.SSLError as error:
+    except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(f"{option} {path}: not PEM ({_reason(error)})") from error
 
 
@@ -193,12 +193,15 @@ def _reason(error: Exception) -> str:
 
 def _names_of(pair: CertificatePair) -> Iterable[str]:
     """The host names of a certificate (RFC 9525 §2: subjectAltName, never the common name)."""
-    from cryptography import x509  # noqa: PLC0415 - it takes long, and few need it
+    # Imported here: it takes long, and few need it.
+    from cryptography import x509  # noqa: PLC0415
 
-    with open(pair.chain, "rb") as file:
-        certificate = x509.load_pem_x509_certificate(file.read())
+    from httpkit.certificates.names import names_of  # noqa: PLC0415
+
     try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
+        with open(pair.chain, "rb") as file:
+            return names_of(x509.load_pem_x509_certificate(file.read()))
+    except (OSError, ValueError, x509.InvalidVersion) as error:
+        raise ConfigurationError(
+            f"tls_cert {pair.chain}: the names in it cannot be read ({error})"
+        ) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from httpkit.certificates.development import ensure_development_certificate
 from httpkit.errors import ConfigurationError
@@ -146,6 +147,47 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
         ),
     ):
         assert refused(**more).startswith(expected)
+
+
+def with_names(authority: Authority, names: bytes) -> tuple[str, str]:
+    """Paths of a certificate with these bytes as its subjectAltName, and its key."""
+    identity = authority.server()
+    issuer = authority.intermediate
+    certificate = identity.certificate
+    extension = x509.UnrecognizedExtension(x509.OID_SUBJECT_ALTERNATIVE_NAME, names)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(certificate.subject)
+        .issuer_name(certificate.issuer)
+        .public_key(certificate.public_key())
+        .serial_number(certificate.serial_number)
+        .not_valid_before(certificate.not_valid_before_utc)
+        .not_valid_after(certificate.not_valid_after_utc)
+        .add_extension(extension, critical=False)
+    )
+    identity.certificate = builder.sign(issuer.key, hashes.SHA256())
+    return authority.save(identity, "odd")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [b"0\6\x82\4caf\xe9", b"0\5\x87\3abc", b"0\x09\xa3\7\x30\5\x0c\3xyz"],
+    ids=["not ASCII", "an address of 3 bytes", "x400Address"],
+)
+def test_names_that_cannot_be_read(authority: Authority, names: bytes) -> None:
+    """They are needed where there are several certificates."""
+    chain, key = with_names(authority, names)
+    good = authority.save(authority.server(HOST), "good")
+    message = refused(tls_cert=(good[0], chain), tls_key=(good[1], key))
+    assert message.startswith(f"tls_cert {chain}: the names in it cannot be read (")
+
+
+def test_a_file_that_goes_while_it_is_looked_at(authority: Authority, monkeypatch) -> None:
+    monkeypatch.setattr("httpkit.server.tls_contexts._check_readable", lambda option, path: None)
+    chain, key = authority.save(authority.server(HOST), "good")
+    assert "tls_cert gone.pem, tls_key" in refused(tls_cert="gone.pem", tls_key=key)
+    more = {"tls_client_auth": "required", "tls_client_ca": "gone.pem"}
+    assert "tls_client_ca gone.pem: " in refused(tls_cert=chain, tls_key=key, **more)
 
 
 def test_a_port_is_not_taken_for_bad_certificates(authority: Authority) -> None:
