@@ -269,6 +269,31 @@ def test_a_bad_certificate_is_not_taken(renewable, authority: Authority, harm: s
     assert common_name(server, authority, HOST) == "new"
 
 
+def test_a_key_that_could_not_be_read_is_read_when_it_may_be(
+    renewable, authority: Authority, monkeypatch, caplog
+) -> None:
+    """As it is when a key is written first, and given to the server's user then."""
+    server, write = renewable
+    key = authority.directory / "server 0.key"
+
+    def check_readable(option: str, path: str) -> None:
+        # Whoever runs the tests may read everything.
+        if path == str(key) and key.stat().st_mode & 0o777 == 0:
+            raise ConfigurationError(f"{option} {path}: Permission denied")
+
+    monkeypatch.setattr("httpkit.server.tls_contexts._check_readable", check_readable)
+    write("new")
+    key.chmod(0)
+    for _ in range(4):
+        tick(server)
+    assert caplog.text.count("Permission denied") == 1
+    assert common_name(server, authority, HOST) == "old"
+    key.chmod(0o600)
+    tick(server)
+    tick(server)
+    assert common_name(server, authority, HOST) == "new"
+
+
 def test_keys_of_tickets_live_a_day(live: Live, authority: Authority) -> None:
     server = live(**options(authority))
     context = authority.client_context()
