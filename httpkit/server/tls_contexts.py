@@ -100,7 +100,8 @@ def make_context(config: Config, protocols: Sequence[str]) -> ssl.SSLContext:
             return _NO_APPLICATION_PROTOCOL
         if name is None:
             return None
-        session.asked_name = name = name.lower()
+        # RFC 6066 §3 wants no dot at the end; some clients send what stands in their URL.
+        session.asked_name = name = name.lower().removesuffix(".")
         found = names.get(name) or names.get(f"*.{name.partition('.')[2]}")
         if found is not None:
             session.context = found

@@ -39,7 +39,8 @@ class TLSSession(ssl.SSLObject):
     """One session of OpenSSL; contexts make it by their `sslobject_class`.
 
     Attributes:
-        asked_name: the host name of the ClientHello, lower case, once a context has noted it.
+        asked_name: the host name of the ClientHello, lower case, without a dot at the end, once a
+            context has noted it.
         offer: the protocols that the ClientHello names for ALPN.
         refusal: why the context has ended the handshake, if it was the one to do so.
     """

@@ -43,6 +43,9 @@ def common_name(server: LiveServer, authority: Authority, name: str | None) -> s
         ("alias.example", "two.example"),
         ("a.wild.example", "*.wild.example"),
         ("exact.wild.example", "exact.wild.example"),
+        # RFC 6066 §3: without a trailing dot; Python's ssl sends it.
+        ("two.example.", "two.example"),
+        ("a.wild.example.", "*.wild.example"),
         # RFC 9525 §6.3: a wildcard is one label.
         ("a.b.wild.example", "one.example"),
         ("wild.example", "one.example"),
