@@ -18,6 +18,7 @@ Theory of operation:
 
 import asyncio
 import logging
+import re
 import ssl
 from contextlib import suppress
 from typing import Any, cast
@@ -31,6 +32,8 @@ logger = logging.getLogger("httpkit")
 
 #: More than a record holds: OpenSSL decrypts one at a time.
 _RECORD = 16_384
+#: What Python adds to an error of OpenSSL: the library before it, a place in its source behind it.
+_PLACE = re.compile(r"^\[\w+\] | \(_ssl\.c:\d+\)$")
 #: Stands for the connection that is lost.
 _NOBODY = asyncio.Protocol()
 
@@ -221,7 +224,7 @@ def explain(error: ssl.SSLError) -> str:
     """The reason of an error of OpenSSL in words, without the place in its source."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the client's certificate was not accepted: {error.verify_message}"
-    return (error.reason or str(error)).lower().replace("_", " ")
+    return (error.reason or _PLACE.sub("", str(error))).lower().replace("_", " ")
 
 
 def _describe(session: TLSSession) -> TLSInfo:

@@ -134,7 +134,8 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
         ),
         (
             {"tls_cert": garbage},
-            f"tls_cert {garbage}, tls_key {garbage}: not a certificate and its key in PEM (",
+            f"tls_cert {garbage}, tls_key {garbage}: not a certificate and its key in PEM "
+            "(pem lib)",
         ),
         (
             {"tls_cert": chain},

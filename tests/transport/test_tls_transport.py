@@ -3,12 +3,13 @@
 import asyncio
 import ssl
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpkit.transport.tls import TLSTransport
+from httpkit.transport.tls import TLSTransport, explain
 from tests.server.certificates import Authority
 
 from .tls_pair import Contexts, TLSPair, make_contexts
@@ -234,3 +235,12 @@ def test_what_the_socket_knows(pair: Pair) -> None:
     info = pair.transport.get_extra_info("tls")
     assert info.version == "TLSv1.3"
     assert pair.transport.get_extra_info("tls") is info
+
+
+def test_an_error_without_a_reason_is_told_without_its_place(tmp_path: Path) -> None:
+    """Python gives no reason where the library has one of its own, such as that for PEM."""
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    with pytest.raises(ssl.SSLError, match=r"\(_ssl\.c:\d+\)") as caught:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(empty)
+    assert "ssl" not in explain(caught.value)
