@@ -130,8 +130,10 @@ def _plain_context(
         context.num_tickets = 0
     if config.tls_client_ca is not None:
         _load_authorities(context, "tls_client_ca", config.tls_client_ca)
+        if not context.cert_store_stats()["x509"]:
+            raise ConfigurationError(f"tls_client_ca {config.tls_client_ca}: no certificate in it")
     if config.tls_client_crl is not None:
-        _load_authorities(context, "tls_client_crl", config.tls_client_crl)
+        _load_revocation_lists(context, config.tls_client_crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     if key_log := os.environ.get("SSLKEYLOGFILE"):
         try:
@@ -176,6 +178,20 @@ def _load_authorities(context: ssl.SSLContext, option: str, path: str) -> None:
         context.load_verify_locations(path)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(f"{option} {path}: not PEM ({_reason(error)})") from error
+
+
+def _load_revocation_lists(context: ssl.SSLContext, path: str) -> None:
+    authorities = context.cert_store_stats()["x509"]
+    _load_authorities(context, "tls_client_crl", path)
+    loaded = context.cert_store_stats()
+    # OpenSSL takes authorities out of any file. Those that it had are not counted again.
+    if loaded["x509"] > authorities:
+        raise ConfigurationError(
+            f"tls_client_crl {path}: authorities in it that are not in tls_client_ca would be "
+            "trusted, too"
+        )
+    if not loaded["crl"]:
+        raise ConfigurationError(f"tls_client_crl {path}: no revocation list in it")
 
 
 def _check_readable(option: str, path: str) -> None:

@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives import hashes
 
 from httpkit.certificates.development import ensure_development_certificate
 from httpkit.errors import ConfigurationError
+from httpkit.server.config import Config
+from httpkit.server.tls_contexts import make_context
 
-from .certificates import Authority
+from .certificates import Authority, Identity
 from .conftest import Live
 from .live import LiveServer, Script
 from .tls import HOST, connect, options
@@ -134,8 +136,7 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
         ),
         (
             {"tls_cert": garbage},
-            f"tls_cert {garbage}, tls_key {garbage}: not a certificate and its key in PEM "
-            "(pem lib)",
+            f"tls_cert {garbage}, tls_key {garbage}: not a certificate and its key in PEM (",
         ),
         (
             {"tls_cert": chain},
@@ -151,6 +152,28 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
         ),
     ):
         assert refused(**more).startswith(expected)
+
+
+def test_authorities_and_revocation_lists_are_told_apart(authority: Authority) -> None:
+    """OpenSSL would take either from either file, and trust what it finds."""
+    chain, key = authority.save(authority.server(HOST), "good")
+    crl = authority.write("crl.pem", authority.root.crl_pem())
+    other = Identity("other", is_authority=True)
+    mixed = authority.write("mixed.pem", other.chain_pem() + other.crl_pem())
+    more = {"tls_cert": chain, "tls_key": key, "tls_client_auth": "required"}
+    assert refused(**more, tls_client_ca=crl) == f"tls_client_ca {crl}: no certificate in it"
+    more["tls_client_ca"] = authority.ca
+    reason = "authorities in it that are not in tls_client_ca would be trusted, too"
+    assert refused(**more, tls_client_crl=mixed) == f"tls_client_crl {mixed}: {reason}"
+    reason = "no revocation list in it"
+    path = authority.ca
+    assert refused(**more, tls_client_crl=path) == f"tls_client_crl {path}: {reason}"
+
+
+def test_authorities_and_revocation_lists_may_share_a_file(authority: Authority) -> None:
+    both = authority.write("both.pem", authority.root.chain_pem() + authority.root.crl_pem())
+    more = {"tls_client_auth": "required", "tls_client_ca": both, "tls_client_crl": both}
+    make_context(Config(**options(authority, **more)), ["http/1.1"])
 
 
 def with_names(authority: Authority, names: bytes) -> tuple[str, str]:
