@@ -1,11 +1,11 @@
-"""What a ClientHello offers by ALPN and asks for by SNI, read on its way to OpenSSL.
+"""What a ClientHello offers by ALPN, asks for by SNI and brings as keys, on its way to OpenSSL.
 
 Where client and server have no protocol in common the handshake has to fail (RFC 7301 §3.2).
 Python's `ssl` goes on without one, and does not tell that case from a client that offers nothing; a
 callback for SNI may end the handshake with an alert, once it knows the offer. Before that callback
 Python decodes the name; if that fails it prints a traceback, so whoever calls OpenSSL looks at the
-name first. Refuses nothing: what is malformed offers nothing, and OpenSSL finds it. Called by
-`transport.handshake`.
+name first. Groups of keys are read since Python cannot choose between them. Refuses nothing: what
+is malformed offers nothing, and OpenSSL finds it. Called by `transport.handshake`.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ _MESSAGE_HEAD = 4
 _FIXED = 34
 _SNI = 0
 _ALPN = 16
+_KEY_SHARE = 51
 #: Length of the list, type and length of its first name (RFC 6066 §3).
 _NAME_HEAD = 5
 
@@ -31,12 +32,14 @@ class ClientHello:
 
     Attributes:
         name: the host name that the client asks for, once the offer is known; empty without one.
+        groups: those that its keys are of, once the offer is known (RFC 8446 §4.2.7).
     """
 
-    __slots__ = ("_message", "_records", "name")
+    __slots__ = ("_message", "_records", "groups", "name")
 
     def __init__(self) -> None:
         self.name = b""
+        self.groups: tuple[int, ...] = ()
         self._records = bytearray()
         self._message = bytearray()
 
@@ -66,6 +69,8 @@ class ClientHello:
                 self.name = data[_NAME_HEAD:]
             elif kind == _ALPN:
                 offer += tuple(_read_protocols(data[2:]))
+            elif kind == _KEY_SHARE:
+                self.groups = tuple(_read_groups(data[2:]))
         return offer
 
 
@@ -86,3 +91,9 @@ def _read_protocols(names: bytes) -> Iterator[bytes]:
         end = 1 + names[0]
         yield names[1:end]
         names = names[end:]
+
+
+def _read_groups(shares: bytes) -> Iterator[int]:
+    while shares:
+        yield int.from_bytes(shares[:2], "big")
+        shares = shares[4 + int.from_bytes(shares[2:4], "big") :]

@@ -230,12 +230,12 @@ def extension(kind: int, data: bytes) -> bytes:
     return struct.pack("!HH", kind, len(data)) + data
 
 
-def hello_for(name: bytes, share: bytes = b"") -> bytes:
-    """A ClientHello of TLS 1.3 for P-256; without a key share it is to be sent again."""
+def hello_for(name: bytes, share: bytes = b"", group: int = 0x17) -> bytes:
+    """A ClientHello of TLS 1.3, for P-256; without a key share it is to be sent again."""
     extensions = b"".join(
         (
             extension(0, struct.pack("!HBH", len(name) + 3, 0, len(name)) + name),
-            extension(10, b"\x00\x02\x00\x17"),  # supported_groups
+            extension(10, struct.pack("!HH", 2, group)),  # supported_groups
             extension(13, b"\x00\x02\x04\x03"),  # signature_algorithms
             extension(43, b"\x02\x03\x04"),  # supported_versions
             extension(51, struct.pack("!H", len(share)) + share),
@@ -271,6 +271,25 @@ def test_rfc6066_3_a_host_name_that_is_not_ascii(
     server.until(lambda: counted(server) == (1, 1))
     assert "SNI names a host in bytes that are no ASCII" in caplog.text
     assert not unraisable
+    assert works(server, authority)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "after a HelloRetryRequest"])
+@pytest.mark.parametrize(("group", "size"), [(0x0100, 256), (0x0104, 1024)])
+def test_cve_2002_20001_no_key_exchange_over_finite_fields(
+    server: LiveServer, authority: Authority, group: int, size: int, again: bool, caplog
+) -> None:
+    """A public key of 8192 bits is cheap to make up, and dear to use."""
+    caplog.set_level(logging.INFO, "httpkit")
+    client = server.connect()
+    if again:
+        client.send(hello_for(HOST.encode(), group=group))
+        client.socket.recv(65_536)
+    share = struct.pack("!HH", group, size) + b"\x7f" * size
+    client.send(hello_for(HOST.encode(), share, group))
+    assert client.receive_rest()[-7:] == b"\x15\x03\x03\0\2\2\x28"  # handshake_failure
+    server.until(lambda: counted(server) == (1, 1))
+    assert "its key is of a finite field: only ECDHE" in caplog.text
     assert works(server, authority)
 
 

@@ -37,6 +37,7 @@ def test_what_openssl_offers(protocols, name) -> None:
     assert hello.name == b""
     assert hello.receive_data(make_hello(*protocols, name=name)) == expected
     assert hello.name == (name or "").encode()
+    assert 0x1D in hello.groups  # X25519
 
 
 @pytest.mark.parametrize("step", [1, 7, 100])
