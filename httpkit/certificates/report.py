@@ -67,7 +67,7 @@ class Report(msgspec.Struct, frozen=True):
     trusted: Trust | None
     """Who trusts the end of the path."""
     accepted: bool
-    """Whether a client would accept it: there is no finding of level `error`."""
+    """Whether a client would accept it: there is one, and no finding of level `error`."""
 
 
 def make_report(
@@ -93,7 +93,7 @@ def make_report(
     """
     shown = [ShownKey(key.public is None, _key_text(key)) for key in keys]
     if not certificates:
-        return Report(source, host, handshake, [], shown, [], None, accepted=True)
+        return Report(source, host, handshake, [], shown, [], None, accepted=False)
     with oddities_allowed():
         path = build_path(certificates, roots)
         case = Case(certificates, path, host, now, sent=handshake is not None, keys=keys)

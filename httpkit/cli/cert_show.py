@@ -2,7 +2,7 @@
 
 Owns what is looked at: files, or a server. What there is to say stands in `httpkit.certificates`,
 how it looks in `chain_picture`. Ends with 0 if clients would accept the chain, with 1 if they would
-not, or if there is nothing to see.
+not, or if there is none.
 """
 
 import re
@@ -63,7 +63,8 @@ def show_command(
     with its certificate. HOST is asked for what it sends, on port 443 unless another one is named:
     example.com, localhost:8443, [::1]:8443.
 
-    Ends with 0 if clients would accept the chain, otherwise with 1.
+    Ends with 0 if clients would accept the chain, otherwise with 1, as for a key without a
+    certificate.
     """
     try:
         name = None if servername is None else _host_name(servername)

@@ -100,7 +100,8 @@ def make_context(config: Config, protocols: Sequence[str]) -> ssl.SSLContext:
             return _NO_APPLICATION_PROTOCOL
         if name is None:
             return None
-        session.asked_name = name = name.lower()
+        # RFC 6066 §3 wants no dot at the end; some clients send what stands in their URL.
+        session.asked_name = name = name.lower().removesuffix(".")
         found = names.get(name) or names.get(f"*.{name.partition('.')[2]}")
         if found is not None:
             session.context = found
@@ -129,8 +130,10 @@ def _plain_context(
         context.num_tickets = 0
     if config.tls_client_ca is not None:
         _load_authorities(context, "tls_client_ca", config.tls_client_ca)
+        if not context.cert_store_stats()["x509"]:
+            raise ConfigurationError(f"tls_client_ca {config.tls_client_ca}: no certificate in it")
     if config.tls_client_crl is not None:
-        _load_authorities(context, "tls_client_crl", config.tls_client_crl)
+        _load_revocation_lists(context, config.tls_client_crl)
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
     if key_log := os.environ.get("SSLKEYLOGFILE"):
         try:
@@ -153,7 +156,7 @@ def _load_pair(context: ssl.SSLContext, pair: CertificatePair) -> None:
     _check_readable("tls_key", pair.key)
     try:
         context.load_cert_chain(pair.chain, pair.key, refuse)
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         if asked:
             raise ConfigurationError(
                 f"tls_key {pair.key}: the key is encrypted; write it without a passphrase "
@@ -173,8 +176,22 @@ def _load_authorities(context: ssl.SSLContext, option: str, path: str) -> None:
     _check_readable(option, path)
     try:
         context.load_verify_locations(path)
-    except ssl.SSLError as error:
+    except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(f"{option} {path}: not PEM ({_reason(error)})") from error
+
+
+def _load_revocation_lists(context: ssl.SSLContext, path: str) -> None:
+    authorities = context.cert_store_stats()["x509"]
+    _load_authorities(context, "tls_client_crl", path)
+    loaded = context.cert_store_stats()
+    # OpenSSL takes authorities out of any file. Those that it had are not counted again.
+    if loaded["x509"] > authorities:
+        raise ConfigurationError(
+            f"tls_client_crl {path}: authorities in it that are not in tls_client_ca would be "
+            "trusted, too"
+        )
+    if not loaded["crl"]:
+        raise ConfigurationError(f"tls_client_crl {path}: no revocation list in it")
 
 
 def _check_readable(option: str, path: str) -> None:
@@ -193,12 +210,15 @@ def _reason(error: Exception) -> str:
 
 def _names_of(pair: CertificatePair) -> Iterable[str]:
     """The host names of a certificate (RFC 9525 §2: subjectAltName, never the common name)."""
-    from cryptography import x509  # noqa: PLC0415 - it takes long, and few need it
+    # Imported here: it takes long, and few need it.
+    from cryptography import x509  # noqa: PLC0415
 
-    with open(pair.chain, "rb") as file:
-        certificate = x509.load_pem_x509_certificate(file.read())
+    from httpkit.certificates.names import names_of  # noqa: PLC0415
+
     try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
+        with open(pair.chain, "rb") as file:
+            return names_of(x509.load_pem_x509_certificate(file.read()))
+    except (OSError, ValueError, x509.InvalidVersion) as error:
+        raise ConfigurationError(
+            f"tls_cert {pair.chain}: the names in it cannot be read ({error})"
+        ) from error

@@ -39,8 +39,9 @@ _LOOK = 1.0
 _RENEW = 86_400.0
 _PLAINTEXT = b"This port speaks TLS: use https://\n"
 
-#: What tells one state of a file from another; `None` if there is no such file.
-_Stamp = tuple[int, int, int] | None
+#: What tells one state of a file from another; `None` if there is no such file. The time when its
+#: status has changed is in it: a file that could not be read may be readable after a chmod.
+_Stamp = tuple[int, int, int, int] | None
 
 
 class TLSPort:
@@ -162,7 +163,7 @@ def _stamp(path: str) -> _Stamp:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def with_certificate(config: Config) -> Config:

@@ -13,6 +13,8 @@ Theory of operation:
 4. The deadline is absolute and begins with the connection. There is no timer: the reaper comes by.
 5. At most `max_handshakes` are under way. One more closes the oldest: an honest one is through
    within a few round trips, so the oldest is the one most likely to be held open on purpose.
+6. Key exchange is ECDHE alone. OpenSSL would take finite fields from clients that bring such a key,
+   and spend 20 ms on one of 8192 bits, which costs them nothing (CVE-2002-20001).
 """
 
 import asyncio
@@ -32,6 +34,15 @@ __all__ = ["Handshake", "HandshakeOwner", "Handshakes"]
 
 #: The type of a handshake record.
 _HANDSHAKE_RECORD = 0x16
+#: The random of a ServerHello that asks for another ClientHello (§4.1.3), and where it stands.
+_RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+_RANDOM = slice(11, 43)
+#: A fatal alert, as OpenSSL sends it for other names that are none (RFC 6066 §3).
+_UNRECOGNIZED_NAME = b"\x15\x03\x03\0\2\2\x70"
+#: Another, as OpenSSL sends it where there is no group in common (RFC 8446 §4.1.1).
+_HANDSHAKE_FAILURE = b"\x15\x03\x03\0\2\2\x28"
+#: Groups of finite fields (RFC 7919 §2).
+_FINITE_FIELDS = range(0x0100, 0x0200)
 
 
 class HandshakeOwner(Protocol):
@@ -155,9 +166,10 @@ class Handshake(asyncio.Protocol):
             session = self._owner.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
             self._session = cast("TLSSession", session)
             self._hello = ClientHello()
+        if self._phase is _Phase.HANDSHAKE and self._hello is not None:
+            self._read_hello(self._hello, data)
+        # Again, since the ClientHello may have been refused.
         if self._phase is _Phase.HANDSHAKE:
-            if self._hello is not None:
-                self._read_hello(self._hello, data)
             self._incoming.write(data)
             self._go_on()
 
@@ -197,13 +209,27 @@ class Handshake(asyncio.Protocol):
         if offer is not None:
             self._session.offer = offer
             self._hello = None
+            if not hello.name.isascii():
+                self._refuse(
+                    "SNI names a host in bytes that are no ASCII (RFC 6066 §3)", _UNRECOGNIZED_NAME
+                )
+            elif any(group in _FINITE_FIELDS for group in hello.groups):
+                self._refuse("its key is of a finite field: only ECDHE", _HANDSHAKE_FAILURE)
+
+    def _refuse(self, reason: str, alert: bytes) -> None:
+        """End the handshake without OpenSSL, which would go on."""
+        self._fail(reason)
+        self._linger(alert)
 
     def _go_on(self) -> None:
         try:
             self._session.do_handshake()
         except ssl.SSLWantReadError:
             if self._outgoing.pending:
-                self._raw.write(self._outgoing.read())
+                answer = self._outgoing.read()
+                if answer[_RANDOM] == _RETRY:
+                    self._hello = ClientHello()  # of the next one
+                self._raw.write(answer)
         except ssl.SSLError as error:
             self._fail(self._session.refusal or explain(error))
             self._linger(self._outgoing.read())

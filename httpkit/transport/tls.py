@@ -18,6 +18,7 @@ Theory of operation:
 
 import asyncio
 import logging
+import re
 import ssl
 from contextlib import suppress
 from typing import Any, cast
@@ -31,6 +32,8 @@ logger = logging.getLogger("httpkit")
 
 #: More than a record holds: OpenSSL decrypts one at a time.
 _RECORD = 16_384
+#: What Python adds to an error of OpenSSL: the library before it, a place in its source behind it.
+_PLACE = re.compile(r"^\[\w+\] | \(_ssl\.c:\d+\)$")
 #: Stands for the connection that is lost.
 _NOBODY = asyncio.Protocol()
 
@@ -39,7 +42,8 @@ class TLSSession(ssl.SSLObject):
     """One session of OpenSSL; contexts make it by their `sslobject_class`.
 
     Attributes:
-        asked_name: the host name of the ClientHello, lower case, once a context has noted it.
+        asked_name: the host name of the ClientHello, lower case, without a dot at the end, once a
+            context has noted it.
         offer: the protocols that the ClientHello names for ALPN.
         refusal: why the context has ended the handshake, if it was the one to do so.
     """
@@ -74,12 +78,13 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
         self._incoming = incoming
         self._outgoing = outgoing
         self._protocol = protocol
-        self._info: TLSInfo | None = None
         self._closing = False
         self._writing_paused = False
 
     def begin(self) -> None:
         """Tell the connection, and give it what came with the end of the handshake."""
+        # Read now: a session that has failed tells nothing, while handlers go on asking.
+        self._info = _describe(self._session)
         self._protocol.connection_made(self)
         self.data_received(b"")
 
@@ -104,7 +109,11 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
             failure = error
         if self._outgoing.pending:
             self._answer()
-        if pieces and not self._closing:
+        if self._closing:
+            return
+        # What came before the bad record is good, but nothing can be answered any more.
+        self._closing = failure is not None
+        if pieces:
             self._protocol.data_received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         if failure is not None:
             self._fail(failure)
@@ -122,10 +131,7 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
 
     def _fail(self, error: ssl.SSLError) -> None:
         """What came is no TLS any more; the alert is written."""
-        if self._closing:
-            return
         logger.info("the TLS session with %s failed: %s", self._peer, explain(error))
-        self._closing = True
         self._protocol.eof_received()
         # An answer in between can be neither finished nor told from a whole one.
         if self._raw.get_write_buffer_size():
@@ -207,11 +213,7 @@ class TLSTransport(asyncio.Transport, asyncio.Protocol):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What the transport below knows, and `tls`: a `TLSInfo`."""
-        if name != "tls":
-            return self._raw.get_extra_info(name, default)
-        if self._info is None:
-            self._info = _describe(self._session)
-        return self._info
+        return self._info if name == "tls" else self._raw.get_extra_info(name, default)
 
     @property
     def _peer(self) -> object:
@@ -222,7 +224,7 @@ def explain(error: ssl.SSLError) -> str:
     """The reason of an error of OpenSSL in words, without the place in its source."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the client's certificate was not accepted: {error.verify_message}"
-    return (error.reason or str(error)).lower().replace("_", " ")
+    return (error.reason or _PLACE.sub("", str(error))).lower().replace("_", " ")
 
 
 def _describe(session: TLSSession) -> TLSInfo:

@@ -74,13 +74,14 @@ def test_json(home: Path) -> None:
 def test_a_key_alone(home: Path) -> None:
     (home / "a.key").write_bytes(CHAIN.leaf.key_pem)
     result = show("a.key")
+    # No chain that clients would accept; a script that asks for that must not take it for one.
     assert (result.exit_code, result.output) == (
-        0,
+        1,
         "a.key: a private key (ECDSA P-256, not encrypted), and no certificate\n",
     )
-    assert json.loads(show("a.key", "--json").stdout)["keys"] == [
-        {"encrypted": False, "key": "ECDSA P-256"}
-    ]
+    shown = json.loads(show("a.key", "--json").stdout)
+    assert shown["keys"] == [{"encrypted": False, "key": "ECDSA P-256"}]
+    assert shown["accepted"] is False
 
 
 def test_a_key_of_another_certificate(home: Path) -> None:

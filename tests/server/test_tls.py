@@ -239,6 +239,39 @@ def test_garbage_instead_of_records_cancels_what_runs(waiting, caplog) -> None:
     server.until(lambda: server.server.counters.connections_open == 0)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_request_and_garbage_in_one_read(
+    live: Live, authority: Authority, version: ssl.TLSVersion, caplog
+) -> None:
+    """The handler may still ask for the session, which OpenSSL has given up."""
+    caplog.set_level("INFO", "httpkit")
+    seen = []
+
+    def handler(request: Request) -> Response:
+        seen.append(request.tls)
+        return Response("ok")
+
+    server = live(handler, **options(authority))
+    context = authority.client_context()
+    context.maximum_version = version
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_hostname=HOST)
+    client = server.connect()
+    while True:
+        try:
+            session.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            client.send(outgoing.read())
+            incoming.write(client.socket.recv(65_536))
+    session.write(make_request("/"))
+    client.send(outgoing.read() + b"\xff" * 9)
+    client.receive_rest()
+    server.until(lambda: server.server.counters.connections_open == 0)
+    assert [info.server_name for info in seen] == [HOST]
+    assert not [each for each in caplog.records if each.levelname in {"WARNING", "ERROR"}]
+
+
 def test_who_ends_the_session_and_takes_no_answer_is_cut_off(
     live: Live, authority: Authority
 ) -> None:

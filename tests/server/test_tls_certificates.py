@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from httpkit.certificates.development import ensure_development_certificate
 from httpkit.errors import ConfigurationError
+from httpkit.server.config import Config
+from httpkit.server.tls_contexts import make_context
 
-from .certificates import Authority
+from .certificates import Authority, Identity
 from .conftest import Live
 from .live import LiveServer, Script
 from .tls import HOST, connect, options
@@ -42,6 +45,9 @@ def common_name(server: LiveServer, authority: Authority, name: str | None) -> s
         ("alias.example", "two.example"),
         ("a.wild.example", "*.wild.example"),
         ("exact.wild.example", "exact.wild.example"),
+        # RFC 6066 §3: without a trailing dot; Python's ssl sends it.
+        ("two.example.", "two.example"),
+        ("a.wild.example.", "*.wild.example"),
         # RFC 9525 §6.3: a wildcard is one label.
         ("a.b.wild.example", "one.example"),
         ("wild.example", "one.example"),
@@ -148,6 +154,69 @@ def test_files_that_cannot_be_used(authority: Authority, tmp_path: Path) -> None
         assert refused(**more).startswith(expected)
 
 
+def test_authorities_and_revocation_lists_are_told_apart(authority: Authority) -> None:
+    """OpenSSL would take either from either file, and trust what it finds."""
+    chain, key = authority.save(authority.server(HOST), "good")
+    crl = authority.write("crl.pem", authority.root.crl_pem())
+    other = Identity("other", is_authority=True)
+    mixed = authority.write("mixed.pem", other.chain_pem() + other.crl_pem())
+    more = {"tls_cert": chain, "tls_key": key, "tls_client_auth": "required"}
+    assert refused(**more, tls_client_ca=crl) == f"tls_client_ca {crl}: no certificate in it"
+    more["tls_client_ca"] = authority.ca
+    reason = "authorities in it that are not in tls_client_ca would be trusted, too"
+    assert refused(**more, tls_client_crl=mixed) == f"tls_client_crl {mixed}: {reason}"
+    reason = "no revocation list in it"
+    path = authority.ca
+    assert refused(**more, tls_client_crl=path) == f"tls_client_crl {path}: {reason}"
+
+
+def test_authorities_and_revocation_lists_may_share_a_file(authority: Authority) -> None:
+    both = authority.write("both.pem", authority.root.chain_pem() + authority.root.crl_pem())
+    more = {"tls_client_auth": "required", "tls_client_ca": both, "tls_client_crl": both}
+    make_context(Config(**options(authority, **more)), ["http/1.1"])
+
+
+def with_names(authority: Authority, names: bytes) -> tuple[str, str]:
+    """Paths of a certificate with these bytes as its subjectAltName, and its key."""
+    identity = authority.server()
+    issuer = authority.intermediate
+    certificate = identity.certificate
+    extension = x509.UnrecognizedExtension(x509.OID_SUBJECT_ALTERNATIVE_NAME, names)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(certificate.subject)
+        .issuer_name(certificate.issuer)
+        .public_key(certificate.public_key())
+        .serial_number(certificate.serial_number)
+        .not_valid_before(certificate.not_valid_before_utc)
+        .not_valid_after(certificate.not_valid_after_utc)
+        .add_extension(extension, critical=False)
+    )
+    identity.certificate = builder.sign(issuer.key, hashes.SHA256())
+    return authority.save(identity, "odd")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [b"0\6\x82\4caf\xe9", b"0\5\x87\3abc", b"0\x09\xa3\7\x30\5\x0c\3xyz"],
+    ids=["not ASCII", "an address of 3 bytes", "x400Address"],
+)
+def test_names_that_cannot_be_read(authority: Authority, names: bytes) -> None:
+    """They are needed where there are several certificates."""
+    chain, key = with_names(authority, names)
+    good = authority.save(authority.server(HOST), "good")
+    message = refused(tls_cert=(good[0], chain), tls_key=(good[1], key))
+    assert message.startswith(f"tls_cert {chain}: the names in it cannot be read (")
+
+
+def test_a_file_that_goes_while_it_is_looked_at(authority: Authority, monkeypatch) -> None:
+    monkeypatch.setattr("httpkit.server.tls_contexts._check_readable", lambda option, path: None)
+    chain, key = authority.save(authority.server(HOST), "good")
+    assert "tls_cert gone.pem, tls_key" in refused(tls_cert="gone.pem", tls_key=key)
+    more = {"tls_client_auth": "required", "tls_client_ca": "gone.pem"}
+    assert "tls_client_ca gone.pem: " in refused(tls_cert=chain, tls_key=key, **more)
+
+
 def test_a_port_is_not_taken_for_bad_certificates(authority: Authority) -> None:
     server = LiveServer(Script(), tls_cert="missing.pem")
     with pytest.raises(ConfigurationError):
@@ -222,6 +291,31 @@ def test_a_bad_certificate_is_not_taken(renewable, authority: Authority, harm: s
     tick(server)
     assert "certificates are read anew" in caplog.text
     write("new")
+    tick(server)
+    tick(server)
+    assert common_name(server, authority, HOST) == "new"
+
+
+def test_a_key_that_could_not_be_read_is_read_when_it_may_be(
+    renewable, authority: Authority, monkeypatch, caplog
+) -> None:
+    """As it is when a key is written first, and given to the server's user then."""
+    server, write = renewable
+    key = authority.directory / "server 0.key"
+
+    def check_readable(option: str, path: str) -> None:
+        # Whoever runs the tests may read everything.
+        if path == str(key) and key.stat().st_mode & 0o777 == 0:
+            raise ConfigurationError(f"{option} {path}: Permission denied")
+
+    monkeypatch.setattr("httpkit.server.tls_contexts._check_readable", check_readable)
+    write("new")
+    key.chmod(0)
+    for _ in range(4):
+        tick(server)
+    assert caplog.text.count("Permission denied") == 1
+    assert common_name(server, authority, HOST) == "old"
+    key.chmod(0o600)
     tick(server)
     tick(server)
     assert common_name(server, authority, HOST) == "new"

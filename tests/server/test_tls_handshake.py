@@ -3,9 +3,13 @@
 import asyncio
 import logging
 import ssl
+import struct
+import sys
 from unittest.mock import MagicMock
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from httpkit.request import Request
 from httpkit.response import Response
@@ -219,6 +223,73 @@ def test_what_only_begins_like_tls(
     client.receive_rest()
     server.until(lambda: counted(server) == (1, 1))
     assert "failed: " in caplog.text
+    assert works(server, authority)
+
+
+def extension(kind: int, data: bytes) -> bytes:
+    return struct.pack("!HH", kind, len(data)) + data
+
+
+def hello_for(name: bytes, share: bytes = b"", group: int = 0x17) -> bytes:
+    """A ClientHello of TLS 1.3, for P-256; without a key share it is to be sent again."""
+    extensions = b"".join(
+        (
+            extension(0, struct.pack("!HBH", len(name) + 3, 0, len(name)) + name),
+            extension(10, struct.pack("!HH", 2, group)),  # supported_groups
+            extension(13, b"\x00\x02\x04\x03"),  # signature_algorithms
+            extension(43, b"\x02\x03\x04"),  # supported_versions
+            extension(51, struct.pack("!H", len(share)) + share),
+        )
+    )
+    body = b"\3\3" + bytes(32) + b"\0" + b"\0\2\x13\1" + b"\1\0"
+    body += struct.pack("!H", len(extensions)) + extensions
+    message = b"\1" + len(body).to_bytes(3, "big") + body
+    return b"\x16\3\1" + struct.pack("!H", len(message)) + message
+
+
+def key_share() -> bytes:
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    point = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return struct.pack("!HH", 0x17, len(point)) + point
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "after a HelloRetryRequest"])
+@pytest.mark.parametrize("name", [b"caf\xe9.example", "bücher.example".encode(), b"\xff"])
+def test_rfc6066_3_a_host_name_that_is_not_ascii(
+    server: LiveServer, authority: Authority, name: bytes, again: bool, caplog, monkeypatch
+) -> None:
+    """Python's ssl would print a traceback for each."""
+    caplog.set_level(logging.INFO, "httpkit")
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    client = server.connect()
+    if again:
+        client.send(hello_for(HOST.encode()))
+        assert client.socket.recv(65_536)[:6] == b"\x16\3\3\0\x38\2"
+    client.send(hello_for(name, key_share()))
+    assert client.receive_rest()[-7:] == b"\x15\x03\x03\0\2\2\x70"  # unrecognized_name
+    server.until(lambda: counted(server) == (1, 1))
+    assert "SNI names a host in bytes that are no ASCII" in caplog.text
+    assert not unraisable
+    assert works(server, authority)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "after a HelloRetryRequest"])
+@pytest.mark.parametrize(("group", "size"), [(0x0100, 256), (0x0104, 1024)])
+def test_cve_2002_20001_no_key_exchange_over_finite_fields(
+    server: LiveServer, authority: Authority, group: int, size: int, again: bool, caplog
+) -> None:
+    """A public key of 8192 bits is cheap to make up, and dear to use."""
+    caplog.set_level(logging.INFO, "httpkit")
+    client = server.connect()
+    if again:
+        client.send(hello_for(HOST.encode(), group=group))
+        client.socket.recv(65_536)
+    share = struct.pack("!HH", group, size) + b"\x7f" * size
+    client.send(hello_for(HOST.encode(), share, group))
+    assert client.receive_rest()[-7:] == b"\x15\x03\x03\0\2\2\x28"  # handshake_failure
+    server.until(lambda: counted(server) == (1, 1))
+    assert "its key is of a finite field: only ECDHE" in caplog.text
     assert works(server, authority)
 
 

@@ -1,4 +1,4 @@
-"""Reading ALPN out of a ClientHello: OpenSSL's own, however it is cut, and whatever else comes."""
+"""ALPN and SNI read out of a ClientHello: OpenSSL's own, however it is cut, and what else comes."""
 
 import ssl
 
@@ -33,7 +33,11 @@ def in_records(hello: bytes, size: int) -> bytes:
 @pytest.mark.parametrize("protocols", [(), ("h2",), ("foo", "http/1.1"), ("x" * 255,) * 3])
 def test_what_openssl_offers(protocols, name) -> None:
     expected = tuple(protocol.encode() for protocol in protocols)
-    assert ClientHello().receive_data(make_hello(*protocols, name=name)) == expected
+    hello = ClientHello()
+    assert hello.name == b""
+    assert hello.receive_data(make_hello(*protocols, name=name)) == expected
+    assert hello.name == (name or "").encode()
+    assert 0x1D in hello.groups  # X25519
 
 
 @pytest.mark.parametrize("step", [1, 7, 100])
@@ -50,6 +54,11 @@ def test_rfc8446_5_1_records_and_reads_of_any_size(size, step) -> None:
 
 def test_what_follows_is_not_looked_at() -> None:
     assert ClientHello().receive_data(make_hello("h2") + b"\xff" * 100) == (b"h2",)
+
+
+def test_rfc8446_5_a_change_cipher_spec_before_it_means_nothing() -> None:
+    data = b"\x14\x03\x03\0\1\1" + in_records(make_hello("h2"), 100)
+    assert ClientHello().receive_data(data) == (b"h2",)
 
 
 def test_another_record_offers_nothing() -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import ssl
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpkit.transport.tls import TLSTransport
+from httpkit.transport.tls import TLSTransport, explain
 from tests.server.certificates import Authority
 
 from .tls_pair import Contexts, TLSPair, make_contexts
@@ -157,6 +158,26 @@ def test_a_record_that_was_tampered_with(pair: Pair, waiting: int, caplog) -> No
     assert "the TLS session with 192.0.2.1:7 failed: " in caplog.text
 
 
+def test_rfc8446_6_2_nothing_is_written_to_a_session_that_has_failed(contexts: Contexts) -> None:
+    """The connection answers at once what came before the bad record, and closes."""
+
+    class Answers(Above):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            pair.transport.write(b"answer")
+            pair.transport.close()
+
+    above = Answers()
+    pair = TLSPair(contexts, above)
+    pair.transport.data_received(pair.records(b"good") + b"\xff" * 9)
+    assert above.pieces == [b"good"]
+    assert above.events == ["made", "eof"]
+    assert pair.raw.events == ["closed"]
+    with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
+        pair.received_by_client()
+    assert pair.transport.get_extra_info("tls").version == "TLSv1.3"
+
+
 def test_what_comes_after_a_close_is_thrown_away(pair: Pair) -> None:
     data = bytearray(pair.records(b"good") + pair.records(b"evil"))
     data[-1] ^= 1
@@ -214,3 +235,12 @@ def test_what_the_socket_knows(pair: Pair) -> None:
     info = pair.transport.get_extra_info("tls")
     assert info.version == "TLSv1.3"
     assert pair.transport.get_extra_info("tls") is info
+
+
+def test_an_error_without_a_reason_is_told_without_its_place(tmp_path: Path) -> None:
+    """Python gives no reason where the library has one of its own, such as that for PEM."""
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    with pytest.raises(ssl.SSLError, match=r"\(_ssl\.c:\d+\)") as caught:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(empty)
+    assert "ssl" not in explain(caught.value)
