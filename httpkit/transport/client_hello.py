@@ -23,6 +23,10 @@ _FIXED = 34
 _SNI = 0
 _ALPN = 16
 _KEY_SHARE = 51
+#: Curves that every OpenSSL has (RFC 8446 §4.2.7).
+_CURVES = frozenset({0x17, 0x18, 0x19, 0x1D})
+#: Finite fields of 4096 bits and more (RFC 7919 §2): a key of 8192 takes OpenSSL 20 ms.
+_LARGE_FIELDS = range(0x0102, 0x0200)
 #: Length of the list, type and length of its first name (RFC 6066 §3).
 _NAME_HEAD = 5
 
@@ -61,6 +65,17 @@ class ClientHello:
             if len(message) >= max(size, _MESSAGE_HEAD):
                 return self._read(bytes(message[:size]))
         return None
+
+    @property
+    def has_costly_key(self) -> bool:
+        """Whether the key that OpenSSL would take costs it much, and the client nothing.
+
+        It takes the first one of a group that it knows.
+        """
+        for group in self.groups:
+            if group in _CURVES or group in _LARGE_FIELDS:
+                return group in _LARGE_FIELDS
+        return False
 
     def _read(self, message: bytes) -> tuple[bytes, ...]:
         offer: tuple[bytes, ...] = ()

@@ -13,8 +13,8 @@ Theory of operation:
 4. The deadline is absolute and begins with the connection. There is no timer: the reaper comes by.
 5. At most `max_handshakes` are under way. One more closes the oldest: an honest one is through
    within a few round trips, so the oldest is the one most likely to be held open on purpose.
-6. Key exchange is ECDHE alone. OpenSSL would take finite fields from clients that bring such a key,
-   and spend 20 ms on one of 8192 bits, which costs them nothing (CVE-2002-20001).
+6. A client that brings a key of a large finite field, and none before it of a curve, is refused:
+   OpenSSL would spend 20 ms on one of 8192 bits, which costs the client nothing (CVE-2002-20001).
 """
 
 import asyncio
@@ -41,8 +41,6 @@ _RANDOM = slice(11, 43)
 _UNRECOGNIZED_NAME = b"\x15\x03\x03\0\2\2\x70"
 #: Another, as OpenSSL sends it where there is no group in common (RFC 8446 §4.1.1).
 _HANDSHAKE_FAILURE = b"\x15\x03\x03\0\2\2\x28"
-#: Groups of finite fields (RFC 7919 §2).
-_FINITE_FIELDS = range(0x0100, 0x0200)
 
 
 class HandshakeOwner(Protocol):
@@ -213,8 +211,8 @@ class Handshake(asyncio.Protocol):
                 self._refuse(
                     "SNI names a host in bytes that are no ASCII (RFC 6066 §3)", _UNRECOGNIZED_NAME
                 )
-            elif any(group in _FINITE_FIELDS for group in hello.groups):
-                self._refuse("its key is of a finite field: only ECDHE", _HANDSHAKE_FAILURE)
+            elif hello.has_costly_key:
+                self._refuse("its key is of a large finite field", _HANDSHAKE_FAILURE)
 
     def _refuse(self, reason: str, alert: bytes) -> None:
         """End the handshake without OpenSSL, which would go on."""

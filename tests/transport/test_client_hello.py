@@ -72,3 +72,21 @@ def test_nothing_is_too_wrong_for_it(noise, position) -> None:
     data = bytearray(make_hello("h2", "http/1.1"))
     data[position : position + len(noise)] = noise
     ClientHello().receive_data(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("groups", "costly"),
+    [
+        ((), False),
+        ((0x1D,), False),
+        ((0x0101,), False),  # RFC 7919: 3072 bits
+        ((0x0102,), True),
+        ((0x1A1A, 0x0104), True),  # RFC 8701: a group that nobody has
+        ((0x1D, 0x0104), False),
+        ((0x0104, 0x1D), True),
+    ],
+)
+def test_cve_2002_20001_the_first_key_that_is_known_counts(groups, costly) -> None:
+    hello = ClientHello()
+    hello.groups = groups
+    assert hello.has_costly_key is costly
