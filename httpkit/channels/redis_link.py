@@ -18,6 +18,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
@@ -85,7 +86,7 @@ class RedisLink:
         self._channels: dict[str, None] = {}
         #: Confirmations that are still to come, and who waits for the last one.
         self._outstanding: dict[str, int] = {}
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, dict[asyncio.Future[None], None]] = {}
         #: What is to be written: a command and its channel. `None` while there is no connection.
         self._commands: asyncio.Queue[tuple[str, str]] | None = None
         self._said = False
@@ -99,10 +100,18 @@ class RedisLink:
             self._outstanding[channel] = self._outstanding.get(channel, 0) + 1
             self._commands.put_nowait(("subscribe", channel))
         if self._commands is None or channel in self._outstanding:
-            self._waiting.setdefault(channel, []).append(future)
+            self._waiting.setdefault(channel, {})[future] = None
+            # While Redis is away they come and go, and nothing confirms what nobody wants any more.
+            future.add_done_callback(partial(self._waits_no_more, channel))
         else:
             future.set_result(None)
         return future
+
+    def _waits_no_more(self, channel: str, future: "asyncio.Future[None]") -> None:
+        waiting = self._waiting.get(channel, {})
+        waiting.pop(future, None)
+        if not waiting:
+            self._waiting.pop(channel, None)
 
     def unsubscribe(self, channel: str) -> None:
         """Hear it no more."""

@@ -1,6 +1,7 @@
 """The link to Redis with a Redis that is played: what no real one does on demand."""
 
 import asyncio
+import weakref
 from collections import deque
 from typing import Any
 
@@ -53,3 +54,23 @@ def test_what_was_missed_comes_before_what_comes_right_behind_the_confirmation()
 
     run(main())
     assert seen == ["what was missed", ("a", b"1"), ("a", b"2")]
+
+
+def test_who_has_given_up_waiting_for_a_confirmation_leaves_nothing_behind():
+    """While Redis is away everybody who connects waits a while, often for a topic of its own."""
+
+    async def main() -> None:
+        client: Any = Client(PubSub())
+        link = RedisLink(client, "control", print, lambda: asyncio.sleep(0))
+        gone = link.subscribe("user:1")
+        waits = link.subscribe("room")
+        link.subscribe("room").cancel()
+        gone.cancel()
+        link.unsubscribe("user:1")
+        await asyncio.sleep(0)
+        left = weakref.ref(gone)
+        del gone
+        assert left() is None
+        assert not waits.done()
+
+    run(main())
