@@ -43,6 +43,14 @@ class Address(NamedTuple):
     host: str
     port: int
 
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is that of a Unix socket: a path, an abstract name, or none at all.
+
+        Having no port does not tell: proxies name clients without one.
+        """
+        return self.host[:1] in ("", "/", "@")
+
     def __str__(self) -> str:
         if not self.port:
             return self.host

@@ -63,7 +63,7 @@ def make_scope(
         "root_path": root[0],
         "headers": list(head.headers),
         # A peer on a Unix socket has no address that would mean anything.
-        "client": tuple(client) if client is not None and client[0][:1] not in ("", "/") else None,
+        "client": None if client is None or client.is_unix else tuple(client),
         "server": None if server is None else (server[0], server[1] or None),
         "state": state.copy(),
         "extensions": extensions,

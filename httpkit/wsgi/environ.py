@@ -68,7 +68,7 @@ def make_environ(request: Request, raw_root: bytes, body: io.IOBase) -> dict[str
         "SERVER_NAME": (server.host if server and server.port else request.host) or "localhost",
         "SERVER_PORT": str(server.port if server and server.port else 80),
         "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
-        "REMOTE_ADDR": client.host if client is not None and client.port else "",
+        "REMOTE_ADDR": "" if client is None or client.is_unix else client.host,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": request.scheme,
         "wsgi.input": body,

@@ -418,6 +418,15 @@ def test_as_many_threads_as_there_may_be(host) -> None:
     assert [client.receive().body for client in clients] == [b"together"] * 3
 
 
+def test_the_client_that_a_proxy_names_has_an_address_and_no_port(host) -> None:
+    server, recorder = host(hello, proxy_headers=True)
+    server.connect().get("/", "X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https")
+    environ = recorder.environs[0]
+    assert environ["REMOTE_ADDR"] == "203.0.113.7"
+    assert "REMOTE_PORT" not in environ
+    assert environ["wsgi.url_scheme"] == "https"
+
+
 def test_a_unix_socket(host, tmp_path) -> None:
     path = str(tmp_path / "socket")
     server, recorder = host(hello, unix=path)
