@@ -33,6 +33,7 @@ class Answer:
     def __init__(self, channel: Channel, method: str, response: Response) -> None:
         self._channel = channel
         self._response = response
+        self._method = method
         self._bodiless = has_no_body(method, response.status)
 
     async def send(self) -> None:
@@ -93,8 +94,12 @@ class Answer:
 
     async def _send_stream(self, body: AsyncIterable[bytes | str]) -> None:
         """A body without end stops when its client goes away, which only `receive` may tell."""
-        if not self._channel.ended:
-            # Somebody may still read the request while its answer is on its way.
+        # A GET over HTTP/2 says by no field that it has no body. Of other requests somebody may
+        # still read the body while the answer is on its way.
+        arrived = self._channel.ended
+        if not arrived and self._method == "GET":
+            arrived = await self._channel.has_arrived()
+        if not arrived:
             await self._send_pieces(body)
             return
         sending = asyncio.ensure_future(self._send_pieces(body))

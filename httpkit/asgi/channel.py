@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from httpkit.asgi.messages import Receive, Scope, Send
+from httpkit.asgi.messages import Message, Receive, Scope, Send
 from httpkit.body import FileBody
 from httpkit.errors import BodyTooLarge, ClientDisconnected
 from httpkit.headers import Headers, RawHeaders
@@ -59,6 +59,8 @@ class Channel:
         self.receive_message = receive
         self.send_message = send
         self._size = 0
+        #: A message that was received before anybody wanted the body.
+        self._first: Message | None = None
 
     def take_body(self) -> bytes | None:
         """Bodies come in pieces here."""
@@ -67,7 +69,8 @@ class Channel:
     async def receive_body(self) -> bytes:
         """The next piece of the body, `b""` at its end."""
         while not self.ended:
-            message = await self.receive_message()
+            message = self._first or await self.receive_message()
+            self._first = None
             if message["type"] == "http.disconnect":
                 self.disconnected = True
                 raise ClientDisconnected("the client went away before the end of its request")
@@ -81,8 +84,18 @@ class Channel:
                 return data
         return b""
 
+    async def has_arrived(self) -> bool:
+        """Whether nothing more of the body can come; waits for the first message to know that."""
+        if not self.ended and self._first is None:
+            self._first = await self.receive_message()
+        first = self._first
+        return self.ended or (first is not None and not first.get("more_body"))
+
     async def wait_disconnected(self) -> None:
-        """Return when the client is gone; the body must have been received."""
+        """Return when the client is gone; the body must have arrived."""
+        if self._first is not None and self._first["type"] == "http.disconnect":
+            self.disconnected = True
+            return
         while not (await self.receive_message())["type"].endswith(".disconnect"):
             pass
         self.disconnected = True

@@ -248,7 +248,9 @@ def test_trailers_go_where_the_server_takes_them() -> None:
     assert exchange.sent[2] == {"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]}
 
 
-def test_a_stream_without_end_ends_with_its_client() -> None:
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_a_stream_without_end_ends_with_its_client(version) -> None:
+    """On HTTP/2 no field says that there is no body, and nobody has asked for it."""
     app = App()
     closed = []
 
@@ -262,7 +264,7 @@ def test_a_stream_without_end_ends_with_its_client() -> None:
             closed.append(request.is_disconnected())
 
     async def main() -> None:
-        exchange = Exchange(app)
+        exchange = Exchange(app, "/", b"", http_version=version)
         task = asyncio.ensure_future(exchange.run())
         for _ in range(20):
             await asyncio.sleep(0)
@@ -273,6 +275,19 @@ def test_a_stream_without_end_ends_with_its_client() -> None:
 
     asyncio.run(main())
     assert closed == [True]
+
+
+def test_a_stream_may_read_what_has_arrived_before_it() -> None:
+    app = App()
+
+    @app.get("/")
+    async def echo(request: Request) -> Any:
+        async for piece in request.stream():
+            yield piece
+
+    assert ask("/", b"a", b"b", app=app, http_version="2").body == b"ab"
+    assert ask("/", b"a", app=app, http_version="2").body == b"a"
+    assert ask("/", b"", app=app, http_version="2").body == b""
 
 
 def test_a_send_that_fails_is_the_end() -> None:
