@@ -15,6 +15,7 @@ from httpkit.errors import HTTPError
 from httpkit.headers import HeaderFields, encode_fields
 from httpkit.request.body import RequestBody
 from httpkit.request.head import RequestHead
+from httpkit.request.kept_body import KeptBody
 from httpkit.request.state import State
 from httpkit.response import Response
 from httpkit.semantics.conditional import ETag, Outcome, Validators, evaluate_preconditions
@@ -63,9 +64,14 @@ class Request(RequestBody):
         return cls(channel, head, head.method, head.target, scheme, max_body)
 
     def with_target(self, target: bytes) -> "Request":
-        """The same request for another target, as an application sees it that is mounted."""
-        moved = self._head.replace(target=target)
-        return Request.of(self._channel, moved, self.scheme, self.max_body)
+        """The same request for another target, as an application sees it that is mounted.
+
+        It has the body, too, if that was kept.
+        """
+        channel = self._channel
+        if self._body is not None:
+            channel = KeptBody(channel, self._body).as_channel()
+        return Request.of(channel, self._head.replace(target=target), self.scheme, self.max_body)
 
     def replace_headers(self, fields: HeaderFields) -> Self:
         """The same request with other header fields, for middleware to hand on.

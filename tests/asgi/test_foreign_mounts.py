@@ -83,6 +83,40 @@ def test_every_method_reaches_it(method) -> None:
         assert client.head("/admin/").status == 200
 
 
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with the body of the request."""
+    data, more = b"", True
+    while more:
+        message = await receive()
+        assert message["type"] == "http.request"
+        data, more = data + message["body"], message["more_body"]
+    await send(start(200))
+    await send(body(data))
+
+
+def echo_wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [environ["wsgi.input"].read()]
+
+
+@pytest.mark.parametrize("foreign", [echo, echo_wsgi])
+@pytest.mark.parametrize("wire", [True, False])
+@pytest.mark.parametrize("pieces", [[], [b"hello"], [b"hel", b"lo"]], ids=len)
+def test_a_body_that_middleware_has_read_reaches_it(foreign, wire, pieces) -> None:
+    app = App()
+    seen = []
+
+    @app.middleware
+    async def look(request: Request, next: Any) -> Response:
+        seen.append(await request.body())
+        return await next(request)
+
+    app.mount("/", foreign)
+    with Client(app, wire=wire) as client:
+        answer = client.post("/x", content=iter(pieces)).content
+    assert answer == seen[0] == b"".join(pieces)
+
+
 def test_parameters_and_the_root() -> None:
     with Client(mounted("/{tenant}/api", tell)) as client:
         assert client.get("/a%20b/api/x").text == "GET /a b/api|/a b/api/x|/a%20b/api/x|"
