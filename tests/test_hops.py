@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hpack import Encoder
 
-from httpkit import App, Request
+from httpkit import App, Request, WebSocket
 from httpkit.middleware import ResponseCache, cache
 from httpkit.protocol.http2 import PREFACE
 from httpkit.server.config import Config
@@ -269,6 +269,44 @@ def test_messages_of_a_websocket_stay_within_the_budget(messages: int) -> None:
     assert calls.total() <= WEBSOCKET_BUDGETS[messages] * messages, dict(calls)
     assert b"".join(writes) == websocket_frame(TEXT, b"a" * 20, key=None) * messages
     assert len(writes) == 1
+
+
+async def send_in_turns(turns: list[int]) -> list[int]:
+    """Writes for so many messages in each turn of the loop, none of them an answer."""
+    app, opened = App(), asyncio.get_running_loop().create_future()
+
+    @app.websocket("/echo")
+    async def hold(websocket: WebSocket) -> None:
+        await websocket.accept()
+        opened.set_result(websocket)
+        async for _ in websocket:
+            pass
+
+    server = Server(app, Config.of(access_log=False))
+    await server.start(listen=False)
+    transport, connection = Transport(), server.make_connection()
+    connection.connection_made(transport)
+    connection.data_received(HANDSHAKE)
+    websocket = await opened
+    await asyncio.sleep(0.01)
+    writes = []
+    for messages in turns:
+        transport.writes.clear()
+        for number in range(messages):
+            await websocket.send(str(number))
+        at_once = len(transport.writes)
+        await asyncio.sleep(0.01)
+        writes += [at_once, len(transport.writes)]
+        sent = [websocket_frame(TEXT, b"%d" % number, key=None) for number in range(messages)]
+        assert b"".join(transport.writes) == b"".join(sent)
+    connection.connection_lost(None)
+    await server.stop()
+    return writes
+
+
+def test_the_first_message_of_a_turn_is_written_at_once_and_the_others_together() -> None:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        assert runner.run(send_in_turns([1, 3, 2])) == [1, 1, 1, 2, 1, 2]
 
 
 @pytest.mark.parametrize("http1", ["native", "reference"])

@@ -6,8 +6,10 @@ Theory of operation:
    than `receive_buffer` waits, the bytes are not given back to the HTTP engine, so that reading
    pauses (HTTP/1.1) or the window stays closed (HTTP/2). What is compressed is not inflated then.
    When the handler has caught up that goes on, in the next turn of the loop.
-2. Frames that are sent in one turn of the loop go to the HTTP engine together. While it has no
-   capacity they wait here; beyond `send_buffer` the policy for slow clients says what happens.
+2. What is sent while bytes are taken in is written behind them, together. Otherwise the first
+   message of a turn of the loop is written at once, and the others of that turn together. While the
+   HTTP engine has no capacity they wait here; beyond `send_buffer` the policy for slow clients says
+   what happens.
 3. The Close that answers the client's, or its error, is held back until the handler has taken the
    messages before it and asks for the next one: what it answers to them still reaches the client.
 4. The stream ends when both Closes are through, the client broke the protocol, or a deadline has
