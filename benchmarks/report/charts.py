@@ -10,12 +10,16 @@ from benchmarks.servers.registry import SERVERS
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One figure that is drawn; ``better`` says which way is better."""
+    """One figure that is drawn; ``better`` says which way is better.
+
+    With ``servers``, of these alone, in the cases that all of them but the first have.
+    """
 
     file: str
     title: str
     metric: str
     better: str
+    servers: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -36,6 +40,13 @@ CHARTS = (
         "more is better",
     ),
     Chart("memory.svg", "Memory after the load", "resident_mib", "less is better"),
+    Chart(
+        "layers.svg",
+        "What a request costs without a framework, and with httpkit",
+        "cpu_us",
+        "less is better",
+        ("limit", "pieces", "httpkit"),
+    ),
 )
 
 
@@ -54,10 +65,12 @@ def bar(chart: Chart, results: Results, case: str, server: str) -> Bar | None:
 
 def draw(chart: Chart, results: Results) -> str:
     """Return one chart as SVG."""
+    servers = [name for name in results.servers if not chart.servers or name in chart.servers]
     groups = []
     for case in results.cases:
-        bars = [bar(chart, results, case, server) for server in results.servers]
-        groups.append(Group(case, [each for each in bars if each is not None]))
+        drawn = {name: bar(chart, results, case, name) for name in servers}
+        if all(drawn.get(name) for name in chart.servers[1:]):
+            groups.append(Group(case, [each for each in drawn.values() if each is not None]))
     subtitle = (
         f"{chart.unit}, {chart.better}; median and range of the rounds; each case to its own scale"
     )

@@ -69,12 +69,24 @@ def test_markdown_marks_what_one_should_not_trust(figures, marks):
 
 
 def test_charts_are_well_formed_and_carry_every_value_as_text(results):
-    for chart in CHARTS:
+    for chart in (each for each in CHARTS if not each.servers):
         written = texts(draw(chart, results))
         assert written[:3] == [chart.title, written[1], "plaintext"]
         assert chart.better in written[1]
         assert {"limit", "httpkit", "granian-rsgi", "failed"} <= set(written)
     assert "11.0 µs" in texts(draw(CHARTS[0], results))
+
+
+def test_a_chart_of_some_servers_has_the_cases_of_all_but_the_first():
+    (chart,) = (each for each in CHARTS if each.servers)
+    results = make_results({"limit": [5], "pieces": [8], "httpkit": [10], "granian-rsgi": [20]})
+    assert texts(draw(chart, results))[2:] == [
+        *("plaintext", "limit", "5.00 µs", "pieces", "8.00 µs", "httpkit", "10.0 µs")
+    ]
+    without_limit = make_results({"pieces": [8], "httpkit": [10]})
+    assert texts(draw(chart, without_limit))[2] == "plaintext"
+    without_pieces = make_results({"limit": [5], "httpkit": [10]})
+    assert len(texts(draw(chart, without_pieces))) == 2
 
 
 def test_bars_are_to_scale_within_their_group():
