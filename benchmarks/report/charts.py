@@ -41,7 +41,7 @@ CHARTS = (
     ),
     Chart("memory.svg", "Memory after the load", "resident_mib", "less is better"),
     Chart(
-        "layers.svg",
+        "pieces.svg",
         "What a request costs without a framework, and with httpkit",
         "cpu_us",
         "less is better",
