@@ -104,19 +104,33 @@ class NextTurn:
     One that raises holds up none of the others.
     """
 
-    __slots__ = ("_calls", "loop")
+    __slots__ = ("_booked", "_calls", "_number", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._calls: list[Callable[[], object]] = []
+        self._booked = False
+        self._number = 0
 
     def call(self, function: Callable[[], object]) -> None:
         """Call this in the next turn."""
-        if not self._calls:
-            self.loop.call_soon(self._run)
+        if not self._booked:
+            self._book()
         self._calls.append(function)
 
+    def current(self) -> int:
+        """The number of this turn, to see later whether the loop has gone on; never 0."""
+        if not self._booked:
+            self._book()
+        return self._number
+
+    def _book(self) -> None:
+        self._booked = True
+        self._number += 1
+        self.loop.call_soon(self._run)
+
     def _run(self) -> None:
+        self._booked = False
         calls, self._calls = iter(self._calls), []
         try:
             for function in calls:

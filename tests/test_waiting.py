@@ -260,6 +260,21 @@ def test_what_is_asked_for_meanwhile_is_called_in_the_turn_after_that(loop) -> N
     loop.run_until_complete(work())
 
 
+def test_a_turn_has_a_number_until_the_loop_goes_on(loop) -> None:
+    turn = NextTurn(loop)
+
+    async def work() -> list[int]:
+        seen = []
+        for _ in range(2):
+            seen += [turn.current(), turn.current()]
+            turn.call(int)
+            seen.append(turn.current())
+            await asyncio.sleep(0)
+        return seen
+
+    assert loop.run_until_complete(work()) == [1, 1, 1, 2, 2, 2]
+
+
 def test_one_call_that_fails_holds_up_no_other(loop) -> None:
     called, errors = [], []
     turn = NextTurn(loop)

@@ -50,8 +50,8 @@ class SendingSide:
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
         self._flush_booked = False
-        #: When a message was written at once, on the clock of the loop.
-        self._written = 0.0
+        #: The turn in which a message was written at once.
+        self._written = 0
         self._pong: bytes | None = None
         self._room: asyncio.Future[None] | None = None
 
@@ -80,15 +80,14 @@ class SendingSide:
         return None
 
     def _may_write(self) -> bool:
-        """Whether this is the first message for a while, and there is room: it need not wait.
+        """Whether this is the first message of a turn of the loop, and there is room.
 
-        The loop's clock stands still during a turn (on uvloop). Who sends more in it, or in the
-        same millisecond, has it gathered for one write.
+        It need not wait. What is sent behind it in the same turn is gathered for one write.
         """
-        now = self._loop.time()
-        if now == self._written or self._pong is not None:
+        turn = self._next_turn.current()
+        if turn == self._written or self._pong is not None:
             return False
-        self._written = now
+        self._written = turn
         return self._http.capacity(self._stream_id) > 0
 
     def _make_room(self) -> bool:

@@ -189,4 +189,4 @@ def test_keys_alone() -> None:
         "www.example.test:443: a private key (ECDSA P-256, not encrypted), and no certificate",
         "www.example.test:443: a private key (encrypted), and no certificate",
     ]
-    assert made.accepted
+    assert not made.accepted
