@@ -119,7 +119,8 @@ class Cycle(msgspec.Struct, eq=False):
         except ClientDisconnected:
             return make_disconnect()
         except RuntimeError:
-            if self.state == COMPLETE:  # the answer went out meanwhile
+            # The answer went out meanwhile, or nobody waits for it any more.
+            if self.state == COMPLETE or self.outlet.gone:
                 return make_disconnect()
             raise
         self._received = not data

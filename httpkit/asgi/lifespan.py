@@ -99,11 +99,15 @@ class Lifespan:
 
     async def _cancel(self) -> None:
         """Nothing of it is left behind."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel("the server stops")
-            await asyncio.wait((self._task,))
+        task = self._task
+        if task is not None and not task.done():
+            task.cancel("the server stops")
+            await asyncio.wait((task,))
         for future in (self._started, self._stopped):
             future.cancel()
+            told = not future.cancelled() and future.exception() is not None
+            if told and task is not None and not task.cancelled():
+                task.exception()  # who says that he failed often raises why, too
 
     # --- what the application calls ----------------------------------------------------------
 

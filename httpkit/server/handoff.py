@@ -79,6 +79,15 @@ class Handoff:
         self._hand_out(response)
         self._ended.set()
 
+    def refuse(self, error: Exception) -> None:
+        """Whoever waits for the answer gets an error instead; there is no place for another one.
+
+        An answer that is on its way already is not touched.
+        """
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+            self.abandon()
+
     def _hand_out(self, response: Response) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(response)

@@ -74,7 +74,8 @@ class WSGIApplication:
             raw_root: where the application is mounted, percent-encoded.
         """
         handoff = Handoff()
-        body = open_body(request._channel)  # noqa: SLF001 - a border may look behind the request
+        channel = request._channel  # noqa: SLF001 - a border may look behind the request
+        body = open_body(channel, handoff)
         environ = make_environ(request, raw_root, body)
         run = _Run(self.app, environ, handoff, asyncio.get_running_loop())
         return await self._apart.answer(self._threads.run(run), handoff, request.id)

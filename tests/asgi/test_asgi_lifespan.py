@@ -1,6 +1,7 @@
 """The lifespan protocol of hosted applications (ASGI lifespan 2.0), without sockets."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -99,6 +100,18 @@ def test_a_stop_that_failed() -> None:
     recorder = Recorder(*COMPLETE, "receive", message("shutdown.failed", "still busy"))
     with pytest.raises(LifespanFailed, match="still busy"):
         live(recorder)
+
+
+@pytest.mark.parametrize("before", [("receive",), (*COMPLETE, "receive")])
+def test_an_application_that_says_that_it_failed_and_raises(before, caplog) -> None:
+    """As Starlette does: it is told of once, and asyncio has nothing to complain of."""
+    phase = "startup" if before == ("receive",) else "shutdown"
+    recorder = Recorder(*before, message(f"{phase}.failed", "no database"), LookupError())
+    with pytest.raises(LifespanFailed, match="no database"):
+        live(recorder)
+    del recorder
+    gc.collect()
+    assert caplog.text == ""
 
 
 def test_an_application_that_fails_while_it_stops() -> None:

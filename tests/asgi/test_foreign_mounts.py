@@ -223,6 +223,32 @@ def test_a_client_that_goes_away(live, first) -> None:
     assert seen == ["http.request", "http.disconnect", "end"]
 
 
+@pytest.mark.parametrize("rest", [b"", b"def"])
+def test_a_client_that_goes_away_before_its_body_is_read(live, rest) -> None:
+    """ASGI HTTP: `receive` says so, and raises nothing."""
+    called, go_on, seen = asyncio.Event(), asyncio.Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise LookupError
+        called.set()
+        await go_on.wait()
+        try:
+            seen.append(await receive())
+        except RuntimeError as error:
+            seen.append(error)
+
+    server = live(mounted("/x", app))
+    client = server.connect()
+    client.send(make_request("/x/", "Content-Length: 6", method="POST") + b"abc" + rest)
+    server.until(called.is_set)
+    client.reset()
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    server.call(go_on.set)
+    server.until(lambda: seen)
+    assert seen == [{"type": "http.disconnect"}]
+
+
 def test_a_stream_that_middleware_drops_ends() -> None:
     app = App()
     seen = []

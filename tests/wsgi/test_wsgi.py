@@ -265,6 +265,80 @@ def test_a_body_that_is_too_large(host, announced) -> None:
     assert client.receive().status == 413
 
 
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("pieces", [False, True])
+def test_a_body_that_is_too_large_is_refused_for_the_application(
+    host, caplog, announced, pieces
+) -> None:
+    """RFC 9110 §15.5.14: frameworks catch what reading raises and would answer 500."""
+    caught = []
+
+    def app(environ, start_response):
+        try:
+            environ["wsgi.input"].read()
+        except OSError as error:
+            caught.append(str(error))
+        start_response("500 Internal Server Error", PLAIN)
+        answer = [b"the application's ", b"own answer"]
+        return iter(answer) if pieces else answer
+
+    server, recorder = host(app, max_body=10)
+    client = server.connect()
+    framing = "Content-Length: 20" if announced else "Transfer-Encoding: chunked"
+    client.send(make_request("/", framing, method="POST"))
+    if not announced:
+        server.until(lambda: recorder.environs)
+        client.send(chunked(b"x" * 8, b"y" * 8))
+    assert client.receive().status == 413
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    assert caught == ["The body is larger than 10 bytes."]
+    assert "failed" not in caplog.text
+
+
+def test_a_body_that_turns_out_too_large_within_the_answer(host) -> None:
+    """An answer that is on its way cannot become another one: it is cut short."""
+
+    def app(environ, start_response):
+        write = start_response("200 OK", PLAIN)
+        write(b"begun")
+        return [environ["wsgi.input"].read()]
+
+    server, recorder = host(app, max_body=10)
+    client = server.connect()
+    client.send(make_request("/", "Transfer-Encoding: chunked", method="POST"))
+    client.send(chunked(b"x" * 8, b"y" * 8)[:-5])
+    with pytest.raises(h11.RemoteProtocolError):
+        client.receive()
+    assert isinstance(recorder.errors[0], OSError)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_client_that_goes_away_within_its_body(host, caplog, late) -> None:
+    """Files that cannot be read raise an OSError; Django, for one, counts on that."""
+    go_on, caught = threading.Event(), []
+
+    def app(environ, start_response):
+        assert go_on.wait(10)
+        try:
+            environ["wsgi.input"].read()
+        except Exception as error:
+            caught.append(error)
+            raise
+
+    server, recorder = host(app)
+    client = server.connect()
+    client.send(make_request("/", "Content-Length: 6", method="POST") + b"abc")
+    server.until(lambda: recorder.environs)
+    if not late:
+        go_on.set()
+    client.reset()
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    go_on.set()
+    server.until(lambda: caught)
+    assert isinstance(caught[0], OSError)
+    assert "failed" not in caplog.text
+
+
 # --- mistakes ------------------------------------------------------------------------------
 
 
