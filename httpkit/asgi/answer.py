@@ -1,4 +1,8 @@
-"""A `Response` as the messages of ASGI."""
+"""A `Response` as the messages of ASGI.
+
+A body that is not as long as its Content-Length says is an error here, as it is below our own
+server: not every server looks, and the next answer would be read as the rest of this one.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
@@ -7,7 +11,7 @@ from contextlib import suppress
 from httpkit.asgi.channel import Channel
 from httpkit.asgi.messages import Message
 from httpkit.body import FileBody, encode_piece
-from httpkit.errors import ClientDisconnected
+from httpkit.errors import ClientDisconnected, LocalProtocolError
 from httpkit.headers import RawHeaders, encode_fields
 from httpkit.protocol.outgoing import (
     OutgoingFields,
@@ -35,9 +39,16 @@ class Answer:
         self._response = response
         self._method = method
         self._bodiless = has_no_body(method, response.status)
+        #: Bytes of a stream that have to come; `None` where nobody has said how many.
+        self._left: int | None = None
 
     async def send(self) -> None:
-        """Head, body, trailers."""
+        """Head, body, trailers.
+
+        Raises:
+            LocalProtocolError: a field that must not reach the wire, or another length than the
+                announced one.
+        """
         response, send = self._response, self._channel.send_message
         with_trailers = (
             response.trailers is not None and "http.response.trailers" in self._channel.extensions
@@ -65,7 +76,11 @@ class Answer:
             await send({"type": "http.response.trailers", "headers": fields})
 
     def _fields(self) -> RawHeaders:
-        """The checked fields, and the length of the body where it is known."""
+        """The checked fields, and the length of the body where it is known.
+
+        Raises:
+            LocalProtocolError: one of them must not reach the wire, or is not true.
+        """
         outgoing = OutgoingFields(self._response.raw_headers)
         length, body = outgoing.content_length, self._response.body
         known = None
@@ -77,6 +92,10 @@ class Answer:
             length = bodiless_length(self._response.status, length, known)
         elif length is None:
             length = known
+        elif known is None:
+            self._left = length
+        elif length != known:
+            raise LocalProtocolError(f"Content-Length says {length} bytes but the body has {known}")
         if length is not None:
             outgoing.fields.append((b"content-length", b"%d" % length))
         return outgoing.fields
@@ -122,7 +141,16 @@ class Answer:
             async for piece in iterator:
                 data = encode_piece(piece)
                 if data:
+                    self._count(data)
                     await self._channel.send(data)
         finally:
             if isinstance(iterator, AsyncGenerator):
                 await iterator.aclose()
+        if self._left:
+            raise LocalProtocolError("the body is shorter than its Content-Length")
+
+    def _count(self, data: bytes) -> None:
+        if self._left is not None:
+            if len(data) > self._left:
+                raise LocalProtocolError("the body is longer than its Content-Length")
+            self._left -= len(data)

@@ -217,8 +217,8 @@ class Cycle(msgspec.Struct, eq=False):
             await self.outlet.send(data)
             self.state = TRAILING
         else:
-            self.state = COMPLETE
             self.outlet.send_end(data)
+            self.state = COMPLETE
 
     def _fail(self, kind: str) -> None:
         raise ASGIProtocolError(f"{kind} was sent where {_EXPECTED[self.state]} is expected")
@@ -248,8 +248,8 @@ class Cycle(msgspec.Struct, eq=False):
             self._fail("http.response.trailers")
         self._trailers += check_fields(message.get("headers", ()))
         if not message.get("more_trailers"):
-            self.state = COMPLETE
             self.outlet.send_end(b"", self._trailers)
+            self.state = COMPLETE
 
     async def _send_path(self, message: Message) -> None:
         if self.state != STARTED:

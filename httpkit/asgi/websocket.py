@@ -68,6 +68,10 @@ def serve_websocket(serve: _Serve, request: Request, scope: dict[str, Any]) -> A
             if ws.accepted:  # its end, as for a handler of ours that sends too late: no failure
                 raise WebSocketClosed(1006, str(error)) from None
             raise
+        if cycle.answer is None and not ws.accepted:
+            raise ASGIProtocolError(
+                "the application has returned before it accepted or refused the WebSocket"
+            )
         return cycle.answer
 
     return WebSocketHandler(handler, _SETTINGS)(request)
@@ -142,8 +146,8 @@ class _Cycle:
     async def _send_accepted(self, kind: str, message: Message) -> None:
         if kind == "websocket.close":
             code = message.get("code", 1000)
-            self._closed = True
             await self._ws.close(1000 if code is None else code, message.get("reason") or "")
+            self._closed = True
             return
         if kind != "websocket.send":
             raise ASGIProtocolError(f"{kind} was sent where messages or websocket.close may be")

@@ -253,7 +253,8 @@ class Exchange(AnswerWriter):
         are no `App`.
         """
         if self.concluded:
-            self.log(error)
+            if not isinstance(error, ClientDisconnected):
+                self.log(error)
             self.finish()
             return
         if self.gone:
@@ -408,8 +409,12 @@ async def _await(awaitable: Awaitable[Any]) -> Any:
 
 
 def _outlived(request_id: str, task: asyncio.Task[Any]) -> None:
-    """A handler has ended after its exchange: nobody else hears of what it raised."""
-    if not task.cancelled() and (error := task.exception()) is not None:
+    """A handler has ended after its exchange: nobody else hears of what it raised.
+
+    That there is nobody to answer is no failure: a body that is too large has got its 413.
+    """
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, ClientDisconnected):
         logger.error("request %s: the handler failed after its answer", request_id, exc_info=error)
 
 

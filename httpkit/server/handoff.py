@@ -205,7 +205,8 @@ async def _run(call: Awaitable[Response | None], handoff: Handoff, request_id: s
     except BaseException as error:
         # Out of a task `SystemExit` would end the process; it is the failure of one request.
         expected = isinstance(error, Exception | SystemExit)
-        if not handoff.finish(error) and expected:
+        failed = expected and not isinstance(error, ClientDisconnected)
+        if not handoff.finish(error) and failed:
             logger.exception("request %s: the application failed after its answer", request_id)
         if not expected:
             raise

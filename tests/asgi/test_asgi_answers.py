@@ -216,6 +216,29 @@ def test_mistakes_within_an_answer_cut_it_short(host, messages, caplog) -> None:
     server.until(lambda: "sending the answer to GET / failed" in caplog.text)
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [start(200, length(3)), body(b"a", more=True), body(b"b")],
+        [
+            start(trailers=True),
+            body(b"a"),
+            {"type": "http.response.trailers", "headers": [(b"content-length", b"1")]},
+        ],
+    ],
+)
+def test_an_end_that_is_refused_is_no_end(host, messages, caplog) -> None:
+    """The log has the mistake, and nothing of an answer that would be sent a second time."""
+    server, _ = host(sending(*messages))
+    client = server.connect()
+    client.send(make_request())
+    with pytest.raises(h11.RemoteProtocolError, match="closed connection without"):
+        client.receive()
+    server.until(lambda: "sending the answer to GET / failed" in caplog.text)
+    assert "During handling" not in caplog.text
+    assert "one head" not in caplog.text
+
+
 def test_an_exception_before_the_answer(host, caplog) -> None:
     async def app(scope, receive, send) -> None:
         await send(start())

@@ -12,8 +12,9 @@ import starlette.applications
 import starlette.routing
 
 from httpkit import App, Request, Response, Upgrade
+from httpkit.asgi import ASGICallable
 from httpkit.body import FileBody
-from httpkit.errors import HTTPError
+from httpkit.errors import HTTPError, LocalProtocolError
 
 
 def make_app() -> App:  # noqa: C901 - one handler for each fate
@@ -290,6 +291,53 @@ def test_a_stream_may_read_what_has_arrived_before_it() -> None:
     assert ask("/", b"", app=app, http_version="2").body == b""
 
 
+@pytest.mark.parametrize("length", [2, 4])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_content_length_that_is_not_true(length, stream, method) -> None:
+    """RFC 9112 §6.3: the client would take the next answer for the rest of this one."""
+
+    class Wrong:
+        def on_freeze(self) -> None: ...
+
+        def lifespan(self) -> Any:
+            return contextlib.nullcontext()
+
+        def handle(self, request: Request) -> Response:
+            async def pieces() -> Any:
+                yield b"ab"
+                yield b"c"
+
+            body: Any = pieces() if stream else b"abc"
+            return Response(body, headers={"content-length": str(length)})
+
+    exchange = Exchange(ASGICallable(Wrong()), method=method)
+    if method == "HEAD":
+        asyncio.run(exchange.run())
+        assert exchange.headers[b"content-length"] == b"%d" % length
+        return
+    with pytest.raises(LocalProtocolError, match="Content-Length"):
+        asyncio.run(exchange.run())
+    assert all(message.get("more_body", True) for message in exchange.sent)
+    assert len(exchange.body) <= length
+    assert stream or exchange.sent == []
+
+
+def test_a_content_length_of_a_stream_that_is_true() -> None:
+    app = App()
+
+    @app.get("/")
+    async def index(request: Request) -> Response:
+        async def pieces() -> Any:
+            yield b"ab"
+            yield b"c"
+
+        return Response(pieces(), headers={"content-length": "3"})
+
+    exchange = ask("/", app=app)
+    assert (exchange.headers[b"content-length"], exchange.body) == (b"3", b"abc")
+
+
 def test_a_send_that_fails_is_the_end() -> None:
     async def send(message: Any) -> None:
         raise OSError("gone")
@@ -335,8 +383,6 @@ def test_background_calls_run_after_the_answer(caplog) -> None:
 
 
 def test_applications_that_are_no_app() -> None:
-    from httpkit.asgi import ASGICallable
-
     class Refusing:
         def handle(self, request: Request) -> Response:
             raise HTTPError(403, "no", {"x-why": "so"})

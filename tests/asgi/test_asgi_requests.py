@@ -1,9 +1,12 @@
 """What a hosted application sees of a request: its scope and its body (ASGI HTTP 2.5)."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from httpkit import App
+from httpkit.asgi import ASGIApplication
 from tests.server.wire import chunked, make_request
 
 from .conftest import body, read, sending, start
@@ -157,6 +160,39 @@ def test_a_body_that_is_too_large_is_refused_for_the_application(host, announced
     assert client.receive().status == 413
     server.until(lambda: "end" in seen)
     assert script.errors == []
+
+
+@pytest.mark.parametrize("mount", [False, True])
+@pytest.mark.parametrize("turn", [False, True])
+def test_an_application_that_answers_a_refused_body_has_not_failed(
+    live, caplog, mount, turn
+) -> None:
+    """Clients would fill the log: frameworks answer a client that has gone, and let it pass."""
+    ended = []
+
+    async def app(scope, receive, send) -> None:
+        if scope["type"] == "lifespan":
+            raise LookupError
+        try:
+            while (await receive())["type"] == "http.request":
+                pass
+            if turn:
+                await asyncio.sleep(0)
+            await send(start())
+        finally:
+            ended.append("end")
+
+    hosted: Any = ASGIApplication(app)
+    if mount:
+        hosted = App()
+        hosted.mount("/", app)
+    server = live(hosted, max_body=10)
+    client = server.connect()
+    client.send(make_request("/", "Content-Length: 20", method="POST") + b"x" * 20)
+    assert client.receive().status == 413
+    server.until(lambda: ended)
+    server.call(lambda: None)
+    assert "failed" not in caplog.text
 
 
 def test_another_client_does_not_notice(host) -> None:

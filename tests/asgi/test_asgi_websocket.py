@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from httpkit import App
 from httpkit.asgi import ASGIApplication, ASGIProtocolError
+from httpkit.errors import LocalProtocolError
 
 from .conftest import sending, start
 
@@ -167,6 +168,40 @@ def test_mistakes_after_it_close_with_1011(host, script, caplog) -> None:
         ws.recv()
     assert caught.value.rcvd.code == 1011
     assert isinstance(script.errors[0], ASGIProtocolError)
+
+
+def test_a_close_that_was_not_possible_leaves_it_open(host) -> None:
+    """RFC 6455 §7.4.1: 1005 is in no frame; the application may go on."""
+    refused = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(ACCEPT)
+        try:
+            await send({"type": "websocket.close", "code": 1005})
+        except LocalProtocolError as error:
+            refused.append(error)
+        await send({"type": "websocket.send", "text": "still here"})
+        await send({"type": "websocket.close", "code": 4000})
+
+    server, script = host(app)
+    with open_socket(server) as ws:
+        assert ws.recv() == "still here"
+        with pytest.raises(ConnectionClosed) as caught:
+            ws.recv()
+    assert caught.value.rcvd.code == 4000
+    assert len(refused) == 1
+    assert script.errors == []
+
+
+@pytest.mark.parametrize("status", [None, 401])
+def test_an_application_that_decides_nothing(host, status, caplog) -> None:
+    """The log speaks of what ASGI has, not of a `WebSocket` that the application never saw."""
+    begin = {"type": "websocket.http.response.start", "status": status}
+    server, _ = host(sending(*([] if status is None else [begin])))
+    with pytest.raises(InvalidStatus, match="500"):
+        open_socket(server)
+    server.until(lambda: "failed" in caplog.text)
+    assert "returned before it accepted or refused the WebSocket" in caplog.text
 
 
 def test_an_application_that_returns_closes(host) -> None:

@@ -113,6 +113,15 @@ def test_trailers_of_an_answer(connect) -> None:
     assert (got.body, got.trailers, got.ended) == (b"content", [("x-sum", "7")], True)
 
 
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_an_answer_without_content_has_no_trailers(connect, status) -> None:
+    """RFC 9110 §15.3.5, §15.4.5: it is terminated by the end of its header section."""
+    answer = Response(status=status)
+    answer.trailers = {"X-Sum": "7"}
+    got = connect(lambda request: answer).get()
+    assert (got.status, got.trailers, got.ended) == (status, None, True)
+
+
 def test_full_duplex(connect) -> None:
     """§8.1: an answer may begin before the request ends, and both go on."""
 

@@ -21,6 +21,7 @@ from httpkit.protocol.http2.streams import (
     StreamState,
 )
 from httpkit.protocol.outgoing import (
+    NO_CONTENT,
     OutgoingFields,
     bodiless_length,
     check_informational,
@@ -98,8 +99,8 @@ class SendingSide(ConnectionState):
         if fields.priority is not None:
             urgency, incremental = parse_priority(fields.priority)
             self._session.set_priority(stream_id, urgency, incremental=incremental)
-        if mode is BODILESS and response.trailers is None:
-            mode = ENDED
+        if mode is BODILESS and (response.trailers is None or status in NO_CONTENT):
+            mode = ENDED  # RFC 9110 §15.3.5, §15.4.5: neither content nor trailers
         state.send = mode
         self._session.send_head(stream_id, head, end_stream=mode is ENDED)
 
