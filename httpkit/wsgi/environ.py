@@ -58,6 +58,7 @@ def make_environ(request: Request, raw_root: bytes, body: io.IOBase) -> dict[str
     target = request.target
     path, query = split_target(target)
     server, client = request.server, request.client
+    default_port = 443 if request.scheme == "https" else 80
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": unquote(raw_root).decode("latin-1"),
@@ -66,7 +67,7 @@ def make_environ(request: Request, raw_root: bytes, body: io.IOBase) -> dict[str
         # As the client sent it, where it is a path: the application knows nothing of a mount.
         "REQUEST_URI": (raw_root + target if target[:1] == b"/" else target).decode("latin-1"),
         "SERVER_NAME": (server.host if server and server.port else request.host) or "localhost",
-        "SERVER_PORT": str(server.port if server and server.port else 80),
+        "SERVER_PORT": str(server.port if server and server.port else default_port),
         "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
         "REMOTE_ADDR": client.host if client is not None and client.port else "",
         "wsgi.version": (1, 0),

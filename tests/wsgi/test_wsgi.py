@@ -492,12 +492,15 @@ def test_as_many_threads_as_there_may_be(host) -> None:
     assert [client.receive().body for client in clients] == [b"together"] * 3
 
 
-def test_a_unix_socket(host, tmp_path) -> None:
+@pytest.mark.parametrize(("scheme", "port"), [("http", "80"), ("https", "443")])
+def test_a_unix_socket(host, tmp_path, scheme, port) -> None:
+    """PEP 3333: SERVER_PORT is never empty; where there is none it is that of the scheme."""
     path = str(tmp_path / "socket")
-    server, recorder = host(hello, unix=path)
-    server.connect().get()
+    server, recorder = host(hello, unix=path, proxy_headers=True)
+    server.connect().get("/", f"X-Forwarded-Proto: {scheme}")
     environ = recorder.environs[0]
     assert environ["REMOTE_ADDR"] == ""
     assert "REMOTE_PORT" not in environ
-    assert environ["SERVER_PORT"] == "80"
+    assert environ["wsgi.url_scheme"] == scheme
+    assert environ["SERVER_PORT"] == port
     assert environ["SERVER_NAME"] == environ["HTTP_HOST"].partition(":")[0]
