@@ -21,19 +21,26 @@ class FileWrapper:
     Args:
         file: has `read(size)`, and perhaps `close()` and `fileno()`.
         block_size: bytes of one read.
+
+    Attributes:
+        left: how many bytes of it are the body, at most; `None` for all that are there.
     """
 
     def __init__(self, file: Any, block_size: int = 262_144) -> None:
         self.file = file
+        self.left: int | None = None
         self._block_size = block_size
 
     def __iter__(self) -> "FileWrapper":
         return self
 
     def __next__(self) -> bytes:
-        data: bytes = self.file.read(self._block_size)
+        size = self._block_size if self.left is None else min(self._block_size, self.left)
+        data: bytes = self.file.read(size) if size else b""
         if not data:
             raise StopIteration
+        if self.left is not None:
+            self.left -= len(data)
         return data
 
     def close(self) -> None:
