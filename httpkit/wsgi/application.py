@@ -140,9 +140,17 @@ class _Run:
         response.body = body
         return response
 
+    def _announced(self) -> int | None:
+        """The Content-Length, if there is a proper one; the server refuses others."""
+        fields = () if self._head is None else self._head[1]
+        lengths = [value for name, value in fields if name == b"content-length"]
+        return int(lengths[0]) if len(lengths) == 1 and lengths[0].isdigit() else None
+
     def _whole(self, iterable: Iterable[bytes]) -> Response | None:
         """The answer, if nothing of it has to be waited for: one piece, or a file of a disk."""
         if isinstance(iterable, FileWrapper):
+            # "… or until Content-Length bytes have been written" (PEP 3333)
+            iterable.left = self._announced()
             file = _file_body(iterable)
             return None if file is None else self._response(file)
         if isinstance(iterable, list | tuple):
@@ -177,4 +185,6 @@ def _file_body(wrapper: FileWrapper) -> FileBody | None:
     except (AttributeError, OSError, ValueError):
         return None
     body.length = max(0, body.size - body.offset)
+    if wrapper.left is not None:
+        body.length = min(body.length, wrapper.left)
     return body

@@ -21,19 +21,26 @@ class FileWrapper:
     Args:
         file: has `read(size)`, and perhaps `close()` and `fileno()`.
         block_size: bytes of one read.
+
+    Attributes:
+        left: how many bytes of it are the body, at most; `None` for all that are there.
     """
 
     def __init__(self, file: Any, block_size: int = 262_144) -> None:
         self.file = file
+        self.left: int | None = None
         self._block_size = block_size
 
     def __iter__(self) -> "FileWrapper":
         return self
 
     def __next__(self) -> bytes:
-        data: bytes = self.file.read(self._block_size)
+        size = self._block_size if self.left is None else min(self._block_size, self.left)
+        data: bytes = self.file.read(size) if size else b""
         if not data:
             raise StopIteration
+        if self.left is not None:
+            self.left -= len(data)
         return data
 
     def close(self) -> None:
@@ -58,6 +65,7 @@ def make_environ(request: Request, raw_root: bytes, body: io.IOBase) -> dict[str
     target = request.target
     path, query = split_target(target)
     server, client = request.server, request.client
+    default_port = 443 if request.scheme == "https" else 80
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": unquote(raw_root).decode("latin-1"),
@@ -66,7 +74,7 @@ def make_environ(request: Request, raw_root: bytes, body: io.IOBase) -> dict[str
         # As the client sent it, where it is a path: the application knows nothing of a mount.
         "REQUEST_URI": (raw_root + target if target[:1] == b"/" else target).decode("latin-1"),
         "SERVER_NAME": (server.host if server and server.port else request.host) or "localhost",
-        "SERVER_PORT": str(server.port if server and server.port else 80),
+        "SERVER_PORT": str(server.port if server and server.port else default_port),
         "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
         "REMOTE_ADDR": "" if client is None or client.is_unix else client.host,
         "wsgi.version": (1, 0),

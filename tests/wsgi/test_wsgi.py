@@ -290,7 +290,8 @@ def test_a_body_that_is_too_large_is_refused_for_the_application(
         server.until(lambda: recorder.environs)
         client.send(chunked(b"x" * 8, b"y" * 8))
     assert client.receive().status == 413
-    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    server.until(lambda: caught)
+    server.until(lambda: not server.server.application._apart._tasks)
     assert caught == ["The body is larger than 10 bytes."]
     assert "failed" not in caplog.text
 
@@ -458,6 +459,27 @@ def test_the_file_wrapper(host, tmp_path, real, position) -> None:
     server.until(lambda: all(file.closed for file in opened))
 
 
+@pytest.mark.parametrize("real", [True, False])
+@pytest.mark.parametrize("size", [0, 5, 8])
+def test_the_file_wrapper_ends_with_the_content_length(host, tmp_path, real, size) -> None:
+    """PEP 3333: "until the end is reached, or until Content-Length bytes have been written"."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+
+    def app(environ, start_response):
+        file = path.open("rb") if real else io.BytesIO(path.read_bytes())
+        file.seek(2)
+        start_response("206 Partial Content", [("Content-Length", str(size))])
+        return environ["wsgi.file_wrapper"](file, 4)
+
+    server, _ = host(app)
+    client = server.connect()
+    for _ in range(2):
+        answer = client.get()
+        assert answer.body == b"23456789"[:size]
+        assert answer["content-length"] == str(size)
+
+
 def test_a_wrapper_of_something_that_cannot_be_closed(host) -> None:
     class Reads:
         data = b"once"
@@ -501,12 +523,15 @@ def test_the_client_that_a_proxy_names_has_an_address_and_no_port(host) -> None:
     assert environ["wsgi.url_scheme"] == "https"
 
 
-def test_a_unix_socket(host, tmp_path) -> None:
+@pytest.mark.parametrize(("scheme", "port"), [("http", "80"), ("https", "443")])
+def test_a_unix_socket(host, tmp_path, scheme, port) -> None:
+    """PEP 3333: SERVER_PORT is never empty; where there is none it is that of the scheme."""
     path = str(tmp_path / "socket")
-    server, recorder = host(hello, unix=path)
-    server.connect().get()
+    server, recorder = host(hello, unix=path, proxy_headers=True)
+    server.connect().get("/", f"X-Forwarded-Proto: {scheme}")
     environ = recorder.environs[0]
     assert environ["REMOTE_ADDR"] == ""
     assert "REMOTE_PORT" not in environ
-    assert environ["SERVER_PORT"] == "80"
+    assert environ["wsgi.url_scheme"] == scheme
+    assert environ["SERVER_PORT"] == port
     assert environ["SERVER_NAME"] == environ["HTTP_HOST"].partition(":")[0]
