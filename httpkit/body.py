@@ -107,6 +107,7 @@ class FileBody:
         length: how many bytes; what there is from `offset` on by default and at most.
 
     Attributes:
+        fd: the descriptor; -1 once the body is closed.
         info: what `os.fstat` said when it was opened.
         offset: first byte to send.
         length: number of bytes to send.
@@ -117,9 +118,10 @@ class FileBody:
         ValueError: a negative offset or length, or a path with a NUL.
     """
 
-    __slots__ = ("_file", "info", "length", "offset")
+    __slots__ = ("_file", "fd", "info", "length", "offset")
 
     _file: _OpenFile | None
+    fd: int
 
     def __init__(
         self, path: str | PathLike[str], offset: int = 0, length: int | None = None
@@ -150,26 +152,22 @@ class FileBody:
     def span(self, offset: int, length: int | None = None) -> "FileBody":
         """Another part of the same open file, to be closed by itself."""
         body = FileBody.__new__(FileBody)
-        body._file, body.info = self._file, self.info  # noqa: SLF001
+        body._file, body.fd, body.info = self._file, self.fd, self.info  # noqa: SLF001
         body._place(offset, length)  # noqa: SLF001
         return body
 
     def _take(self, descriptor: int, name: str) -> None:
         self._file = _OpenFile(descriptor)
+        self.fd = descriptor
         self.info = os.fstat(descriptor)
         if not stat.S_ISREG(self.info.st_mode):
             self.close()
             raise FileNotFoundError(f"{name!r} is not a regular file")
 
     def _place(self, offset: int, length: int | None) -> None:
-        rest = max(0, self.size - offset)
+        rest = max(0, self.info.st_size - offset)
         self.offset = offset
-        self.length: int = rest if length is None else min(length, rest)
-
-    @property
-    def fd(self) -> int:
-        """The descriptor; -1 once the body is closed."""
-        return -1 if self._file is None else self._file.descriptor
+        self.length: int = rest if length is None or length > rest else length
 
     @property
     def size(self) -> int:
@@ -238,3 +236,4 @@ class FileBody:
     def close(self) -> None:
         """Let go of the file; further calls do nothing."""
         self._file = None
+        self.fd = -1

@@ -217,11 +217,18 @@ def answer_range(request: Request, response: Response, now: float) -> Response:
         validators = read_validators(response, now)
         if not range_applies(request.headers, validators, date=made, now=now):
             return response
-    return cut_ranges(request, response, fields[0])
+    try:
+        return cut_ranges(request, response, fields[0])
+    except HTTPError:
+        if isinstance(response.body, FileBody):
+            response.body.close()
+        raise
 
 
 def cut_ranges(request: Request, response: Response, field: str) -> Response:
     """The parts of a 200 that a `Range` field asks for, all else decided.
+
+    The 200 stays as it is, and its file open.
 
     Raises:
         HTTPError: 416.
@@ -233,8 +240,6 @@ def cut_ranges(request: Request, response: Response, field: str) -> Response:
     if spans is None:
         return response
     if not spans:
-        if isinstance(body, FileBody):
-            body.close()
         raise HTTPError(416, headers={"content-range": unsatisfied_range(size)})
     answer = response.copy()
     answer.status = 206
@@ -252,7 +257,7 @@ def cut_ranges(request: Request, response: Response, field: str) -> Response:
         )
     else:
         answer.headers["content-length"] = str(parts.length)
-        answer.body = _send_parts(request, body, parts)
+        answer.body = _send_parts(request, body.span(body.offset, size), parts)
     return answer
 
 

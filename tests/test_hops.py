@@ -7,6 +7,8 @@ answer: no clock, no noise. A change that needs more has to raise the number her
 import asyncio
 import contextlib
 import gc
+import os
+import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -67,6 +69,9 @@ HANDSHAKE = (
     b"GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+#: A range of a file, and the Python calls for it.
+RANGE = b"GET /video.mp4 HTTP/1.1\r\nHost: localhost\r\nRange: bytes=65536-131071\r\n\r\n"
+RANGE_BUDGET = 65
 #: Python calls for each message of an echo, alone and of 100 in one read.
 WEBSOCKET_BUDGETS = {1: 34, 100: 6.5}
 
@@ -74,8 +79,8 @@ WEBSOCKET_BUDGETS = {1: 34, 100: 6.5}
 class Transport(asyncio.Transport):
     """Takes writes, and notes whether it is read."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, connected: socket.socket | None = None) -> None:
+        super().__init__({} if connected is None else {"socket": connected})
         self.writes: list[bytes] = []
         self._reading = True
 
@@ -227,6 +232,48 @@ def test_tls_stays_within_the_budget(requests: int, tmp_path: Path) -> None:
     budget = TLS_BUDGETS[requests] * requests
     assert calls.total() <= budget, f"{calls.total()} calls: {dict(calls)}"
     assert writes == 1
+
+
+async def receive_answer(connected: socket.socket) -> bytes:
+    """An answer to `RANGE`, whole."""
+    answer = b""
+    while len(answer.partition(b"\r\n\r\n")[2]) < 65_536:
+        answer += await asyncio.get_running_loop().sock_recv(connected, 1 << 20)
+    return answer
+
+
+async def measure_range(root: Path) -> tuple[Counter[str], bytes]:
+    """A range of a large file, from the file to the socket by sendfile(2)."""
+    path = root / "video.mp4"
+    path.touch()
+    os.truncate(path, 100 << 20)
+    os.utime(path, (0, 0))  # one that has just changed would not be kept open
+    app = App()
+    app.static("/", root)
+    server = Server(app, Config.of(access_log=False))
+    await server.start(listen=False)
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        connection = server.make_connection()
+        connection.connection_made(Transport(ours))
+        connection.data_received(RANGE)  # a thread opens the file
+        await receive_answer(theirs)
+        counted = loop.create_future()
+        loop.call_soon(lambda: counted.set_result(count_calls(connection, RANGE)))
+        calls, answer = await counted, await receive_answer(theirs)
+        connection.connection_lost(None)
+    await server.stop()
+    return calls, answer
+
+
+def test_a_range_of_a_file_stays_within_the_budget(tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        calls, answer = runner.run(measure_range(tmp_path))
+    assert answer.startswith(b"HTTP/1.1 206 ")
+    assert calls.total() <= RANGE_BUDGET, f"{calls.total()} calls: {dict(calls)}"
 
 
 async def measure_websocket(messages: int) -> tuple[Counter[str], list[bytes]]:

@@ -14,7 +14,7 @@ from httpkit.errors import (
     RemoteProtocolError,
     reason_phrase,
 )
-from httpkit.headers import RawHeaders, encode_header
+from httpkit.headers import RawHeaders, encode_pairs
 from httpkit.response import Response
 from httpkit.status import BODILESS
 
@@ -88,8 +88,8 @@ class OutgoingFields:
         self.dropped: list[bytes] = []
         self.priority: bytes | None = None
         self.upgrade: bytes | None = None
-        for raw_name, raw_value in raw:
-            name, value = encode_header(raw_name, raw_value)
+        for field in encode_pairs(raw):
+            name, value = field
             if name == b"content-length":
                 self._set_content_length(value)
                 continue
@@ -107,7 +107,7 @@ class OutgoingFields:
                 self.has_server = True
             elif name == b"priority":
                 self.priority = value
-            self.fields.append((name, value))
+            self.fields.append(field)
 
     def _set_content_length(self, value: bytes) -> None:
         if not _CONTENT_LENGTH.fullmatch(value) or self.content_length is not None:
@@ -170,7 +170,7 @@ def check_trailers(raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     Raises:
         LocalProtocolError: a field that must not stand there.
     """
-    trailers = [encode_header(name, value) for name, value in raw]
+    trailers = encode_pairs(raw)
     for name, _ in trailers:
         if name in _NOT_IN_TRAILERS:
             raise LocalProtocolError(f"{name.decode()} must not be sent as a trailer field")

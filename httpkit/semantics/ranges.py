@@ -85,7 +85,8 @@ def _split(field: str) -> list[re.Match[str] | None]:
 
 def content_range(span: Span, size: int) -> str:
     """The `Content-Range` of a part (RFC 9110 §14.4)."""
-    return f"bytes {span.start}-{span.end - 1}/{size}"
+    start, length = span
+    return f"bytes {start}-{start + length - 1}/{size}"
 
 
 def unsatisfied_range(size: int) -> str:

@@ -33,7 +33,7 @@ from httpkit.headers import HeaderFields, RawHeaders
 from httpkit.limits import WebSocketLimits
 from httpkit.response import Response, Upgrade
 from httpkit.server.body_reader import BodyReader
-from httpkit.server.send import send_stream
+from httpkit.server.send import send_at_once, send_stream
 from httpkit.server.writing import AnswerWriter
 from httpkit.websocket import WebSocketUpgrade
 
@@ -150,6 +150,9 @@ class Exchange(AnswerWriter):
             self._open_websocket(response)
             return
         try:
+            if send_at_once(self, response):
+                self.finish()
+                return
             result = self._server.starter.start(partial(send_stream, self), response, self._context)
         except BaseException as error:  # noqa: BLE001 - see there
             self._fail_at_once(error)

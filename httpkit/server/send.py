@@ -15,7 +15,7 @@ from httpkit.stepping import Rest
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
 
-__all__ = ["Outlet", "UpgradedStream", "send_file", "send_stream"]
+__all__ = ["Outlet", "UpgradedStream", "send_at_once", "send_file", "send_stream"]
 
 #: Bytes of a file that one trip to a thread reads.
 _FILE_CHUNK = 262_144
@@ -55,22 +55,57 @@ async def send_stream(exchange: "Exchange", response: Response) -> None:
             _send_head(exchange, response, len(body))
             exchange.send_whole(body)
         elif isinstance(body, FileBody):
-            _send_head(exchange, response, body.length)
-            if body.length > CHEAP_COPY:
-                exchange.pass_at_once(body)
-            if body.length:
-                data = body.read_at_once(_FILE_CHUNK)
-                if data is not None:
-                    exchange.send_whole(data)
-                else:
-                    await send_file(exchange, body)
+            if not exchange.head_sent:
+                _begin_file(exchange, response, body)
+            await send_file(exchange, body)
         else:
             await _send_chunks(exchange, response, body)
     finally:
         if isinstance(body, FileBody):
             body.close()
     trailers = response.trailers
-    engine.send_end(stream_id, encode_fields(trailers() if callable(trailers) else trailers))
+    if trailers is None:
+        engine.send_end(stream_id)
+    else:
+        engine.send_end(stream_id, encode_fields(trailers() if callable(trailers) else trailers))
+
+
+def send_at_once(exchange: "Exchange", response: Response) -> bool:
+    """Write an answer whose body is an open file, if nothing of it has to be waited for.
+
+    Where something has to be, `send_stream` goes on.
+
+    Raises:
+        LocalProtocolError: something that must not reach the wire.
+    """
+    body = response.body
+    if (
+        not isinstance(body, FileBody)
+        or response.trailers is not None
+        or has_no_body(exchange.request.method, response.status)
+    ):
+        return False
+    try:
+        _begin_file(exchange, response, body)
+        if body.length:
+            return False
+        exchange.connection.engine.send_end(exchange.stream_id)
+    except BaseException:
+        body.close()
+        raise
+    body.close()
+    return True
+
+
+def _begin_file(exchange: "Exchange", response: Response, body: FileBody) -> None:
+    """Write the head, and of the file what needs no waiting."""
+    _send_head(exchange, response, body.length)
+    if body.length > CHEAP_COPY:
+        exchange.pass_at_once(body)
+    if body.length:
+        data = body.read_at_once(_FILE_CHUNK)
+        if data is not None:
+            exchange.send_whole(data)
 
 
 def _length(body: bytes | FileBody | AsyncIterable[bytes | str]) -> int | None:

@@ -132,9 +132,12 @@ class Representation:
             if span is None:
                 return self.whole()
             if request.method == "GET":
-                answer = cut_ranges(request, self.whole(), span.decode("latin-1"))
-                if isinstance(answer.body, FileBody):
-                    answer.body = answer.body.read_at_once(CHEAP_COPY) or answer.body
+                answer = cut_ranges(request, self._whole, span.decode("latin-1"))
+                if answer is self._whole:
+                    return self.whole()
+                body = answer.body
+                if isinstance(body, FileBody) and body.length <= CHEAP_COPY:
+                    answer.body = body.read_at_once(CHEAP_COPY) or body
                 return answer
         return self._answer_fully(request)
 

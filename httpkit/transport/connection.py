@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 import struct
+from functools import cached_property
 from typing import cast
 
 from httpkit.body import FileBody
@@ -188,7 +189,7 @@ class Connection(asyncio.Protocol):
             self.bytes_sent += len(data)
             self.transport.write(data)
 
-    @property
+    @cached_property
     def can_bypass(self) -> bool:
         """Whether what is written goes to a socket as it is, and there is sendfile(2)."""
         transport = self.transport

@@ -213,7 +213,7 @@ class SendingSide(ConnectionState):
             self._check_ended(stream_id)
         if mode is Send.SIZED and self._send_left:
             raise LocalProtocolError("the body is shorter than its Content-Length")
-        checked = check_trailers(trailers)
+        checked = check_trailers(trailers) if trailers else []
         if mode is Send.CHUNKED:
             self._queue(b"0\r\n%b\r\n" % serialize_fields(checked))
         if mode is SEND_RAW:
