@@ -4,7 +4,7 @@
 so that layer 0 needs no event loop.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -237,7 +237,11 @@ class WebSocketChannel(Protocol):
         """
         ...
 
-    async def next_message(self) -> str | bytes:
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """It iterates over its messages."""
+        ...
+
+    async def __anext__(self) -> str | bytes:
         """The next message, for an iteration.
 
         Raises:

@@ -22,13 +22,17 @@ class Waiter:
     Behaves towards the task like a future. The step of the task that it wakes is taken within
     `wake`, unless that is called within another task's. It wakes nobody who does not wait, and one
     who does may find that there was no reason.
+
+    Attributes:
+        callback: takes the next step of the task that waits; `None` while nobody does.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_callback", "_context", "_loop")
+    __slots__ = ("_asyncio_future_blocking", "_context", "_loop", "callback")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        # A task that finds no `get_loop` looks here, which spares it a call.
         self._loop = loop
-        self._callback: Callable[[Waiter | _Cancellation], object] | None = None
+        self.callback: Callable[[Waiter | _Cancellation], object] | None = None
         self._context: Context | None = None
 
     @coroutine
@@ -37,18 +41,13 @@ class Waiter:
         self._asyncio_future_blocking = True
         yield self
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits."""
-        return self._callback is not None
-
     def wake(self) -> None:
         """Let whoever waits go on."""
-        callback, context = self._callback, self._context
+        callback, context = self.callback, self._context
         if callback is None or context is None:
             return
         if current_task(self._loop) is None:
-            self._callback = None
+            self.callback = None
             context.run(callback, self)
         else:
             self.wake_soon()
@@ -59,7 +58,7 @@ class Waiter:
 
     def _book(self, outcome: "Waiter | _Cancellation") -> bool:
         """Tell whoever waits in the next turn; whether somebody does."""
-        callback, self._callback = self._callback, None
+        callback, self.callback = self.callback, None
         if callback is None:
             return False
         self._loop.call_soon(callback, outcome, context=self._context)
@@ -67,15 +66,11 @@ class Waiter:
 
     # --- as a task sees it -------------------------------------------------------------------
 
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """See `asyncio.Future.get_loop`."""
-        return self._loop
-
     def add_done_callback(
         self, callback: Callable[["Waiter | _Cancellation"], object], *, context: Context
     ) -> None:
         """See `asyncio.Future.add_done_callback`; only the task that waits calls it."""
-        self._callback, self._context = callback, context
+        self.callback, self._context = callback, context
 
     def cancel(self, msg: Any | None = None) -> bool:
         """See `asyncio.Future.cancel`; the task that waits is canceled."""

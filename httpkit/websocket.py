@@ -5,8 +5,8 @@ needs an event loop is a method of a `WebSocketOpening` before the answer, which
 of a `WebSocketChannel` after it, which the server makes.
 """
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Self, TypeVar, overload
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -237,12 +237,13 @@ class WebSocket:
 
     # --- messages ----------------------------------------------------------------------------
 
-    def __aiter__(self) -> Self:
-        return self
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """The messages; the iteration ends with the WebSocket, in whichever way."""
+        return self if self.channel is NOT_ACCEPTED else self.channel
 
     def __anext__(self) -> Coroutine[Any, Any, str | bytes]:
-        """The next message; the iteration ends with the WebSocket, in whichever way."""
-        return self.channel.next_message()
+        """The next message."""
+        return self.channel.__anext__()
 
     async def receive(self) -> str | bytes:
         """The next message: `str` for text, `bytes` for binary.

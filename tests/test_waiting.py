@@ -42,7 +42,7 @@ def waiting(loop, waiter, steps, *, times: int = 1) -> asyncio.Task[None]:
 
     task = loop.create_task(work())
     loop.run_until_complete(asyncio.sleep(0))
-    assert waiter.is_awaited
+    assert waiter.callback is not None
     return task
 
 
@@ -52,7 +52,7 @@ def test_a_woken_task_takes_its_step_at_once(loop, waiter) -> None:
     for n in range(1, 4):
         in_callback(loop, waiter.wake)
         assert steps == [task] * n
-    assert not waiter.is_awaited
+    assert waiter.callback is None
     loop.run_until_complete(task)
 
 
@@ -77,7 +77,7 @@ def test_within_another_task_it_is_woken_in_a_turn_of_the_loop(loop, waiter) -> 
 
     async def other() -> None:
         waiter.wake()
-        assert not waiter.is_awaited
+        assert waiter.callback is None
         assert steps == []
 
     loop.run_until_complete(other())
@@ -98,7 +98,7 @@ def test_it_wakes_nobody_who_does_not_wait(loop, waiter) -> None:
 def test_cancellation_while_it_waits(loop, waiter, message) -> None:
     task = waiting(loop, waiter, [])
     assert task.cancel(*message)
-    assert not waiter.is_awaited
+    assert waiter.callback is None
     in_callback(loop, waiter.wake)  # too late
     with pytest.raises(asyncio.CancelledError) as raised:
         loop.run_until_complete(task)

@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
+from typing import Self
 
 from httpkit.asgi.channel import Channel
 from httpkit.asgi.messages import Message, Receive, Scope, Send
@@ -167,7 +168,10 @@ class _Session:
     async def _receive(self) -> Message:
         return await self._receive_message()  # of granian it gives a future of its own kind
 
-    async def next_message(self) -> str | bytes:
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str | bytes:
         """The next message; see `WebSocketChannel`."""
         try:
             return await self.receive()

@@ -69,7 +69,7 @@ class Feed(Generic[T]):
         """Wait for something to happen; there may have been no reason to wake up."""
         if self._arrival is None:
             self._arrival = Waiter(asyncio.get_running_loop())
-        elif self._arrival.is_awaited:
+        elif self._arrival.callback is not None:
             raise RuntimeError("this is being read from elsewhere already: subscribe twice")
         return self._arrival.wait()
 

@@ -51,7 +51,7 @@ class _Attached(Feed[T]):
     def _wake(self) -> None:
         """In the next turn, with all the others that get the same."""
         arrival = self._arrival
-        if arrival is not None and arrival.is_awaited:
+        if arrival is not None and arrival.callback is not None:
             self._channels.next_turn().call(arrival.wake)
 
 

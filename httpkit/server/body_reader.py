@@ -125,7 +125,7 @@ class BodyReader:
             RuntimeError: somebody else is reading, or the request is answered already.
         """
         while self.waiting:
-            if self._arrival.is_awaited:
+            if self._arrival.callback is not None:
                 raise RuntimeError("the body of this request is already being read elsewhere")
             await self._arrival.wait()
         if self._chunks:

@@ -22,7 +22,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from httpkit.errors import ProtocolError
 from httpkit.limits import WebSocketLimits
@@ -180,24 +180,16 @@ class WebSocketSession(SendingSide):
 
     # --- the handler receives ----------------------------------------------------------------
 
-    async def receive(self) -> str | bytes:
-        """The next message; see `WebSocketChannel`."""
-        while not self._messages:
-            if self._begin_to_wait():
-                raise self._closed()
-            await self._arrival.wait()
-        return self._take(self._messages)
+    def __aiter__(self) -> Self:
+        return self
 
-    async def next_message(self) -> str | bytes:
-        """The next message; see `WebSocketChannel`. Through `receive` it would be a call more."""
+    async def __anext__(self) -> str | bytes:
+        """The next message; see `WebSocketChannel`."""
         while not self._messages:
             if self._begin_to_wait():
                 raise StopAsyncIteration
             await self._arrival.wait()
-        return self._take(self._messages)
-
-    def _take(self, messages: deque[str | bytes]) -> str | bytes:
-        message = messages.popleft()
+        message = self._messages.popleft()
         self._busy = True
         self._queued -= len(message) + _OVERHEAD
         if self._held and not self._reading_on and self._queued <= self._limits.receive_buffer // 2:
@@ -205,9 +197,16 @@ class WebSocketSession(SendingSide):
             self._next_turn.call(self._read_on)
         return message
 
+    async def receive(self) -> str | bytes:
+        """The next message; see `WebSocketChannel`."""
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            raise self._closed() from None
+
     def _begin_to_wait(self) -> bool:
         """The handler has to wait: send what it has sent; whether no message will come."""
-        if self._arrival.is_awaited:
+        if self._arrival.callback is not None:
             raise RuntimeError("this WebSocket is already being received from elsewhere")
         self._busy = False
         if self._outgoing and not self._feeding:

@@ -68,7 +68,8 @@ class SendingSide:
             return self._send_later(message, compress)
         data = engine.send_message(message, compress=compress)
         if not self._feeding and not self._outgoing and self._may_write():
-            self._write(data)
+            self._exchange.body_sent += len(data)
+            self._http.send_data(self._stream_id, data)
             self._connection.flush()
             return None
         # `_queue`, on the path of every message.
@@ -154,14 +155,11 @@ class SendingSide:
         outgoing.clear()
         self._outgoing_size = 0
         if data:
-            self._write(data)
+            self._exchange.body_sent += len(data)
+            self._http.send_data(self._stream_id, data)
         if self._room is not None:
             self._room.set_result(None)
             self._room = None
-
-    def _write(self, data: bytes) -> None:
-        self._exchange.body_sent += len(data)
-        self._http.send_data(self._stream_id, data)
 
     def resume_writing(self) -> None:
         """The HTTP engine may have room again."""
