@@ -73,7 +73,7 @@ HANDSHAKE = (
 RANGE = b"GET /video.mp4 HTTP/1.1\r\nHost: localhost\r\nRange: bytes=65536-131071\r\n\r\n"
 RANGE_BUDGET = 65
 #: Python calls for each message of an echo, alone and of 100 in one read.
-WEBSOCKET_BUDGETS = {1: 29, 100: 6.5}
+WEBSOCKET_BUDGETS = {1: 29, 100: 4.5}
 
 
 class Transport(asyncio.Transport):
