@@ -6,6 +6,7 @@ Run by the harness as ``python -m benchmarks.servers.limit --port 8000 --case pl
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -17,7 +18,9 @@ import uvloop
 
 from benchmarks.apps.extras import CHUNK, CHUNKS
 from benchmarks.cases import CASES, Answer, Case
+from benchmarks.cases.files import FIRST
 from benchmarks.endpoint import HOST, Endpoint
+from benchmarks.files import FILES_VARIABLE, LARGE
 
 HEAD_END = b"\r\n\r\n"
 
@@ -27,8 +30,9 @@ def serialize_answer(answer: Answer) -> bytes:
     framing = (
         "transfer-encoding: chunked" if answer.streamed else f"content-length: {len(answer.body)}"
     )
+    fields = "".join(f"{name}: {value}\r\n" for name, value in answer.fields)
     head = (
-        f"HTTP/1.1 {answer.status} OK\r\ncontent-type: {answer.content_type}\r\n"
+        f"HTTP/1.1 {answer.status} OK\r\ncontent-type: {answer.content_type}\r\n{fields}"
         f"{framing}\r\ndate: {formatdate(usegmt=True)}\r\n\r\n"
     )
     body = answer.body
@@ -96,11 +100,37 @@ class BodyProtocol(CannedProtocol):
             self.write(self.answer)
 
 
+class FileProtocol(CannedProtocol):
+    """Writes the head, and the part of a file behind it by sendfile(2)."""
+
+    def __init__(self, answer: bytes, file: int) -> None:
+        super().__init__(answer)
+        self.head, _, part = answer.partition(HEAD_END)
+        self.head += HEAD_END
+        self.size = len(part)
+        self.file = file
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the descriptor of the socket."""
+        super().connection_made(transport)
+        self.descriptor = transport.get_extra_info("socket").fileno()
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002  it is not even looked at
+        """Answer one request; what the socket does not take at once goes through the transport."""
+        os.write(self.descriptor, self.head)
+        sent = os.sendfile(self.descriptor, self.file, FIRST, self.size)
+        if sent < self.size:
+            self.write(os.pread(self.file, self.size - sent, FIRST + sent))
+
+
 def protocol_factory(case: Case, port: int) -> Callable[[], CannedProtocol]:
     """Return the factory of the cheapest protocol that answers the case."""
     answer = serialize_answer(case.answer)
     if case.generator == "handshake":
         return lambda: ClosingProtocol(answer)
+    if case.name == "static-range":
+        file = os.open(Path(os.environ[FILES_VARIABLE], LARGE), os.O_RDONLY)
+        return lambda: FileProtocol(answer, file)
     message = case.messages(Endpoint(port).authority)[0]
     if not message.endswith(HEAD_END):
         return lambda: BodyProtocol(answer, len(message))

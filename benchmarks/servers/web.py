@@ -36,7 +36,7 @@ WEB_SERVERS = (
         ("benchmarks.servers.limit", "--port", "{port}", "--case", "{case}"),
         ("uvloop",),
         canned=True,
-        only=(*HTTP1, *HTTP1_TLS),
+        only=(*HTTP1, *HTTP1_TLS, "static-10k", "static-range"),
         tls=("--certificate", "{certificate}", "--key", "{key}"),
     ),
     Server(

@@ -247,7 +247,7 @@ def test_verification_of_a_stream():
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        *(("plaintext", 1000), ("streaming", 1000), ("routes-100", 1000)),
+        *(("plaintext", 1000), ("streaming", 1000), ("routes-100", 1000), ("static-10k", 1000)),
         *((name, n) for name in ("pipelining", "post") for n in (1, 7, 100_000)),
     ],
 )

@@ -123,7 +123,7 @@ def test_the_files_are_served_as_they_must(materials, tmp_path, server, name):
     core = min(os.sched_getaffinity(0))
     with running(server, case, core, tmp_path / "output", materials) as process:
         case = prepare(case, process.endpoint)
-        verify(case, process.endpoint, canned=False)
+        verify(case, process.endpoint, canned=server.canned)
     assert (tmp_path / "output").read_text() == ""
 
 
