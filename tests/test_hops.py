@@ -71,7 +71,7 @@ HANDSHAKE = (
 )
 #: A range of a file, and the Python calls for it.
 RANGE = b"GET /video.mp4 HTTP/1.1\r\nHost: localhost\r\nRange: bytes=65536-131071\r\n\r\n"
-RANGE_BUDGET = 65
+RANGE_BUDGET = 53
 #: Python calls for each message of an echo, alone and of 100 in one read.
 WEBSOCKET_BUDGETS = {1: 29, 100: 4.5}
 

@@ -38,6 +38,8 @@ _RARE = frozenset((b"if-match", b"if-none-match", b"if-range", b"if-unmodified-s
 #: Values of `Accept-Encoding` that a resource remembers; browsers have a handful, and short ones.
 #: Others are the client's choice, and would take a megabyte of each resource.
 _MAX_CHOICES, _MAX_CHOICE = 32, 64
+#: Parts of a file that are remembered: players begin alike, and playlists name parts for all.
+_MAX_PARTS = 16
 #: Bytes that an answer takes in memory besides its body.
 _OVERHEAD = 2048
 
@@ -69,7 +71,7 @@ class Representation:
         settled: whether the file can no longer change without showing it.
     """
 
-    __slots__ = ("_file", "_not_modified", "_tag", "_whole", "cost", "settled")
+    __slots__ = ("_file", "_not_modified", "_parts", "_tag", "_whole", "cost", "settled")
 
     def __init__(self, content: Content, fields: Iterable[tuple[bytes, bytes]], now: float) -> None:
         coding, file, data = content
@@ -94,6 +96,8 @@ class Representation:
             (b"accept-ranges", b"bytes"),
         ]
         self._not_modified = make_not_modified(self._whole)
+        #: Parts of a file, by the field that asks for them.
+        self._parts: dict[bytes, Response] = {}
         # The bytes of the body, and those of the whole message that an engine keeps.
         self.cost = _OVERHEAD + (2 * len(data) if data is not None else 0)
 
@@ -132,14 +136,32 @@ class Representation:
             if span is None:
                 return self.whole()
             if request.method == "GET":
-                answer = cut_ranges(request, self._whole, span.decode("latin-1"))
-                if answer is self._whole:
-                    return self.whole()
-                body = answer.body
-                if isinstance(body, FileBody) and body.length <= CHEAP_COPY:
-                    answer.body = body.read_at_once(CHEAP_COPY) or body
-                return answer
+                return self._part(request, span)
         return self._answer_fully(request)
+
+    def _part(self, request: Request, field: bytes) -> Response:
+        """What a `Range` field asks for, all else decided.
+
+        Raises:
+            HTTPError: 416.
+        """
+        part = self._parts.get(field)
+        if part is None:
+            part = cut_ranges(request, self._whole, field.decode("latin-1"))
+            if part is self._whole:
+                return self.whole()
+            if not isinstance(part.body, FileBody):
+                return part
+            if len(self._parts) >= _MAX_PARTS:
+                self._parts.clear()
+            if len(field) <= _MAX_CHOICE:
+                self._parts[field] = part
+        answer, body = part.share(), part.body
+        assert isinstance(body, FileBody)
+        answer.body = body = body.span(body.offset, body.length)
+        if body.length <= CHEAP_COPY:
+            answer.body = body.read_at_once(CHEAP_COPY) or body
+        return answer
 
     def _answer_fully(self, request: Request) -> Response:
         now = time.time()

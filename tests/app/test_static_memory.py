@@ -328,3 +328,43 @@ def test_middleware_sees_every_request(tmp_path):
 
     asyncio.run(main())
     assert seen == ["a", "a", "a"]
+
+
+def test_parts_are_remembered_and_not_mixed_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_MAX_IN_MEMORY", 10)
+    data = os.urandom(100_000)
+    site = Site(tmp_path)
+    site.write("a", data)
+
+    async def main():
+        for start in (*range(40), *range(40), 0, 0):  # more than are remembered
+            for length in (5, 50_000):
+                field = f"bytes={start}-{start + length - 1}"
+                answer = await site.ask("/a", ("range", field))
+                assert answer.status == 206
+                assert answer.headers["content-range"] == f"{field.replace('=', ' ')}/100000"
+                assert await content(answer) == data[start : start + length]
+            answer = await site.ask("/a", ("range", "bytes=0-9,90000-90009"))
+            assert (await content(answer)).count(data[:10]) == 1
+        assert len((await site.ask("/a")).headers) == 5
+        assert await site.status("/a", ("range", "bytes=100000-")) == 416
+        assert await content(await site.ask("/a")) == data
+
+    asyncio.run(main())
+    assert site.opened == ["a"]
+
+
+def test_a_remembered_part_is_that_of_the_file_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_MAX_IN_MEMORY", 10)
+    site = Site(tmp_path)
+
+    async def main():
+        for data in (b"a" * 50_000, b"b" * 60_000):
+            site.write("a", data)
+            site.now += 1
+            for _ in range(2):
+                answer = await site.ask("/a", ("range", "bytes=0-29999"))
+                assert answer.headers["content-range"] == f"bytes 0-29999/{len(data)}"
+                assert await content(answer) == data[:30_000]
+
+    asyncio.run(main())

@@ -4,9 +4,10 @@ import pytest
 
 from httpkit.errors import InvalidHeader, LocalProtocolError
 from httpkit.protocol.engine import Close
+from httpkit.protocol.http1 import Preamble
 from httpkit.response import Response
 
-from .driver import GET, Driver, Stream
+from .driver import DATE, GET, Driver, Stream
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 OLD = b"GET / HTTP/1.0\r\n\r\n"
@@ -287,3 +288,54 @@ def test_upgrades_that_were_not_offered(parser, data, protocol):
     assert_refused_then_answerable(
         started(parser, data), lambda engine: engine.accept_upgrade(1, Response(b""), protocol)
     )
+
+
+REQUESTS = [
+    GET,
+    OLD,
+    b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+    b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+]
+CONSTANTS = [
+    ((b"a", b"b"),),
+    ((b"content-length", b"1"),),
+    ((b"connection", b"close"),),
+    ((b"date", b"x"), (b"server", b"y")),
+]
+
+
+@pytest.mark.parametrize("eof", [False, True])
+@pytest.mark.parametrize("trailers", [None, [("x", "y")]])
+@pytest.mark.parametrize("length", [None, 1])
+@pytest.mark.parametrize("status", [200, 206, 404])
+@pytest.mark.parametrize("fields", CONSTANTS, ids=repr)
+@pytest.mark.parametrize("data", REQUESTS)
+def test_a_head_from_memory_is_the_same(parser, data, fields, status, length, trailers, eof):
+    """Of an answer in pieces, whose fields are a constant: first, and again."""
+    outputs, preamble = [], Preamble(DATE)
+    for make in (raw, constant, constant):
+        driver = started(parser, data)
+        driver.engine._preamble = preamble
+        if eof:
+            driver.engine.receive_eof()
+        response = make(*fields, status=status)
+        response.trailers = trailers
+        driver.engine.send_headers(1, response, length)
+        driver.engine.send_data(1, b"x")
+        driver.engine.send_end(1, trailers or ())
+        driver.feed(b"")
+        outputs.append((driver.output, driver.engine.close))
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_a_head_from_memory_is_held_against_the_body(parser):
+    driver = started(parser)
+    driver.engine.send_headers(1, constant((b"a", b"b")), 1)
+    with pytest.raises(LocalProtocolError, match="longer"):
+        driver.engine.send_data(1, b"xx")
+    with pytest.raises(LocalProtocolError, match="shorter"):
+        driver.engine.send_end(1)

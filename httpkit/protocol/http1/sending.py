@@ -60,7 +60,8 @@ class SendingSide(ConnectionState):
             and not self._eof
             and self._head.method != "HEAD"
         ):
-            # The fast lane: the connection goes on and, most often, the head is known.
+            # The fast lane: the connection goes on and, most often, the head is known. It is that
+            # of `send_headers`, without its calls.
             preamble = self._preamble
             asked = self._framing.said_keep_alive
             data = b""
@@ -109,6 +110,18 @@ class SendingSide(ConnectionState):
         if stream_id != self.last_stream_id or self._send is not WAITING:
             self._check_ended(stream_id)
             return
+        if (
+            length is not None
+            and type(response.raw_headers) is tuple
+            and response.trailers is None
+            and self._goes_on_after_body()
+        ):
+            head = self._preamble.find_head(response, asked=self._framing.said_keep_alive)
+            if head:
+                self._send = Send.SIZED
+                self._send_left = length
+                self._queue(b"%b%d\r\n\r\n" % (head, length))
+                return
         status = response.status
         check_status(status)
         fields = OutgoingFields(response.raw_headers)
@@ -123,6 +136,15 @@ class SendingSide(ConnectionState):
         head = serialize_head(self._preamble, status, fields, connection)
         self._send = mode
         self._queue(b"%b%b\r\n" % (head, framing))
+
+    def _goes_on_after_body(self) -> bool:
+        """Whether there will be a body, and nothing is to be said about the connection."""
+        return (
+            self._receive is COMPLETE
+            and not self._last_answer
+            and not self._eof
+            and self._head.method != "HEAD"
+        )
 
     def _frame_answer(
         self, response: Response, fields: OutgoingFields, length: int | None

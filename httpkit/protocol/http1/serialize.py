@@ -72,6 +72,12 @@ class Preamble:
         self.heads.clear()
         self.asked_heads.clear()
 
+    def find_head(self, response: Response, *, asked: bool) -> bytes:
+        """The same as `make_head`, from memory if it is there."""
+        heads = self.asked_heads if asked else self.heads
+        head = heads.get((response.status, response.raw_headers))  # type: ignore[arg-type]
+        return self.make_head(response, asked=asked) if head is None else head
+
     def make_head(self, response: Response, *, asked: bool) -> bytes:
         """Build the head of an answer, checked, up to and including `content-length: `.
 
