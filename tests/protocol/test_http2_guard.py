@@ -447,6 +447,18 @@ def test_a_flood_of_empty_data(session) -> None:
     assert peer.feed(data(1) * 1100).failure == CALM
 
 
+def test_a_flood_of_field_sections_on_a_stream_that_was_reset_here(session) -> None:
+    """§5.1 has what was on its way ignored, and §10.5 what goes on and on ended."""
+    peer = Peer(session)
+    peer.request(POST, end=False)
+    peer.engine.send_reset(1)
+    peer.engine.release(1)
+    peer.pump()
+    trailers = peer.headers([(b"x", b"y")], 1)
+    assert peer.feed(trailers * 100).failure is None
+    assert peer.feed(trailers * 1000).failure == CALM
+
+
 def test_the_budget_refills(session) -> None:
     peer = Peer(session)
     for _ in range(30):

@@ -257,6 +257,7 @@ class ReceivingSide(MessageSide):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream id that was passed over")
             if stream_id not in self._reset_here:
                 raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
+            self._spend(COST.DROPPED_HEADERS)
             return  # on their way when this side reset it; nobody is told
         elif state.ended or (state.gone and not state.reset_here):
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
