@@ -167,6 +167,20 @@ def test_more_octets_after_a_fault_that_waits(session) -> None:
 # --- field sections in pieces (§4.3, §6.10) ------------------------------------------------------
 
 
+@pytest.mark.parametrize("padding", [0, 1, 255])
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_padded_piece_that_may_be_empty(session, size, padding) -> None:
+    """§6.2: padding is as long as all that stands before it, at most."""
+    peer = Peer(session)
+    block = peer.encoder.encode(POST)
+    payload = bytes([padding]) + block[:size] + bytes(padding)
+    peer.feed(frame(f.HEADERS, 1, payload, f.PADDED) + frame(f.CONTINUATION, 1, block[size:], 4))
+    trailers = bytes([padding]) + bytes(padding)
+    peer.feed(frame(f.HEADERS, 1, trailers, f.PADDED | f.END_STREAM | f.END_HEADERS))
+    assert peer.failure is None
+    assert peer.streams[1].ended
+
+
 @pytest.mark.parametrize("size", [1, None])
 def test_continuation(session, size) -> None:
     peer = Peer(session)
