@@ -336,6 +336,8 @@ def test_one_stream_too_many(session) -> None:
     ("field", "code"),
     [
         ((b"content-length", b"x"), ErrorCode.PROTOCOL_ERROR),
+        ((b"content-length", b"3"), ErrorCode.PROTOCOL_ERROR),
+        ((b"content-length", b"0"), ErrorCode.REFUSED_STREAM),
         ((b"expect", b"tea"), ErrorCode.REFUSED_STREAM),
     ],
 )
