@@ -167,6 +167,20 @@ def test_more_octets_after_a_fault_that_waits(session) -> None:
 # --- field sections in pieces (§4.3, §6.10) ------------------------------------------------------
 
 
+@pytest.mark.parametrize("padding", [0, 1, 255])
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_padded_piece_that_may_be_empty(session, size, padding) -> None:
+    """§6.2: padding is as long as all that stands before it, at most."""
+    peer = Peer(session)
+    block = peer.encoder.encode(POST)
+    payload = bytes([padding]) + block[:size] + bytes(padding)
+    peer.feed(frame(f.HEADERS, 1, payload, f.PADDED) + frame(f.CONTINUATION, 1, block[size:], 4))
+    trailers = bytes([padding]) + bytes(padding)
+    peer.feed(frame(f.HEADERS, 1, trailers, f.PADDED | f.END_STREAM | f.END_HEADERS))
+    assert peer.failure is None
+    assert peer.streams[1].ended
+
+
 @pytest.mark.parametrize("size", [1, None])
 def test_continuation(session, size) -> None:
     peer = Peer(session)
@@ -322,6 +336,8 @@ def test_one_stream_too_many(session) -> None:
     ("field", "code"),
     [
         ((b"content-length", b"x"), ErrorCode.PROTOCOL_ERROR),
+        ((b"content-length", b"3"), ErrorCode.PROTOCOL_ERROR),
+        ((b"content-length", b"0"), ErrorCode.REFUSED_STREAM),
         ((b"expect", b"tea"), ErrorCode.REFUSED_STREAM),
     ],
 )
@@ -445,6 +461,18 @@ def test_a_flood_of_empty_data(session) -> None:
     peer = Peer(session)
     peer.request(POST, end=False)
     assert peer.feed(data(1) * 1100).failure == CALM
+
+
+def test_a_flood_of_field_sections_on_a_stream_that_was_reset_here(session) -> None:
+    """§5.1 has what was on its way ignored, and §10.5 what goes on and on ended."""
+    peer = Peer(session)
+    peer.request(POST, end=False)
+    peer.engine.send_reset(1)
+    peer.engine.release(1)
+    peer.pump()
+    trailers = peer.headers([(b"x", b"y")], 1)
+    assert peer.feed(trailers * 100).failure is None
+    assert peer.feed(trailers * 1000).failure == CALM
 
 
 def test_the_budget_refills(session) -> None:

@@ -129,6 +129,18 @@ OPEN_CHOICES = {
         lambda _: settings(*((0xF000 + count, 0) for count in range(33))),
         CALM,
     ),
+    "NO_RFC7540_PRIORITIES that changes": Choice(
+        "RFC 9218 §2.1",
+        "MAY be a connection error. It is, as nghttp2 has it, which takes its absence for 0.",
+        lambda _: settings((9, 1)),
+        connection_error(ErrorCode.PROTOCOL_ERROR),
+    ),
+    "NO_RFC7540_PRIORITIES that stays": Choice(
+        "RFC 9218 §2.1",
+        "Said again, it is no change.",
+        lambda peer: settings((9, 0), (9, 0)) + settings((9, 0)) + peer.headers(),
+        "served",
+    ),
     "an acknowledgement of no SETTINGS": Choice(
         "RFC 9113 §6.5.3",
         "Nothing is said of it. A connection error, as nghttp2 has it: who cannot count is broken.",

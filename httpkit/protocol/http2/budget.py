@@ -34,6 +34,8 @@ class COST:
     EMPTY_DATA = 10
     #: A continuation; there are hard limits beside this.
     CONTINUATION = 10
+    #: A field section on a stream that was reset here: an honest peer has one for each on its way.
+    DROPPED_HEADERS = 10
     PRIORITY = 5
     UNKNOWN = 5
     WINDOW_UPDATE = 1

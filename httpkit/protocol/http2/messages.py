@@ -73,13 +73,17 @@ class MessageSide(SendingSide):
 
         A library that looks at fields has reset that by itself before it could be asked for this.
         """
+        error: RemoteProtocolError | None = None
         try:
-            read_request(fields, self._limits)
+            received = read_request(fields, self._limits)
         except RemoteProtocolError as found:
             error = _worst(found, fields, end_stream=end_stream)
-            if type(error) is RemoteProtocolError:
-                self._refuse_malformed(stream_id, str(error))
-                return
+        else:
+            if end_stream and received.content_length:
+                error = RemoteProtocolError(_TOO_SHORT)
+        if type(error) is RemoteProtocolError:
+            self._refuse_malformed(stream_id, str(error))
+            return
         self._spend(COST.RESET)
         self._reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
 

@@ -221,6 +221,13 @@ class ReceivingSide(MessageSide):
                 self._peer_takes_push = value == 1
             elif identifier == Setting.MAX_CONCURRENT_STREAMS:
                 self._peer_max_streams = value
+            elif identifier == Setting.NO_RFC7540_PRIORITIES:
+                if self._peer_lacks_priorities not in (None, value):
+                    # RFC 9218 §2.1 allows this error, and nghttp2 insists on it.
+                    raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a setting that changes")
+                self._peer_lacks_priorities = value
+        if self._peer_lacks_priorities is None:
+            self._peer_lacks_priorities = 0  # by the first SETTINGS
 
     def _judge_continuation(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Nothing may stand within a field section (§6.10; CVE-2024-27316 and its family)."""
@@ -257,6 +264,7 @@ class ReceivingSide(MessageSide):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a stream id that was passed over")
             if stream_id not in self._reset_here:
                 raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")
+            self._spend(COST.DROPPED_HEADERS)
             return  # on their way when this side reset it; nobody is told
         elif state.ended or (state.gone and not state.reset_here):
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS on a closed stream")

@@ -34,8 +34,10 @@ from hyperframe.frame import ExtensionFrame, GoAwayFrame
 from httpkit.limits import Limits
 from httpkit.protocol.http2.frames import (
     FRAME_HEAD,
+    HEADERS,
     INITIAL_WINDOW,
     MAX_STREAM_ID,
+    PADDED,
     PREFACE,
     RST_STREAM,
     SETTINGS,
@@ -376,4 +378,8 @@ def _adapt(frame: bytes) -> bytes:
         pairs = [frame[at : at + 6] for at in range(FRAME_HEAD, len(frame), 6)]
         known = b"".join(pair for pair in pairs if int.from_bytes(pair[:2], "big") in _HEEDED)
         return serialize_frame(SETTINGS, 0, 0, known)
+    if frame[3] == HEADERS and frame[4] & PADDED:
+        # hyperframe refuses padding around an empty fragment, which CONTINUATION may fill (§6.2).
+        fragment = frame[FRAME_HEAD + 1 : len(frame) - frame[FRAME_HEAD]]
+        return serialize_frame(HEADERS, frame[4] & ~PADDED, stream_number(frame[5:]), fragment)
     return frame

@@ -66,6 +66,7 @@ class ConnectionState:
         "_limits",
         "_max_streams",
         "_out",
+        "_peer_lacks_priorities",
         "_peer_max_streams",
         "_peer_takes_push",
         "_peer_window",
@@ -128,6 +129,7 @@ class ConnectionState:
         self._peer_window = INITIAL_WINDOW
         self._peer_takes_push = True
         self._peer_max_streams = MAX_STREAM_ID
+        self._peer_lacks_priorities: int | None = None
         self._unconsumed = 0
         # The end.
         self._eof = False
