@@ -215,7 +215,7 @@ async def _encode(request: Request, response: Response, coding: str) -> Response
     for name in _OF_THE_BYTES:
         headers.discard(name)
     headers["content-encoding"] = coding
-    _suffix_etag(headers, coding)
+    _suffix_etags(request, headers, coding)
     return response
 
 
@@ -252,11 +252,21 @@ async def _encode_file(body: FileBody, encoder: Encoder) -> AsyncGenerator[bytes
         body.close()
 
 
-def _suffix_etag(headers: MutableHeaders, coding: str) -> None:
-    """RFC 9110 §8.8.1: another coding is another representation."""
+def _suffix_etags(request: Request, headers: MutableHeaders, coding: str) -> None:
+    """RFC 9110 §8.8.1: another coding is another representation.
+
+    So is the one whose tag `Request.check` was told, which middleware further outside may write.
+    """
     tag = ETag.parse(headers.get("etag", ""))
     if tag is not None:
-        headers["etag"] = str(tag._replace(opaque=f"{tag.opaque}-{coding}"))
+        headers["etag"] = str(_suffixed(tag, coding))
+    known = request.validators
+    if known is not None and known.etag is not None:
+        request.validators = known._replace(etag=_suffixed(known.etag, coding))
+
+
+def _suffixed(tag: ETag, coding: str) -> ETag:
+    return tag._replace(opaque=f"{tag.opaque}-{coding}")
 
 
 def _without_suffixes(request: Request, coding: str | None) -> Request:
@@ -290,7 +300,7 @@ def _confirm(request: Request, response: Response, coding: str | None) -> Respon
     response.headers.add_vary("Accept-Encoding")
     tag = ETag.parse(response.headers.get("etag", ""))
     if tag is not None and coding is not None:
-        coded = tag._replace(opaque=f"{tag.opaque}-{coding}")
+        coded = _suffixed(tag, coding)
         if f'"{coded.opaque}"' in request.headers.get("if-none-match", ""):
             response.headers["etag"] = str(coded)
     return response

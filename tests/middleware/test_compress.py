@@ -418,6 +418,39 @@ def test_variants_are_stored_and_served_by_coding(clock):
     assert site.runs == runs
 
 
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (Compress, Conditional),
+        (Conditional, Compress),
+        (ResponseCache, Compress),
+        (Conditional, ResponseCache, Compress),
+        (ResponseCache, Conditional, Compress),
+    ],
+    ids=lambda kinds: " ".join(kind.__name__ for kind in kinds),
+)
+@pytest.mark.parametrize("lifetime", ["max-age=60", "max-age=0"])
+def test_rfc9110_8_8_3_3_a_tag_that_was_checked_is_one_for_each_coding_too(kinds, lifetime):
+    """Wherever it is written into the answer, and with conditions as without them."""
+
+    async def handler(request: Request) -> Response:
+        answer = request.check(etag="1")
+        answer = Response(TEXT) if answer is None else answer
+        answer.headers["cache-control"] = lifetime
+        return answer
+
+    app = App(middleware=[kind() for kind in kinds])
+    app.get("/")(handler)
+    for coding, tag in (*((coding, f'"1-{coding}"') for coding in CODED), ("identity", '"1"')):
+        for condition in ((), (("if-none-match", '"x"'),), (("if-none-match", '"x", "1-x"'),)):
+            response = ask(app, "GET", "/", accept(coding), *condition)
+            assert response.status == 200
+            assert response.headers["etag"] == tag
+        response = ask(app, "GET", "/", accept(coding), ("if-none-match", tag))
+        assert response.status == 304
+        assert response.headers["etag"] == tag
+
+
 # --- configuration -------------------------------------------------------------------------------
 
 

@@ -213,6 +213,14 @@ def test_a_lost_update_is_412_and_changes_nothing():
     assert notes.changed == 2
 
 
+def test_a_tag_is_the_checked_one_though_the_handler_got_other_fields():
+    async def without_cookies(request, next):
+        return await next(request.replace_headers([("accept", "*/*")]))
+
+    app = Notes().app(middleware=[Conditional(), without_cookies])
+    assert ask(app).headers["etag"] == '"1"'
+
+
 def test_a_change_is_no_word_about_the_answer():
     """RFC 9110 §9.3.4: the tag that was checked is that of what is no more."""
     app = Notes().app(middleware=[Conditional()])
