@@ -73,10 +73,16 @@ class Found(NamedTuple):
 
     @property
     def reason(self) -> Forward:
-        """Why a request goes forward (RFC 9211 §2.2)."""
-        if self.entry is None:
+        """Why a request goes forward (RFC 9211 §2.2).
+
+        What the origin wants to be asked about each time is as good as stale; what is fresh is not
+        used since the client does not want it.
+        """
+        entry = self.entry
+        if entry is None:
             return self.miss
-        return "request" if self.verdict is Verdict.REVALIDATE else "stale"
+        fresh = self.age < entry.lifetime and not entry.control.forbids("no-cache")
+        return "request" if fresh else "stale"
 
 
 async def is_for_the_handler(request: Request, names: set[bytes]) -> bool:
