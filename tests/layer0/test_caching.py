@@ -320,6 +320,8 @@ def test_rfc9111_4_2_4_and_rfc5861_what_it_is_good_for(request_text, response_te
         ([("vary", "Accept, accept-language"), ("vary", "accept")], ("accept", "accept-language")),
         ([("vary", ", ,")], ()),
         ([("vary", "accept"), ("vary", "*")], None),
+        ([("vary", "accept cookie")], None),  # a comma is missing: nobody sends such a field
+        ([("vary", "accept, cookie;")], None),
     ],
 )
 def test_rfc9111_4_1_names(fields, names):
