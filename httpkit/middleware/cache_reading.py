@@ -153,7 +153,10 @@ class CacheReader:
     ) -> Response:
         """One that is sent since a new one could not be had (RFC 5861 §4)."""
         text = format_cache_status(self._name, fwd="stale", fwd_status=status)
-        return self.by_conditions(visit, entry.answer(entry.age(now), text), now)
+        response = entry.answer(entry.age(now), text)
+        # Not those that the handler may have told before it failed.
+        visit.request.validators = read_validators(response, now)
+        return self.by_conditions(visit, response, now)
 
     def cut(self, visit: Visit, entry: StoredResponse, found: Found) -> Response:
         """The parts of a stored answer that a client asks for (RFC 9111 §3.3, RFC 9110 §14.2).
