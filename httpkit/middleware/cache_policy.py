@@ -66,7 +66,7 @@ def cache(
         clock: gives the Unix time, for `Expires`.
 
     Raises:
-        ConfigurationError: directives that contradict each other, or a negative number of seconds.
+        ConfigurationError: directives that contradict each other, or what is no number of seconds.
     """
     seconds = {
         "max-age": max_age,
@@ -85,8 +85,9 @@ def cache(
     }
     directives: dict[str, str | None] = {name: None for name, given in flags.items() if given}
     for name, value in seconds.items():
-        if value is not None and value < 0:
-            raise ConfigurationError(f"cache: {name} is {value}: give seconds, 0 or more")
+        # RFC 9111 §1.2.2: digits only. Who reads `max-age=30.0` takes it for nothing, or for 0.
+        if value is not None and (not isinstance(value, int) or value < 0):
+            raise ConfigurationError(f"cache: {name} is {value!r}: give whole seconds, 0 or more")
         if value is not None:
             directives[name] = str(value)
     _check(directives)

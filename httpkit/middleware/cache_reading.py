@@ -73,10 +73,16 @@ class Found(NamedTuple):
 
     @property
     def reason(self) -> Forward:
-        """Why a request goes forward (RFC 9211 §2.2)."""
-        if self.entry is None:
+        """Why a request goes forward (RFC 9211 §2.2).
+
+        What the origin wants to be asked about each time is as good as stale; what is fresh is not
+        used since the client does not want it.
+        """
+        entry = self.entry
+        if entry is None:
             return self.miss
-        return "request" if self.verdict is Verdict.REVALIDATE else "stale"
+        fresh = self.age < entry.lifetime and not entry.control.forbids("no-cache")
+        return "request" if fresh else "stale"
 
 
 async def is_for_the_handler(request: Request, names: set[bytes]) -> bool:
@@ -147,7 +153,10 @@ class CacheReader:
     ) -> Response:
         """One that is sent since a new one could not be had (RFC 5861 §4)."""
         text = format_cache_status(self._name, fwd="stale", fwd_status=status)
-        return self.by_conditions(visit, entry.answer(entry.age(now), text), now)
+        response = entry.answer(entry.age(now), text)
+        # Not those that the handler may have told before it failed.
+        visit.request.validators = read_validators(response, now)
+        return self.by_conditions(visit, response, now)
 
     def cut(self, visit: Visit, entry: StoredResponse, found: Found) -> Response:
         """The parts of a stored answer that a client asks for (RFC 9111 §3.3, RFC 9110 §14.2).

@@ -14,10 +14,16 @@ from httpkit.body import FileBody, UnopenedFile, encode_piece
 from httpkit.errors import ConfigurationError
 from httpkit.headers import MutableHeaders
 from httpkit.middleware.codings import CODINGS, Encoder, make_encoder
+from httpkit.representation import make_not_modified, read_validators
 from httpkit.request import Request
 from httpkit.response import Response, Upgrade
 from httpkit.semantics.cache_control import CacheControl, parse_delta
-from httpkit.semantics.conditional import ETag
+from httpkit.semantics.conditional import (
+    ETag,
+    Outcome,
+    Validators,
+    evaluate_preconditions,
+)
 from httpkit.semantics.media_types import parse_media_type
 from httpkit.semantics.negotiation import preferred_token, refuses_token
 from httpkit.types import Next
@@ -52,6 +58,9 @@ COMPRESSIBLE = frozenset(
 #: Bodies from this size on are compressed in a thread, since that takes milliseconds.
 _IN_THREAD = 65_536
 _TAGGED = frozenset({b"if-match", b"if-none-match"})
+#: By what a client that has something gets a 304, and by what less than the whole.
+_CONDITIONS = frozenset({b"if-modified-since", b"if-none-match"})
+_SPARING = _CONDITIONS | {b"if-range", b"range"}
 #: A tag with the suffix of a coding, by coding; and with any of them.
 _SUFFIXED = {name: re.compile(rb'((W/|)"([^"]*)-%b")' % name.encode()) for name in CODINGS}
 _SUFFIXED_ANYHOW = re.compile(rb'((W/|)"([^"]*)-(?:%b)")' % "|".join(CODINGS).encode())
@@ -121,7 +130,10 @@ class Compress:
         if isinstance(response, Upgrade):
             return response
         if response.status == 304:
-            return _confirm(request, response, coding)
+            confirmed = _confirm(request, response, coding)
+            if confirmed is None:
+                return await self._ask_whole(request, next, response)
+            return confirmed
         if not self._may_be_coded(response):
             return response
         response = response.copy()
@@ -132,6 +144,15 @@ class Compress:
         if not size or (size < self._minimum_size and not _refuses_identity(request)):
             return response
         return await _encode(request, response, coding)
+
+    async def _ask_whole(self, request: Request, next: Next, answer: Response) -> Response:
+        """The 304 again, with the tag of the 200: only that tells whether it would be coded."""
+        fields = [field for field in request.raw_headers if field[0] not in _SPARING]
+        whole = await self(request.replace_headers(fields), next)
+        response = _decide_again(request, whole) if whole.status == 200 else whole.copy()
+        for call in answer.background or ():
+            response.add_background(call)
+        return response
 
     def _choose(self, request: Request) -> str | None:
         """RFC 9110 §12.5.3: without the field anything goes, so what is simplest."""
@@ -215,7 +236,7 @@ async def _encode(request: Request, response: Response, coding: str) -> Response
     for name in _OF_THE_BYTES:
         headers.discard(name)
     headers["content-encoding"] = coding
-    _suffix_etag(headers, coding)
+    _suffix_etags(request, headers, coding)
     return response
 
 
@@ -252,11 +273,21 @@ async def _encode_file(body: FileBody, encoder: Encoder) -> AsyncGenerator[bytes
         body.close()
 
 
-def _suffix_etag(headers: MutableHeaders, coding: str) -> None:
-    """RFC 9110 §8.8.1: another coding is another representation."""
+def _suffix_etags(request: Request, headers: MutableHeaders, coding: str) -> None:
+    """RFC 9110 §8.8.1: another coding is another representation.
+
+    So is the one whose tag `Request.check` was told, which middleware further outside may write.
+    """
     tag = ETag.parse(headers.get("etag", ""))
     if tag is not None:
-        headers["etag"] = str(tag._replace(opaque=f"{tag.opaque}-{coding}"))
+        headers["etag"] = str(_suffixed(tag, coding))
+    known = request.validators
+    if known is not None and known.etag is not None:
+        request.validators = known._replace(etag=_suffixed(known.etag, coding))
+
+
+def _suffixed(tag: ETag, coding: str) -> ETag:
+    return tag._replace(opaque=f"{tag.opaque}-{coding}")
 
 
 def _without_suffixes(request: Request, coding: str | None) -> Request:
@@ -284,13 +315,39 @@ def _without_suffixes(request: Request, coding: str | None) -> Request:
     )
 
 
-def _confirm(request: Request, response: Response, coding: str | None) -> Response:
-    """A 304 with the tag that the client has (RFC 9110 §15.4.5)."""
+def _confirm(request: Request, response: Response, coding: str | None) -> Response | None:
+    """A 304 with the tag that the client has (RFC 9110 §15.4.5).
+
+    `None` if it has named none, but a date or `*`: a 304 has the tag that the 200 would have, which
+    this one does not tell.
+    """
     response = response.copy()
     response.headers.add_vary("Accept-Encoding")
     tag = ETag.parse(response.headers.get("etag", ""))
-    if tag is not None and coding is not None:
-        coded = tag._replace(opaque=f"{tag.opaque}-{coding}")
-        if f'"{coded.opaque}"' in request.headers.get("if-none-match", ""):
-            response.headers["etag"] = str(coded)
+    conditional = any(name in _CONDITIONS for name, _ in request.raw_headers)
+    if tag is None or coding is None or not conditional:
+        return response
+    named = request.headers.get("if-none-match", "")
+    coded = _suffixed(tag, coding)
+    if f'"{coded.opaque}"' in named:
+        response.headers["etag"] = str(coded)
+        return response
+    return response if f'"{tag.opaque}"' in named else None
+
+
+def _decide_again(request: Request, whole: Response) -> Response:
+    """A 304 with the tag of a 200, or that, if it is another one meanwhile."""
+    said, told = read_validators(whole), request.validators or Validators()
+    validators = Validators(said.etag or told.etag, said.last_modified or told.last_modified)
+    conditions = {
+        name: ", ".join(lines)
+        for name in ("if-modified-since", "if-none-match")
+        if (lines := request.headers.getlist(name))
+    }
+    if evaluate_preconditions(request.method, conditions, validators) is Outcome.PROCEED:
+        return whole.copy()
+    response = make_not_modified(whole)
+    if validators.etag is not None:
+        # Whoever writes what `Request.check` was told into a 200 does not do so here.
+        response.headers["etag"] = str(validators.etag)
     return response

@@ -46,11 +46,11 @@ class Request(RequestBody):
         max_body: the limit for this request's body in bytes, `None` for none.
         min_body_rate: bytes a second that the body must reach, `None` for any, `...` for what the
             server says.
-        validators: what `check` was told of the current representation; for middleware.
     """
 
-    validators: Validators | None = None
     _state: State | None = None
+    #: What `check` was told last, in a list that all copies of the request share.
+    _told: list[Validators] | None = None
 
     @classmethod
     def of(
@@ -82,6 +82,8 @@ class Request(RequestBody):
             InvalidHeader: a field that cannot be one.
         """
         self.state  # noqa: B018 - made now, so that it is shared
+        if self._told is None:
+            self._told = []
         changed = self._head.replace(headers=tuple(encode_fields(fields)))
         return msgspec.structs.replace(self, _head=changed, _headers=None, _cookies=None)
 
@@ -157,6 +159,20 @@ class Request(RequestBody):
         if self.method in ("GET", "HEAD"):
             self.validators = validators
         return _not_modified(validators) if outcome is Outcome.NOT_MODIFIED else None
+
+    @property
+    def validators(self) -> Validators | None:
+        """What `check` was told of the current representation; for middleware.
+
+        Whoever makes another representation of the answer says here what its validators are.
+        """
+        return self._told[-1] if self._told else None
+
+    @validators.setter
+    def validators(self, validators: Validators) -> None:
+        if self._told is None:
+            self._told = []
+        self._told[:] = [validators]
 
     # --- the connection ----------------------------------------------------------------------
 

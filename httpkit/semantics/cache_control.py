@@ -4,9 +4,10 @@ Refuses nothing that a peer sends: a directive that cannot be read counts as the
 could have meant. Called by `httpkit.semantics.caching` and the middleware for caching.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
-from httpkit.semantics.parameters import parse_parameters, split_list
+from httpkit.semantics.parameters import TOKEN, parse_parameters, split_list
 
 __all__ = ["MAX_DELTA", "CacheControl", "parse_delta"]
 
@@ -14,6 +15,11 @@ __all__ = ["MAX_DELTA", "CacheControl", "parse_delta"]
 MAX_DELTA = 2**31
 #: Directives of answers that may be limited to fields (RFC 9111 §5.2.2.4, §5.2.2.7).
 _QUALIFIED = ("no-cache", "private")
+#: Directives that only take something away, so that one too many does no harm.
+_RESTRICTIVE = frozenset(
+    {"must-revalidate", "no-cache", "no-store", "no-transform", "private", "proxy-revalidate"}
+)
+_WORD = re.compile(TOKEN)
 
 
 class CacheControl:
@@ -42,6 +48,10 @@ class CacheControl:
                 value = None if parsed is None else next(iter(parsed[1].values()), None)
                 if equals and value is None:
                     value = ""
+                if parsed is None and _WORD.fullmatch(member) is None:
+                    # `private; max-age=60` has no comma, but its author has not meant everybody.
+                    words = map(str.lower, _WORD.findall(member))
+                    directives.update(dict.fromkeys(_RESTRICTIVE.intersection(words)))
                 name = name.strip(" \t").lower()
                 if name in _QUALIFIED and name in directives:
                     value = f"{directives[name]}, {value}" if directives[name] and value else None

@@ -53,6 +53,7 @@ _SHAREABLE = ("public", "must-revalidate", "s-maxage")
 #: RFC 9111 §4.2.2: a tenth of the time since the last change, and at most a day.
 _HEURISTIC_FRACTION = 0.1
 _HEURISTIC_LIMIT = 86_400.0
+_NAME = re.compile(TOKEN)
 #: A member of an Accept-like field without parameters (RFC 9110 §12.4.2, §12.5).
 _WEIGHTED = re.compile(
     rf"({TOKEN}(?:/{TOKEN})?)(?:[ \t]*+;[ \t]*+[qQ]=(0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?"
@@ -293,9 +294,13 @@ def head_confirms(answer: Headers, stored: Headers, length: int) -> bool | None:
 
 
 def vary_names(response: Headers) -> tuple[str, ...] | None:
-    """The request fields that select an answer, sorted, in lower case; `None` for `*` (§4.1)."""
+    """The request fields that select an answer, sorted, in lower case; `None` for `*` (§4.1).
+
+    And for what cannot be a name, like `Accept Cookie`: no request could differ in it.
+    """
     names = {name.strip(" \t").lower() for name in response.get("vary", "").split(",")} - {""}
-    return None if "*" in names else tuple(sorted(names))
+    readable = all(map(_NAME.fullmatch, names))
+    return tuple(sorted(names)) if readable and "*" not in names else None
 
 
 def vary_values(names: tuple[str, ...], request: Headers) -> tuple[str | None, ...]:

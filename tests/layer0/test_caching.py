@@ -56,6 +56,7 @@ def control(text):
         (["max-age="], {"max-age": ""}),
         (["max-age=1;2"], {"max-age": ""}),
         (["max-age = 60"], {"max-age": ""}),
+        (['x="private no-store", public'], {"x": "private no-store", "public": None}),
         (["immutable, x=y"], {"immutable": None, "x": "y"}),  # RFC 8246; unknown ones are kept
     ],
 )
@@ -119,6 +120,7 @@ def test_no_line_raises(lines):
 # --- RFC 9111 §3: storing ------------------------------------------------------------------------
 
 FRESH = ("cache-control", "max-age=60")
+EXPIRES = ("expires", "Fri, 31 Dec 9999 23:59:59 GMT")
 STORABLE = [
     ({}, 200, [FRESH]),
     ({}, 200, [("expires", at(60))]),
@@ -178,6 +180,17 @@ def test_rfc9111_3_what_may_be_stored(asked, status, fields):
             Unstorable.PRIVATE,
         ),
         ("GET", {}, 200, [("cache-control", "no-store, max-age=60")], Unstorable.NO_STORE),
+        # Without commas these are no directives by the grammar; the stricter reading counts.
+        ("GET", {}, 200, [EXPIRES, ("cache-control", "No-Store;")], Unstorable.NO_STORE),
+        ("GET", {}, 200, [("cache-control", "max-age=60; private")], Unstorable.PRIVATE),
+        ("GET", {}, 200, [("cache-control", "private; max-age=60")], Unstorable.PRIVATE),
+        (
+            "GET",
+            {},
+            200,
+            [EXPIRES, ("cache-control", 'private="x", private max-age=60')],
+            Unstorable.PRIVATE,
+        ),
         ("GET", {"cache-control": "no-store"}, 200, [FRESH], Unstorable.NO_STORE),  # §5.2.1.5
         ("GET", {}, 200, [("cache-control", "private, max-age=60")], Unstorable.PRIVATE),
         ("GET", {"authorization": "x"}, 200, [FRESH], Unstorable.AUTHORIZATION),  # §3.5
@@ -320,6 +333,8 @@ def test_rfc9111_4_2_4_and_rfc5861_what_it_is_good_for(request_text, response_te
         ([("vary", "Accept, accept-language"), ("vary", "accept")], ("accept", "accept-language")),
         ([("vary", ", ,")], ()),
         ([("vary", "accept"), ("vary", "*")], None),
+        ([("vary", "accept cookie")], None),  # a comma is missing: nobody sends such a field
+        ([("vary", "accept, cookie;")], None),
     ],
 )
 def test_rfc9111_4_1_names(fields, names):

@@ -1,6 +1,7 @@
 """`cache(...)`: RFC 9111 §5.2.2, §5.3, RFC 5861, RFC 8246."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -49,6 +50,8 @@ def test_rfc9111_5_2_2_what_is_written(options, field):
     [
         {},
         {"max_age": -1},
+        {"max_age": 30.0},  # RFC 9111 §1.2.2: seconds have no fraction
+        {"stale_if_error": timedelta(days=1)},
         {"public": True, "private": True},
         {"private": True, "s_maxage": 1},
         {"no_store": True, "max_age": 1},

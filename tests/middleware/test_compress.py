@@ -12,10 +12,12 @@ import zstandard
 from httpkit import App, ConfigurationError, FileBody, Request, Response
 from httpkit.middleware import Compress, Conditional, ResponseCache, cache, codings
 from httpkit.response import Upgrade
+from httpkit.testing import Client
 from tests.app.conftest import ask
 
 from .conftest import Site, status_of
 
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 TEXT = "The quick brown fox jumps over the lazy dog. " * 100
 BIG = TEXT * 100
 CODED = ["br", "zstd", "gzip"]
@@ -266,6 +268,50 @@ def test_a_tag_that_ends_like_ours_is_still_known():
     assert ask(app, "GET", "/", ("if-none-match", '"a-gzip"')).status == 304
 
 
+@pytest.mark.parametrize("condition", [("if-modified-since", DATE), ("if-none-match", "*")])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_rfc9110_15_4_5_a_304_to_who_names_no_tag_has_that_of_the_200(method, condition):
+    """A client that took the tag of the plain content for that of a coded one would mix both."""
+    given = Response(TEXT, headers={"etag": '"1"', "last-modified": DATE})
+    small = Response("x", headers={"etag": '"2"', "last-modified": DATE})
+    for answer, tag in ((given, '"1-br"'), (small, '"2"')):
+        app = app_of(answer, Conditional())
+        fields = (BROWSER, condition, ("range", "bytes=0-1"))
+        assert ask(app, method, "/", BROWSER).headers["etag"] == tag
+        response = ask(app, method, "/", *fields)
+        assert (response.status, response.body) == (304, b"")
+        assert response.headers["etag"] == tag
+        assert response.headers["vary"] == "Accept-Encoding"
+
+
+def test_what_has_changed_since_the_304_is_sent():
+    versions = iter(
+        [Response("old", headers={"etag": '"1"', "last-modified": DATE}), Response(TEXT)]
+    )
+    app = app_of(lambda request: next(versions), Conditional())
+    response = ask(app, "GET", "/", BROWSER, ("if-modified-since", DATE))
+    assert (response.status, decode("br", response.body)) == (200, TEXT.encode())
+
+
+def test_what_hangs_on_a_304_is_done_though_it_is_made_anew():
+    done = []
+
+    def handler(request):
+        answer = request.check(etag="1", last_modified=0) or Response(TEXT)
+        answer.add_background(lambda: done.append(answer.status))
+        return answer
+
+    with Client(app_of(handler)) as client:
+        fields = {"accept-encoding": "br", "if-none-match": "*"}
+        assert client.get("/", headers=fields).status_code == 304
+    assert sorted(done) == [200, 304]
+
+
+def test_a_304_that_nobody_has_asked_for_passes():
+    app = app_of(Response(status=304, headers={"etag": '"1"'}))
+    assert ask(app, "GET", "/", BROWSER).status == 304
+
+
 def test_a_304_without_a_tag():
     response = ask(app_of(Response(b"", 304)), "GET", "/", BROWSER)
     assert dict(response.headers) == {"vary": "Accept-Encoding"}
@@ -416,6 +462,40 @@ def test_variants_are_stored_and_served_by_coding(clock):
         answer = site.ask("/text", accept(coding), ("if-none-match", hit.headers["etag"]))
         assert answer.status == 304
     assert site.runs == runs
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (Compress, Conditional),
+        (Conditional, Compress),
+        (ResponseCache, Compress),
+        (Conditional, ResponseCache, Compress),
+        (ResponseCache, Conditional, Compress),
+    ],
+    ids=lambda kinds: " ".join(kind.__name__ for kind in kinds),
+)
+@pytest.mark.parametrize("lifetime", ["max-age=60", "max-age=0"])
+def test_rfc9110_8_8_3_3_a_tag_that_was_checked_is_one_for_each_coding_too(kinds, lifetime):
+    """Wherever it is written into the answer, and with conditions as without them."""
+
+    async def handler(request: Request) -> Response:
+        answer = request.check(etag="1")
+        answer = Response(TEXT) if answer is None else answer
+        answer.headers["cache-control"] = lifetime
+        return answer
+
+    app = App(middleware=[kind() for kind in kinds])
+    app.get("/")(handler)
+    for coding, tag in (*((coding, f'"1-{coding}"') for coding in CODED), ("identity", '"1"')):
+        for condition in ((), (("if-none-match", '"x"'),), (("if-none-match", '"x", "1-x"'),)):
+            response = ask(app, "GET", "/", accept(coding), *condition)
+            assert response.status == 200
+            assert response.headers["etag"] == tag
+        for known in (tag, "*"):
+            response = ask(app, "GET", "/", accept(coding), ("if-none-match", known))
+            assert response.status == 304
+            assert response.headers["etag"] == tag
 
 
 # --- configuration -------------------------------------------------------------------------------

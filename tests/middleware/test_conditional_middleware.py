@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from httpkit import App, FileBody, Request, Response
-from httpkit.middleware import Conditional
+from httpkit import App, FileBody, HTTPError, Request, Response
+from httpkit.middleware import Conditional, ResponseCache
 from httpkit.semantics.dates import format_http_date
 from tests.app.conftest import ask, ask_with, make_request
 
@@ -211,6 +211,30 @@ def test_a_lost_update_is_412_and_changes_nothing():
     assert ask(app, "PUT", "/", ("if-none-match", "*")).status == 200
     assert ask(app, "PUT", "/", ("if-match", "*")).status == 412
     assert notes.changed == 2
+
+
+def test_a_tag_is_the_checked_one_though_the_handler_got_other_fields():
+    async def without_cookies(request, next):
+        return await next(request.replace_headers([("accept", "*/*")]))
+
+    app = Notes().app(middleware=[Conditional(), without_cookies])
+    assert ask(app).headers["etag"] == '"1"'
+
+
+def test_a_stale_answer_has_its_own_validators_and_not_those_of_the_error():
+    def handler(request):
+        if request.headers.get("if-none-match") is None:
+            request.check(etag="1")
+            return Response("old", headers={"cache-control": "max-age=0, stale-if-error=60"})
+        request.check(etag="2", last_modified=MODIFIED)
+        raise HTTPError(503)
+
+    app = App(middleware=[Conditional(), ResponseCache()])
+    app.get("/")(handler)
+    ask(app)
+    response = ask(app)
+    assert (response.body, response.headers["etag"]) == (b"old", '"1"')
+    assert "last-modified" not in response.headers
 
 
 def test_a_change_is_no_word_about_the_answer():

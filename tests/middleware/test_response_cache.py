@@ -283,12 +283,20 @@ def test_rfc9111_4_1_what_an_answer_varies_by_may_change(site):
 # --- RFC 9111 §5.2.1: wishes of clients ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("wish", ["no-cache", "max-age=0", "max-age=10"])
+@pytest.mark.parametrize("wish", ["no-cache", "max-age=0", "max-age=10", "min-fresh=60"])
 def test_rfc9111_5_2_1_a_client_wants_it_anew(site, clock, wish):
     site.ask()
     clock.turn(10)
     assert status_of(site.ask("/", ("cache-control", wish))) == "httpkit; fwd=request; stored"
     assert site.ask().body == b" 2"
+
+
+@pytest.mark.parametrize("wish", ["no-cache", "max-age=10"])
+def test_rfc9211_2_2_what_is_stale_is_not_passed_over_for_a_wish(site, clock, wish):
+    site.fields = {"cache-control": "max-age=30", "etag": '"1"'}
+    site.ask()
+    clock.turn(30)
+    assert status_of(site.ask("/", ("cache-control", wish))) == "httpkit; fwd=stale; stored"
 
 
 def test_wishes_may_be_disregarded(clock):
@@ -393,7 +401,7 @@ def test_rfc9111_5_2_2_4_no_cache_is_asked_each_time(clock):
     response = site.ask("/", ("if-none-match", '"1"'))
     assert (response.status, status_of(response)) == (
         304,
-        "httpkit; fwd=request; fwd-status=304; stored",
+        "httpkit; fwd=stale; fwd-status=304; stored",
     )
     assert site.computed == 1
 
