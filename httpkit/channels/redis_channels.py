@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -38,6 +38,10 @@ __all__ = ["RedisChannels"]
 
 logger = logging.getLogger("httpkit")
 
+#: Connections of a process. Each carries one command at a time; the others wait for their turn.
+_MAX_CONNECTIONS = 64
+#: Seconds for which they do; many at once take that long, without Redis being away.
+_TURN_TIMEOUT = 5.0
 #: How often a process says that it lives, within the time for which that holds.
 _SIGNS_OF_LIFE = 3
 
@@ -72,16 +76,7 @@ class RedisChannels(Channels):
             0 < each < math.inf for each in (keep_for, timeout, presence_timeout)
         ):
             raise ConfigurationError("RedisChannels: history is 0 or more, times are positive")
-        try:
-            self._client = Redis.from_url(
-                url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                # A command that is tried again may have been carried out twice.
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise ConfigurationError(f"RedisChannels: {error}") from None
+        self._client = _make_client(url, timeout)
         self._timeout = timeout
         self._pause = presence_timeout / _SIGNS_OF_LIFE
         self._control = f"{prefix}control"
@@ -306,3 +301,26 @@ class RedisChannels(Channels):
                 await self._presence.add(self._joins.values(), announce=False)
             for topic in list(self._watches):
                 await self._refresh(topic)
+
+
+def _make_client(url: str, timeout: float) -> Redis:
+    """A client whose commands wait for each other, rather than fail, when they are many at once.
+
+    Raises:
+        ConfigurationError: not such a URL, or one with an option that there is not.
+    """
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=_TURN_TIMEOUT,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # A command that is tried again may have been carried out twice.
+            retry=Retry(NoBackoff(), 0),
+        )
+        # Looks at the options of the URL, which nobody else does before; connects to nothing.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"RedisChannels: {error}") from None
+    return Redis.from_pool(pool)

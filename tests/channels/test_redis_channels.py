@@ -129,6 +129,19 @@ def test_a_redis_that_is_silent(server, monkeypatch):
     run(main())
 
 
+@system
+def test_more_publish_at_once_than_there_are_connections(redis):
+    async def main():
+        async with redis.pair() as (one, two), two.subscribe("a", queue=500) as events:
+            sent = await asyncio.gather(*[one.publish("a", str(number)) for number in range(300)])
+            assert one.counters.lost == 0
+            assert {each.id for each in await read(events, 300)} == {each.id for each in sent}
+            async with client_of(redis) as client:
+                assert len(await client.client_list()) < 200
+
+    run(main())
+
+
 # --- the link is lost ----------------------------------------------------------------------------
 
 
@@ -286,6 +299,7 @@ def test_the_members_of_a_process_that_has_died_have_gone(redis):
     [
         ("http://localhost", {}),
         ("redis://localhost:x", {}),
+        ("redis://localhost?sockettimeout=5", {}),
         ("redis://localhost", {"history": -1}),
         ("redis://localhost", {"timeout": 0}),
         ("redis://localhost", {"keep_for": float("inf")}),
