@@ -210,7 +210,7 @@ class RedisChannels(Channels):
         position, last = message.position, self._last
         assert position is not None
         if last is None or position.epoch != last.epoch or position.number > last.number:
-            self._last = position
+            self._last = self._streams.know(position)
             self.deliver(message)
 
     async def _connected(self) -> None:
@@ -222,7 +222,9 @@ class RedisChannels(Channels):
             past = await self._streams.last((), 0)
         else:
             past, _ = await self._read_after(topics, str(self._last))
-            missed, gaps = past.messages, past.gaps
+            # What is kept of another sequence, which has ended, was here before.
+            missed = [each for each in past.messages if _epoch(each) == past.position.epoch]
+            gaps = past.gaps
         await self._presence.add(self._joins.values())
         if gaps:
             self.counters.lost += len(gaps)
@@ -301,6 +303,10 @@ class RedisChannels(Channels):
                 await self._presence.add(self._joins.values(), announce=False)
             for topic in list(self._watches):
                 await self._refresh(topic)
+
+
+def _epoch(message: ChannelMessage) -> int | None:
+    return None if message.position is None else message.position.epoch
 
 
 def _make_client(url: str, timeout: float) -> Redis:

@@ -84,6 +84,38 @@ def test_redis_goes_away_and_comes_back(server, caplog, monkeypatch):
 
 
 @system
+def test_redis_comes_back_with_what_it_had_saved_before(server, monkeypatch):
+    """As one that has crashed, or a replica that was behind: numbers would be given twice."""
+    monkeypatch.setattr(redis_link, "_LONGEST_DELAY", 0.1)
+
+    async def main():
+        backend = Redis(server.url)
+        async with (
+            backend.pair(timeout=1.0) as (one, two),
+            two.subscribe("a") as events,
+            client_of(backend) as client,
+        ):
+            await one.publish("a", "saved")
+            await client.save()
+            sent = [await one.publish("a", str(number)) for number in range(5)]
+            assert await data_of(events, 6) == ["saved", "0", "1", "2", "3", "4"]
+            async with two.subscribe("a") as late:
+                server.crash()
+                await until(lambda: not two._link.is_up and not one._link.is_up)
+                server.start()
+                await until(lambda: two._link.is_up and one._link.is_up)
+                sent += [await one.publish("a", f"new {number}") for number in range(2)]
+                # Nothing twice, and nothing is taken for what it had before.
+                assert await data_of(events, 2) == await data_of(late, 2) == ["new 0", "new 1"]
+                assert len({each.id for each in sent}) == 7
+            async with two.subscribe("a", after=sent[4].id) as back:
+                assert not back.complete
+                assert await data_of(back, 3) == ["saved", "new 0", "new 1"]
+
+    run(main())
+
+
+@system
 def test_a_start_without_redis(server, caplog):
     server.stop()
 
