@@ -83,6 +83,8 @@ class RedisChannels(Channels):
         self._streams = RedisStreams(self._client, prefix, history, keep_for)
         self._presence = RedisPresence(self._client, prefix, presence_timeout)
         self._joins: dict[int, Join] = {}
+        #: Redis may know of joins that have ended.
+        self._unsure = False
         #: Who is known to be in the topics that are watched here.
         self._known: dict[str, dict[str, Member]] = {}
         self._stale: asyncio.Queue[str] = asyncio.Queue()
@@ -225,7 +227,7 @@ class RedisChannels(Channels):
             # What is kept of another sequence, which has ended, was here before.
             missed = [each for each in past.messages if _epoch(each) == past.position.epoch]
             gaps = past.gaps
-        await self._presence.add(self._joins.values())
+        await self._tell_joins()
         if gaps:
             self.counters.lost += len(gaps)
             logger.warning("channels: messages of %d topics are lost", len(gaps))
@@ -244,8 +246,28 @@ class RedisChannels(Channels):
 
     async def _remove_join(self, join: Join) -> None:
         self._joins.pop(join.key, None)
-        with suppress(RedisError):  # the others find out
-            await self._presence.remove(join)
+        try:
+            await self._presence.remove((join,))
+        except BaseException as error:
+            self._unsure = True
+            if not isinstance(error, RedisError):
+                raise
+
+    async def _tell_joins(self, *, announce: bool = True) -> None:
+        """Say who is here; where Redis may know of others, that these are all.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        joins = list(self._joins.values())
+        anew, self._unsure = self._unsure, False
+        try:
+            await self._presence.add(joins, announce=announce, anew=anew)
+            # Who has left meanwhile may have been removed before being added once more.
+            await self._presence.remove([each for each in joins if each.key not in self._joins])
+        except BaseException:
+            self._unsure = True
+            raise
 
     async def attach_watch(self, watch: Watch) -> None:
         """See `Channels.attach_watch`."""
@@ -300,7 +322,7 @@ class RedisChannels(Channels):
         while True:
             await asyncio.sleep(self._pause)
             with suppress(RedisError):
-                await self._presence.add(self._joins.values(), announce=False)
+                await self._tell_joins(announce=False)
             for topic in list(self._watches):
                 await self._refresh(topic)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from redis import exceptions as redis_errors
 
 import httpkit.channels
 from httpkit import ConfigurationError
@@ -319,6 +320,54 @@ def test_the_members_of_a_process_that_has_died_have_gone(redis):
                 assert kinds[2] == ("leave", "bob"), "and ann lives"
                 assert await channels.members("a") == [Member("ann")]
             assert await client.hlen(f"{redis.prefix}members:a") == 0
+
+    run(main())
+
+
+@system
+def test_who_leaves_while_redis_does_not_answer_has_left_when_it_does(redis, monkeypatch):
+    """It knows of the member, and the process lives on."""
+
+    async def main():
+        async with (
+            redis.pair(presence_timeout=0.6) as (one, two),
+            two.join("a", "bob"),
+            two.watch("a") as changes,
+        ):
+            with monkeypatch.context() as patch:
+                async with one.join("a", "ann"):
+                    assert await two.members("a") == [Member("bob"), Member("ann")]
+                    patch.setattr(one._presence, "remove", fail)
+            kinds = [(each.kind, each.member.name) for each in await read(changes, 2)]
+            assert kinds == [("join", "ann"), ("leave", "ann")]
+            assert await two.members("a") == [Member("bob")]
+
+    async def fail(joins):
+        raise redis_errors.TimeoutError
+
+    run(main())
+
+
+@system
+def test_who_leaves_while_a_sign_of_life_is_under_way_has_left(redis, monkeypatch):
+    async def main():
+        async with redis.pair() as (one, two):
+            add = one._presence.add
+
+            async def add_late(joins, **options):
+                """The command to add it comes after the one to remove it."""
+                left.set()
+                await removed.wait()
+                await add(joins, **options)
+
+            left, removed = asyncio.Event(), asyncio.Event()
+            async with one.join("a", "ann"):
+                monkeypatch.setattr(one._presence, "add", add_late)
+                telling = asyncio.ensure_future(one._tell_joins())
+                await left.wait()
+            removed.set()
+            await telling
+            assert await two.members("a") == []
 
     run(main())
 
