@@ -23,11 +23,12 @@ if not epoch or behind then
     local now = redis.call('TIME')
     local new = now[1] * 1000 + math.floor(now[2] / 1000)
     epoch = string.format('%.0f', math.max(new, tonumber(epoch or 0) + 1))
-    redis.call('HSET', KEYS[1], 'epoch', epoch, 'number', 0)
+    redis.call('HSET', KEYS[1], 'epoch', epoch, 'number', 0, 'gone', 0)
 end
 """
 _POSITION = f"""{_DRAW}
-return {{epoch, redis.call('HGET', KEYS[1], 'number') or '0'}}
+local found = redis.call('HMGET', KEYS[1], 'number', 'gone')
+return {{epoch, found[1] or '0', found[2] or '0'}}
 """
 #: A stream of another epoch, whose ids are higher, is void.
 _PUBLISH = f"""{_DRAW}
@@ -35,9 +36,10 @@ local number = redis.call('HINCRBY', KEYS[1], 'number', 1)
 local id = epoch .. '-' .. string.format('%.0f', number)
 local limit = tonumber(ARGV[6])
 if limit > 0 then
-    if redis.call('XLEN', KEYS[2]) >= limit then
-        local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][1]
-        redis.call('SET', KEYS[3], first)
+    local over = redis.call('XLEN', KEYS[2]) + 1 - limit
+    if over > 0 then
+        local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', over)
+        redis.call('SET', KEYS[3], first[over][1])
     end
     local add = {{'XADD', KEYS[2], 'MAXLEN', '=', limit, id, 'k', ARGV[4], 'd', ARGV[5]}}
     if redis.pcall(unpack(add)).err then
@@ -46,10 +48,14 @@ if limit > 0 then
     end
     redis.call('PEXPIRE', KEYS[2], ARGV[7])
     redis.call('PEXPIRE', KEYS[3], ARGV[7])
+elseif limit == 0 then
+    redis.call('HSET', KEYS[1], 'gone', number)
 end
 redis.call('PUBLISH', ARGV[3], id .. ' ' .. ARGV[4] .. ARGV[5])
 return id
 """
+#: What is not to be kept is not missed by those who come back, as it is where the limit is 0.
+_NOT_TO_BE_KEPT = -1
 #: Kinds of data: text and bytes.
 _TEXT, _BYTES = b"t", b"b"
 
@@ -115,7 +121,7 @@ class RedisStreams:
                 self.channel(topic),
                 _TEXT if text else _BYTES,
                 data.encode() if isinstance(data, str) else data,
-                self._limit if keep else 0,
+                self._limit if keep else _NOT_TO_BE_KEPT,
                 self._milliseconds,
             ],
         )
@@ -171,7 +177,8 @@ class RedisStreams:
         for topic, entries in zip(topics, found[::2], strict=True):
             messages += [_make(topic, *entry) for entry in entries]
         messages.sort(key=_by_position)
-        floors = (floor and Position.parse(floor.decode()) for floor in found[1::2])
+        gone = Position(int(position[0]), int(position[2]))
+        floors = (Position.parse(floor.decode()) if floor else gone for floor in found[1::2])
         past = Past(messages[:limit], self.know(_read_position(position)), [])
         return past, dict(zip(topics, floors, strict=True))
 
@@ -216,5 +223,5 @@ def _read_id(id: bytes) -> Position:
 
 
 def _read_position(found: Any) -> Position:
-    epoch, number = found
+    epoch, number, _ = found
     return Position(int(epoch), int(number))

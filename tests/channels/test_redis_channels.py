@@ -290,6 +290,21 @@ def test_everything_there_ends_but_the_numbers(redis):
 
 
 @system
+def test_who_comes_back_after_the_history_was_made_shorter_is_told(redis):
+    async def main():
+        long, short = redis.make(history=10), redis.make(history=2)
+        async with long.lifespan(), short.lifespan():
+            sent = [await long.publish("a", str(number)) for number in range(5)]
+            await short.publish("a", "5")
+            for number, complete in ((2, False), (3, True)):
+                async with short.subscribe("a", after=sent[number].id) as events:
+                    assert events.complete is complete
+                    assert await data_of(events, 2) == ["4", "5"]
+
+    run(main())
+
+
+@system
 def test_a_history_with_ids_of_the_future_is_void(redis):
     """The numbers are gone, as by an eviction, and the clock of Redis was set back."""
 
