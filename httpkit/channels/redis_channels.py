@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -76,7 +77,8 @@ class RedisChannels(Channels):
             0 < each < math.inf for each in (keep_for, timeout, presence_timeout)
         ):
             raise ConfigurationError("RedisChannels: history is 0 or more, times are positive")
-        self._client = _make_client(url, timeout)
+        self._make_pool = partial(_make_pool, url, timeout)
+        self._client = Redis.from_pool(self._make_pool())
         self._timeout = timeout
         self._pause = presence_timeout / _SIGNS_OF_LIFE
         self._control = f"{prefix}control"
@@ -156,6 +158,8 @@ class RedisChannels(Channels):
             with suppress(RedisError):
                 await self._presence.end()
             await self._client.aclose()
+            # Who waits for a connection waits in one loop; the next lifespan may have another.
+            self._client.connection_pool = self._make_pool()
 
     def _the_link(self) -> RedisLink:
         if self._link is None:
@@ -331,8 +335,8 @@ def _epoch(message: ChannelMessage) -> int | None:
     return None if message.position is None else message.position.epoch
 
 
-def _make_client(url: str, timeout: float) -> Redis:
-    """A client whose commands wait for each other, rather than fail, when they are many at once.
+def _make_pool(url: str, timeout: float) -> BlockingConnectionPool:
+    """Connections that commands wait for, rather than fail, when they are many at once.
 
     Raises:
         ConfigurationError: not such a URL, or one with an option that there is not.
@@ -351,4 +355,4 @@ def _make_client(url: str, timeout: float) -> Redis:
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError) as error:
         raise ConfigurationError(f"RedisChannels: {error}") from None
-    return Redis.from_pool(pool)
+    return pool

@@ -164,15 +164,20 @@ def test_a_redis_that_is_silent(server, monkeypatch):
 
 @system
 def test_more_publish_at_once_than_there_are_connections(redis):
+    """In one loop and then, with the same channels, in another."""
+    one = redis.make()
+
     async def main():
-        async with redis.pair() as (one, two), two.subscribe("a", queue=500) as events:
+        two = redis.make()
+        async with one.lifespan(), two.lifespan(), two.subscribe("a", queue=500) as events:
             sent = await asyncio.gather(*[one.publish("a", str(number)) for number in range(300)])
             assert one.counters.lost == 0
             assert {each.id for each in await read(events, 300)} == {each.id for each in sent}
             async with client_of(redis) as client:
                 assert len(await client.client_list()) < 200
 
-    run(main())
+    for _ in range(2):
+        run(main())
 
 
 # --- the link is lost ----------------------------------------------------------------------------
