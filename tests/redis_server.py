@@ -2,13 +2,14 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 
 class RedisServer:
-    """Listens on a Unix socket only, and keeps nothing.
+    """Listens on a Unix socket only, and keeps nothing that it is not told to save.
 
     Args:
         directory: for its socket.
@@ -37,7 +38,14 @@ class RedisServer:
 
     def stop(self) -> None:
         """End it; again does nothing."""
+        self._end(subprocess.Popen.terminate)
+
+    def crash(self) -> None:
+        """End it at once: what it has not saved is lost."""
+        self._end(subprocess.Popen.kill)
+
+    def _end(self, end: Callable[[subprocess.Popen[bytes]], None]) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.terminate()
+            end(process)
             process.communicate()

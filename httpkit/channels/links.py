@@ -1,11 +1,13 @@
 """Links between workers: `Link` is what one worker sends to another, `Incoming` what it receives.
 
-They own bytes and what may wait, and know nothing of what records mean.
+They own bytes and what may wait, and know nothing of what records mean. A worker that has much to
+read is waited for a moment; one that does not read on in that time is blocked, and no more waited
+for until it does.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, cast
 
 from httpkit.channels.records import Record, RecordReader
@@ -16,6 +18,8 @@ logger = logging.getLogger("httpkit")
 
 #: Bytes that may wait for a worker.
 MAX_WAITING = 4 * 1024 * 1024
+#: Seconds after which a worker that has not read on is blocked.
+_PATIENCE = 0.1
 
 
 class Link(asyncio.Protocol):
@@ -29,17 +33,55 @@ class Link(asyncio.Protocol):
         self.lost: asyncio.Future[None] = loop.create_future()
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
+        #: Set while not much waits.
+        self._room = asyncio.Event()
+        self._room.set()
+        self._blocked = False
+        #: Bytes of records that cannot be left out and have come since there was no room.
+        self._essential = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._transport.set_write_buffer_limits(MAX_WAITING // 4)
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         """The other worker has ended, or has closed it."""
         self._transport = None
+        self.resume_writing()
         if not self.lost.done():
             self.lost.set_result(None)
         self._on_lost()
+
+    def pause_writing(self) -> None:
+        """Much waits."""
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        """The other worker has read on."""
+        self._blocked, self._essential = False, 0
+        self._room.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """Much waits for a worker that is not blocked, as far as it is known."""
+        return not self._room.is_set() and not self._blocked
+
+    async def catch_up(self) -> None:
+        """Wait until not much waits any more, for as long as the other worker may take."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._room.wait()
+        except TimeoutError:
+            self._blocked = not self._room.is_set()
+
+    async def send_all(self, records: Iterable[bytes]) -> None:
+        """Write what is too much for one moment, piece by piece, for as long as it takes."""
+        for data in records:
+            await self._room.wait()
+            if self._transport is None:
+                return
+            self._transport.write(data)
 
     def send(self, data: bytes, *, essential: bool = False) -> bool:
         """Write; `False` if there is no room for it.
@@ -49,11 +91,13 @@ class Link(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return True
-        waiting = transport.get_write_buffer_size()
-        if waiting > MAX_WAITING and not essential:
-            return False
-        if waiting > 2 * MAX_WAITING:
-            transport.abort()
+        if essential:
+            if not self._room.is_set():
+                self._essential += len(data)
+            if self._essential > MAX_WAITING:
+                transport.abort()
+                return False
+        elif transport.get_write_buffer_size() > MAX_WAITING:
             return False
         transport.write(data)
         return True

@@ -78,6 +78,8 @@ class MemoryChannels(Channels):
         """See `Channels.publish`."""
         check_topic(topic)
         data = encode_message(data)
+        if self._mesh is not None:
+            await self._mesh.catch_up()
         number = self._numbers.draw()
         self.counters.published += 1
         record = Published(number, topic, data, keep)

@@ -12,8 +12,9 @@ Theory of operation:
    keeps up to that number. Only then does it take part.
 4. Members are told with the link and then one by one. When a link ends they are gone, because the
    worker is, or until it links anew.
-5. Nobody waits for a slow worker. Beyond `links.MAX_WAITING` bytes, messages for it are lost and
-   counted; beyond twice that the link is given up and made anew, since members cannot be left out.
+5. Who publishes a lot waits for workers that are at it, so that none of them misses anything, but
+   not for one that is blocked. Beyond `links.MAX_WAITING` bytes, messages for it are lost and
+   counted; beyond that of members, which cannot be left out, the link is given up and made anew.
 6. What a worker holds back since a number before it is missing it holds for `_PATIENCE`, looked at
    twice in a row, so that a worker that was busy reads first what has come meanwhile.
 """
@@ -24,9 +25,9 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from httpkit.channels.links import Incoming, Link
 from httpkit.channels.presence import Join
@@ -232,13 +233,21 @@ class Mesh:
                 self._begin_link(name, _RECONNECT)
 
     def _begin_link(self, name: str, delay: float = 0.0) -> None:
-        task = self._loop.create_task(self._link(name, delay))
+        self._begin(self._link(name, delay))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _link(self, name: str, delay: float) -> None:
         await asyncio.sleep(delay)
         await self._connect(name)
+
+    async def catch_up(self) -> None:
+        """Wait a moment for workers for which much waits; see rule 5."""
+        while behind := [link for link in self._links.values() if link.is_behind]:
+            await behind[0].catch_up()
 
     def send(self, record: Published | Joined | Left) -> None:
         """Tell all others.
@@ -388,16 +397,18 @@ class Mesh:
         for name in ready:
             link = self._links.get(name)
             if link is not None:
-                for past in self._make_past():
-                    link.send(serialize_record(past), essential=True)
+                # It is of this moment, however long it takes to tell.
+                self._begin(link.send_all(map(serialize_record, self._make_past())))
 
-    def _make_past(self) -> Iterator[Past]:
+    def _make_past(self) -> list[Past]:
+        pieces: list[Past] = []
         messages: list[Published] = []
         size = 0
         for record in self._owner.kept():
             messages.append(record)
             size += len(record.data) + len(record.topic)
             if size > _PAST_BYTES:
-                yield Past(messages)
+                pieces.append(Past(messages))
                 messages, size = [], 0
-        yield Past(messages, self.position, *self._owner.floors())
+        gone, floors = self._owner.floors()
+        return [*pieces, Past(messages, self.position, gone, dict(floors))]

@@ -10,9 +10,10 @@ import logging
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -38,6 +39,10 @@ __all__ = ["RedisChannels"]
 
 logger = logging.getLogger("httpkit")
 
+#: Connections of a process. Each carries one command at a time; the others wait for their turn.
+_MAX_CONNECTIONS = 64
+#: Seconds for which they do; many at once take that long, without Redis being away.
+_TURN_TIMEOUT = 5.0
 #: How often a process says that it lives, within the time for which that holds.
 _SIGNS_OF_LIFE = 3
 
@@ -72,22 +77,16 @@ class RedisChannels(Channels):
             0 < each < math.inf for each in (keep_for, timeout, presence_timeout)
         ):
             raise ConfigurationError("RedisChannels: history is 0 or more, times are positive")
-        try:
-            self._client = Redis.from_url(
-                url,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                # A command that is tried again may have been carried out twice.
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as error:
-            raise ConfigurationError(f"RedisChannels: {error}") from None
+        self._make_pool = partial(_make_pool, url, timeout)
+        self._client = Redis.from_pool(self._make_pool())
         self._timeout = timeout
         self._pause = presence_timeout / _SIGNS_OF_LIFE
         self._control = f"{prefix}control"
         self._streams = RedisStreams(self._client, prefix, history, keep_for)
         self._presence = RedisPresence(self._client, prefix, presence_timeout)
         self._joins: dict[int, Join] = {}
+        #: Redis may know of joins that have ended.
+        self._unsure = False
         #: Who is known to be in the topics that are watched here.
         self._known: dict[str, dict[str, Member]] = {}
         self._stale: asyncio.Queue[str] = asyncio.Queue()
@@ -159,6 +158,8 @@ class RedisChannels(Channels):
             with suppress(RedisError):
                 await self._presence.end()
             await self._client.aclose()
+            # Who waits for a connection waits in one loop; the next lifespan may have another.
+            self._client.connection_pool = self._make_pool()
 
     def _the_link(self) -> RedisLink:
         if self._link is None:
@@ -215,7 +216,7 @@ class RedisChannels(Channels):
         position, last = message.position, self._last
         assert position is not None
         if last is None or position.epoch != last.epoch or position.number > last.number:
-            self._last = position
+            self._last = self._streams.know(position)
             self.deliver(message)
 
     async def _connected(self) -> None:
@@ -227,8 +228,10 @@ class RedisChannels(Channels):
             past = await self._streams.last((), 0)
         else:
             past, _ = await self._read_after(topics, str(self._last))
-            missed, gaps = past.messages, past.gaps
-        await self._presence.add(self._joins.values())
+            # What is kept of another sequence, which has ended, was here before.
+            missed = [each for each in past.messages if _epoch(each) == past.position.epoch]
+            gaps = past.gaps
+        await self._tell_joins()
         if gaps:
             self.counters.lost += len(gaps)
             logger.warning("channels: messages of %d topics are lost", len(gaps))
@@ -247,8 +250,28 @@ class RedisChannels(Channels):
 
     async def _remove_join(self, join: Join) -> None:
         self._joins.pop(join.key, None)
-        with suppress(RedisError):  # the others find out
-            await self._presence.remove(join)
+        try:
+            await self._presence.remove((join,))
+        except BaseException as error:
+            self._unsure = True
+            if not isinstance(error, RedisError):
+                raise
+
+    async def _tell_joins(self, *, announce: bool = True) -> None:
+        """Say who is here; where Redis may know of others, that these are all.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        joins = list(self._joins.values())
+        anew, self._unsure = self._unsure, False
+        try:
+            await self._presence.add(joins, announce=announce, anew=anew)
+            # Who has left meanwhile may have been removed before being added once more.
+            await self._presence.remove([each for each in joins if each.key not in self._joins])
+        except BaseException:
+            self._unsure = True
+            raise
 
     async def attach_watch(self, watch: Watch) -> None:
         """See `Channels.attach_watch`."""
@@ -303,6 +326,33 @@ class RedisChannels(Channels):
         while True:
             await asyncio.sleep(self._pause)
             with suppress(RedisError):
-                await self._presence.add(self._joins.values(), announce=False)
+                await self._tell_joins(announce=False)
             for topic in list(self._watches):
                 await self._refresh(topic)
+
+
+def _epoch(message: ChannelMessage) -> int | None:
+    return None if message.position is None else message.position.epoch
+
+
+def _make_pool(url: str, timeout: float) -> BlockingConnectionPool:
+    """Connections that commands wait for, rather than fail, when they are many at once.
+
+    Raises:
+        ConfigurationError: not such a URL, or one with an option that there is not.
+    """
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=_TURN_TIMEOUT,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # A command that is tried again may have been carried out twice.
+            retry=Retry(NoBackoff(), 0),
+        )
+        # Looks at the options of the URL, which nobody else does before; connects to nothing.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"RedisChannels: {error}") from None
+    return pool

@@ -45,15 +45,26 @@ class RedisPresence:
         self._client = client
         self._prefix = prefix
         self._milliseconds = int(seconds * 1000)
-        self._owner = secrets.token_hex(8)
+        self._owner = _make_owner()
 
     def channel(self, topic: str) -> str:
         """Where it is published that the members of a topic have changed."""
         return f"{self._prefix}presence:{topic}"
 
-    async def add(self, joins: Iterable[Join], *, announce: bool = True) -> None:
-        """Say that this process lives, and who has joined there; again does no harm."""
+    async def add(
+        self, joins: Iterable[Join], *, announce: bool = True, anew: bool = False
+    ) -> None:
+        """Say that this process lives, and who has joined there; again does no harm.
+
+        Args:
+            joins: that have not ended.
+            announce: whether the others shall look.
+            anew: these are all, and what was said before is void, as if that process had died.
+        """
         async with self._client.pipeline(transaction=True) as pipe:
+            if anew:
+                pipe.delete(self._living(self._owner))
+                self._owner = _make_owner()
             pipe.set(self._living(self._owner), b"", px=self._milliseconds)
             for join in joins:
                 value = msgspec.msgpack.encode((join.member.name, join.member.info))
@@ -70,11 +81,12 @@ class RedisPresence:
                     pipe.publish(self.channel(join.topic), b"")
             await pipe.execute()
 
-    async def remove(self, join: Join) -> None:
-        """A join has ended."""
+    async def remove(self, joins: Iterable[Join]) -> None:
+        """Joins have ended; again does no harm."""
         async with self._client.pipeline(transaction=True) as pipe:
-            pipe.hdel(self._members(join.topic), f"{self._owner}:{join.key}")
-            pipe.publish(self.channel(join.topic), b"")
+            for join in joins:
+                pipe.hdel(self._members(join.topic), f"{self._owner}:{join.key}")
+                pipe.publish(self.channel(join.topic), b"")
             await pipe.execute()
 
     async def end(self) -> None:
@@ -105,6 +117,10 @@ class RedisPresence:
 
     def _living(self, owner: str) -> str:
         return f"{self._prefix}process:{owner}"
+
+
+def _make_owner() -> str:
+    return secrets.token_hex(8)
 
 
 def _owner(field: str) -> str:

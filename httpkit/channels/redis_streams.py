@@ -12,38 +12,50 @@ from httpkit.channels.messages import ChannelMessage, Position
 
 __all__ = ["Past", "RedisStreams", "read_message"]
 
+#: ARGV begins with the last position that is known to have been. Where the numbers are behind it
+#: Redis has lost some, as one that starts with what it had saved a while ago. They would be given
+#: once more, to other messages, so a new sequence begins.
 _DRAW = """
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
+local behind = epoch == ARGV[1]
+    and tonumber(redis.call('HGET', KEYS[1], 'number') or 0) < tonumber(ARGV[2])
+if not epoch or behind then
     local now = redis.call('TIME')
-    epoch = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
-    redis.call('HSET', KEYS[1], 'epoch', epoch)
+    local new = now[1] * 1000 + math.floor(now[2] / 1000)
+    epoch = string.format('%.0f', math.max(new, tonumber(epoch or 0) + 1))
+    redis.call('HSET', KEYS[1], 'epoch', epoch, 'number', 0, 'gone', 0)
 end
 """
 _POSITION = f"""{_DRAW}
-return {{epoch, redis.call('HGET', KEYS[1], 'number') or '0'}}
+local found = redis.call('HMGET', KEYS[1], 'number', 'gone')
+return {{epoch, found[1] or '0', found[2] or '0'}}
 """
 #: A stream of another epoch, whose ids are higher, is void.
 _PUBLISH = f"""{_DRAW}
 local number = redis.call('HINCRBY', KEYS[1], 'number', 1)
 local id = epoch .. '-' .. string.format('%.0f', number)
-local limit = tonumber(ARGV[4])
+local limit = tonumber(ARGV[6])
 if limit > 0 then
-    if redis.call('XLEN', KEYS[2]) >= limit then
-        local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][1]
-        redis.call('SET', KEYS[3], first)
+    local over = redis.call('XLEN', KEYS[2]) + 1 - limit
+    if over > 0 then
+        local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', over)
+        redis.call('SET', KEYS[3], first[over][1])
     end
-    local add = {{'XADD', KEYS[2], 'MAXLEN', '=', limit, id, 'k', ARGV[2], 'd', ARGV[3]}}
+    local add = {{'XADD', KEYS[2], 'MAXLEN', '=', limit, id, 'k', ARGV[4], 'd', ARGV[5]}}
     if redis.pcall(unpack(add)).err then
         redis.call('DEL', KEYS[2])
         redis.call(unpack(add))
     end
-    redis.call('PEXPIRE', KEYS[2], ARGV[5])
-    redis.call('PEXPIRE', KEYS[3], ARGV[5])
+    redis.call('PEXPIRE', KEYS[2], ARGV[7])
+    redis.call('PEXPIRE', KEYS[3], ARGV[7])
+elseif limit == 0 then
+    redis.call('HSET', KEYS[1], 'gone', number)
 end
-redis.call('PUBLISH', ARGV[1], id .. ' ' .. ARGV[2] .. ARGV[3])
+redis.call('PUBLISH', ARGV[3], id .. ' ' .. ARGV[4] .. ARGV[5])
 return id
 """
+#: What is not to be kept is not missed by those who come back, as it is where the limit is 0.
+_NOT_TO_BE_KEPT = -1
 #: Kinds of data: text and bytes.
 _TEXT, _BYTES = b"t", b"b"
 
@@ -80,6 +92,8 @@ class RedisStreams:
         self._limit = limit
         self._milliseconds = int(keep_for * 1000)
         self._publish = client.register_script(_PUBLISH)
+        #: The last position that has been, as far as it is known here.
+        self._known = Position(0, 0)
 
     def channel(self, topic: str) -> str:
         """Where the messages of a topic are published."""
@@ -90,25 +104,33 @@ class RedisStreams:
         prefix = self.channel("")
         return channel[len(prefix) :] if channel.startswith(prefix) else None
 
-    async def publish(self, topic: str, data: str | bytes, *, keep: bool) -> Position | None:
+    def know(self, position: Position) -> Position:
+        """Take note of a position that Redis has told, and give it back."""
+        known = self._known
+        if position.epoch != known.epoch or position.number > known.number:
+            self._known = position
+        return position
+
+    async def publish(self, topic: str, data: str | bytes, *, keep: bool) -> Position:
         """Number, keep and publish a message; its position."""
         text = isinstance(data, str)
         id = await self._publish(  # noqa: A001
             keys=[self._numbers, self._stream(topic), self._floor(topic)],
             args=[
+                *self._known,
                 self.channel(topic),
                 _TEXT if text else _BYTES,
                 data.encode() if isinstance(data, str) else data,
-                self._limit if keep else 0,
+                self._limit if keep else _NOT_TO_BE_KEPT,
                 self._milliseconds,
             ],
         )
-        return Position.parse(id.decode())
+        return self.know(_read_id(id))
 
     async def last(self, topics: tuple[str, ...], limit: int) -> Past:
         """The last messages of some topics together."""
         async with self._client.pipeline(transaction=True) as pipe:
-            pipe.eval(_POSITION, 1, self._numbers)
+            pipe.eval(_POSITION, 1, self._numbers, *self._known)
             for topic in topics:
                 pipe.xrevrange(self._stream(topic), count=max(1, limit))
             position, *streams = await pipe.execute()
@@ -118,7 +140,8 @@ class RedisStreams:
             for entry in entries
         ]
         messages.sort(key=_by_position)
-        return Past(messages[max(0, len(messages) - limit) :], _read_position(position), [])
+        position = self.know(_read_position(position))
+        return Past(messages[max(0, len(messages) - limit) :], position, [])
 
     async def after(
         self, topics: tuple[str, ...], after: Position, limit: int | None = None
@@ -145,7 +168,7 @@ class RedisStreams:
     ) -> tuple[Past, dict[str, Position | None]]:
         """Messages from an id on, and the last one of each topic that was forgotten."""
         async with self._client.pipeline(transaction=True) as pipe:
-            pipe.eval(_POSITION, 1, self._numbers)
+            pipe.eval(_POSITION, 1, self._numbers, *self._known)
             for topic in topics:
                 pipe.xrange(self._stream(topic), min=begin, count=limit)
                 pipe.get(self._floor(topic))
@@ -154,8 +177,9 @@ class RedisStreams:
         for topic, entries in zip(topics, found[::2], strict=True):
             messages += [_make(topic, *entry) for entry in entries]
         messages.sort(key=_by_position)
-        floors = (floor and Position.parse(floor.decode()) for floor in found[1::2])
-        past = Past(messages[:limit], _read_position(position), [])
+        gone = Position(int(position[0]), int(position[2]))
+        floors = (Position.parse(floor.decode()) if floor else gone for floor in found[1::2])
+        past = Past(messages[:limit], self.know(_read_position(position)), [])
         return past, dict(zip(topics, floors, strict=True))
 
     @property
@@ -180,9 +204,7 @@ def read_message(topic: str, data: bytes) -> ChannelMessage | None:
 
 
 def _make(topic: str, id: bytes, fields: dict[bytes, bytes]) -> ChannelMessage:
-    position = Position.parse(id.decode())
-    assert position is not None
-    return _make_at(topic, position, fields.get(b"k", _BYTES), fields.get(b"d", b""))
+    return _make_at(topic, _read_id(id), fields.get(b"k", _BYTES), fields.get(b"d", b""))
 
 
 def _make_at(topic: str, position: Position, kind: bytes, data: bytes) -> ChannelMessage:
@@ -194,6 +216,12 @@ def _by_position(message: ChannelMessage) -> Position:
     return message.position
 
 
+def _read_id(id: bytes) -> Position:
+    position = Position.parse(id.decode())
+    assert position is not None
+    return position
+
+
 def _read_position(found: Any) -> Position:
-    epoch, number = found
+    epoch, number, _ = found
     return Position(int(epoch), int(number))

@@ -235,6 +235,10 @@ class WebSocketHandler:
                 return
         except WebSocketClosed:
             pass
+        except asyncio.CancelledError as cancelled:
+            if not ws.accepted:  # nobody waits, unless the handler did it to itself
+                opening.decide(cancelled)
+            raise
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - answered, or logged by `finish`
             if not ws.accepted and opening.decide(raised):
                 return

@@ -131,6 +131,9 @@ def test_without_history_nothing_is_kept(backend):
             assert events.complete
             await one.publish("a", "later")
             assert await data_of(events, 1) == ["later"]
+        async with two.subscribe("a", after=message.id) as events:
+            assert not events.complete
+            assert events.take() == []
 
 
 def test_a_subscriber_first_gets_the_last_messages(backend):

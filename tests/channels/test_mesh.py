@@ -113,6 +113,29 @@ def test_a_long_past_comes_in_pieces(workers, monkeypatch):
     run(main())
 
 
+def test_a_past_that_is_longer_than_what_may_wait(workers, monkeypatch):
+    """What is published while it is being told is not left out either."""
+    monkeypatch.setattr(mesh, "_PAST_BYTES", 100_000)
+    monkeypatch.setattr(links, "MAX_WAITING", 200_000)
+
+    async def main():
+        one, two = MemoryChannels(), MemoryChannels()
+        async with one.lifespan(workers.place(1)), one.subscribe("a") as events:
+            for _ in range(90):
+                await one.publish("a", "x" * 50_000)
+            starting = asyncio.ensure_future(two._run(workers.place(2)).__aenter__())
+            await until(lambda: one._mesh._tasks)
+            await one.publish("a", "meanwhile")
+            await starting
+            await until(lambda: len(two._history.all()) == 91)
+            assert [each.id for each in await two.history("a", 91)] == [
+                each.id for each in events.take()
+            ]
+            await two._mesh.close()
+
+    run(main())
+
+
 def test_all_at_once(workers):
     async def main():
         channels = [MemoryChannels() for _ in range(5)]
@@ -407,6 +430,25 @@ def test_a_slow_worker_costs_itself_messages_and_nobody_else(workers, monkeypatc
                     await asyncio.sleep(0)
                 assert link._transport is None
             stranger.die()
+
+    run(main())
+
+
+def test_a_worker_that_reads_misses_nothing_of_what_is_published_at_once(workers, monkeypatch):
+    monkeypatch.setattr(links, "MAX_WAITING", 100_000)
+
+    async def main():
+        async with two_workers(workers) as (one, two, events):
+            for number in range(100):
+                await two.publish("a", f"{number} " + "x" * 50_000)
+            await asyncio.gather(*[two.publish("a", "y" * 50_000) for _ in range(100)])
+            # A member cannot be left out, and takes no message along.
+            await two.publish("a", "z" * 1_000_000)
+            async with two.join("a", "ann"):
+                sizes = [len(each) for each in await data_of(events, 201)]
+                assert sizes[-1] == 1_000_000
+                assert await names(one) == ["ann"]
+            assert one.counters.lost == two.counters.lost == 0
 
     run(main())
 

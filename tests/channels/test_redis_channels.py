@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from redis import exceptions as redis_errors
 
 import httpkit.channels
 from httpkit import ConfigurationError
@@ -84,6 +85,38 @@ def test_redis_goes_away_and_comes_back(server, caplog, monkeypatch):
 
 
 @system
+def test_redis_comes_back_with_what_it_had_saved_before(server, monkeypatch):
+    """As one that has crashed, or a replica that was behind: numbers would be given twice."""
+    monkeypatch.setattr(redis_link, "_LONGEST_DELAY", 0.1)
+
+    async def main():
+        backend = Redis(server.url)
+        async with (
+            backend.pair(timeout=1.0) as (one, two),
+            two.subscribe("a") as events,
+            client_of(backend) as client,
+        ):
+            await one.publish("a", "saved")
+            await client.save()
+            sent = [await one.publish("a", str(number)) for number in range(5)]
+            assert await data_of(events, 6) == ["saved", "0", "1", "2", "3", "4"]
+            async with two.subscribe("a") as late:
+                server.crash()
+                await until(lambda: not two._link.is_up and not one._link.is_up)
+                server.start()
+                await until(lambda: two._link.is_up and one._link.is_up)
+                sent += [await one.publish("a", f"new {number}") for number in range(2)]
+                # Nothing twice, and nothing is taken for what it had before.
+                assert await data_of(events, 2) == await data_of(late, 2) == ["new 0", "new 1"]
+                assert len({each.id for each in sent}) == 7
+            async with two.subscribe("a", after=sent[4].id) as back:
+                assert not back.complete
+                assert await data_of(back, 3) == ["saved", "new 0", "new 1"]
+
+    run(main())
+
+
+@system
 def test_a_start_without_redis(server, caplog):
     server.stop()
 
@@ -127,6 +160,24 @@ def test_a_redis_that_is_silent(server, monkeypatch):
                 pass
 
     run(main())
+
+
+@system
+def test_more_publish_at_once_than_there_are_connections(redis):
+    """In one loop and then, with the same channels, in another."""
+    one = redis.make()
+
+    async def main():
+        two = redis.make()
+        async with one.lifespan(), two.lifespan(), two.subscribe("a", queue=500) as events:
+            sent = await asyncio.gather(*[one.publish("a", str(number)) for number in range(300)])
+            assert one.counters.lost == 0
+            assert {each.id for each in await read(events, 300)} == {each.id for each in sent}
+            async with client_of(redis) as client:
+                assert len(await client.client_list()) < 200
+
+    for _ in range(2):
+        run(main())
 
 
 # --- the link is lost ----------------------------------------------------------------------------
@@ -244,6 +295,21 @@ def test_everything_there_ends_but_the_numbers(redis):
 
 
 @system
+def test_who_comes_back_after_the_history_was_made_shorter_is_told(redis):
+    async def main():
+        long, short = redis.make(history=10), redis.make(history=2)
+        async with long.lifespan(), short.lifespan():
+            sent = [await long.publish("a", str(number)) for number in range(5)]
+            await short.publish("a", "5")
+            for number, complete in ((2, False), (3, True)):
+                async with short.subscribe("a", after=sent[number].id) as events:
+                    assert events.complete is complete
+                    assert await data_of(events, 2) == ["4", "5"]
+
+    run(main())
+
+
+@system
 def test_a_history_with_ids_of_the_future_is_void(redis):
     """The numbers are gone, as by an eviction, and the clock of Redis was set back."""
 
@@ -278,6 +344,54 @@ def test_the_members_of_a_process_that_has_died_have_gone(redis):
     run(main())
 
 
+@system
+def test_who_leaves_while_redis_does_not_answer_has_left_when_it_does(redis, monkeypatch):
+    """It knows of the member, and the process lives on."""
+
+    async def main():
+        async with (
+            redis.pair(presence_timeout=0.6) as (one, two),
+            two.join("a", "bob"),
+            two.watch("a") as changes,
+        ):
+            with monkeypatch.context() as patch:
+                async with one.join("a", "ann"):
+                    assert await two.members("a") == [Member("bob"), Member("ann")]
+                    patch.setattr(one._presence, "remove", fail)
+            kinds = [(each.kind, each.member.name) for each in await read(changes, 2)]
+            assert kinds == [("join", "ann"), ("leave", "ann")]
+            assert await two.members("a") == [Member("bob")]
+
+    async def fail(joins):
+        raise redis_errors.TimeoutError
+
+    run(main())
+
+
+@system
+def test_who_leaves_while_a_sign_of_life_is_under_way_has_left(redis, monkeypatch):
+    async def main():
+        async with redis.pair() as (one, two):
+            add = one._presence.add
+
+            async def add_late(joins, **options):
+                """The command to add it comes after the one to remove it."""
+                left.set()
+                await removed.wait()
+                await add(joins, **options)
+
+            left, removed = asyncio.Event(), asyncio.Event()
+            async with one.join("a", "ann"):
+                monkeypatch.setattr(one._presence, "add", add_late)
+                telling = asyncio.ensure_future(one._tell_joins())
+                await left.wait()
+            removed.set()
+            await telling
+            assert await two.members("a") == []
+
+    run(main())
+
+
 # --- mistakes ------------------------------------------------------------------------------------
 
 
@@ -286,6 +400,7 @@ def test_the_members_of_a_process_that_has_died_have_gone(redis):
     [
         ("http://localhost", {}),
         ("redis://localhost:x", {}),
+        ("redis://localhost?sockettimeout=5", {}),
         ("redis://localhost", {"history": -1}),
         ("redis://localhost", {"timeout": 0}),
         ("redis://localhost", {"keep_for": float("inf")}),

@@ -217,6 +217,21 @@ def test_a_handler_may_raise(live) -> None:
     assert (answer.status, answer.body) == (403, b"403 Forbidden: not you\n")
 
 
+def test_a_handler_that_awaits_what_was_cancelled_is_answered_for(live, caplog) -> None:
+    """The client is there and waits, as in any other route."""
+
+    async def handler(ws: WebSocket) -> None:
+        helper = asyncio.ensure_future(asyncio.sleep(60))
+        helper.cancel()
+        await helper
+
+    client = live(make_app(handler)).connect()
+    for _ in range(2):
+        client.send(make_handshake())
+        assert client.receive().status == 500
+    assert "CancelledError" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
