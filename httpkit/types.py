@@ -255,7 +255,7 @@ class WebSocketChannel(Protocol):
         compress: bool | None,  # noqa: FBT001
         /,
     ) -> Awaitable[None] | None:
-        """Queue a message; if that has to wait for a slow client, an awaitable that does it.
+        """Queue a message; an awaitable, if that has to wait for a slow client or for others.
 
         Raises:
             WebSocketClosed: the WebSocket is closed.

@@ -13,7 +13,11 @@ from contextvars import Context
 from types import coroutine
 from typing import Any
 
-__all__ = ["NextTurn", "Waiter"]
+__all__ = ["TURN", "TURN_PIECE", "NextTurn", "Waiter"]
+
+#: Bytes that one stream sends to a client who takes them all at once, before it is the turn of
+#: others; and what each piece counts besides its bytes. A loop over `send` may never wait else.
+TURN, TURN_PIECE = 262_144, 256
 
 
 class Waiter:

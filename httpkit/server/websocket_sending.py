@@ -11,6 +11,7 @@ from httpkit.errors import WebSocketClosed
 from httpkit.limits import WebSocketLimits
 from httpkit.protocol.websocket import WebSocketEngine
 from httpkit.semantics.websocket import DeflateAgreement
+from httpkit.waiting import TURN, TURN_PIECE
 from httpkit.websocket import SharedMessage
 
 if TYPE_CHECKING:
@@ -54,13 +55,18 @@ class SendingSide:
         self._written = 0
         self._pong: bytes | None = None
         self._room: asyncio.Future[None] | None = None
+        #: What may still be sent in one go.
+        self._turn_left = TURN
 
     def send(
         self,
         message: str | bytes | SharedMessage,
         compress: bool | None,  # noqa: FBT001
     ) -> Awaitable[None] | None:
-        """Queue a message; see `WebSocketChannel`."""
+        """Queue a message; see `WebSocketChannel`.
+
+        After every `TURN` bytes, before they are compressed, it has to wait for the next turn.
+        """
         engine = self._engine
         if self._over or engine.close_sent:
             raise self._closed()
@@ -71,13 +77,17 @@ class SendingSide:
             self._exchange.body_sent += len(data)
             self._http.send_data(self._stream_id, data)
             self._connection.flush()
-            return None
-        # `_queue`, on the path of every message.
-        self._outgoing.append(data)
-        self._outgoing_size += len(data)
-        if not self._flush_booked and not self._feeding:
-            self._flush_booked = True
-            self._next_turn.call(self._flush_as_booked)
+        else:  # `_queue`, on the path of every message
+            self._outgoing.append(data)
+            self._outgoing_size += len(data)
+            if not self._flush_booked and not self._feeding:
+                self._flush_booked = True
+                self._next_turn.call(self._flush_as_booked)
+        plain = message.data if isinstance(message, SharedMessage) else message
+        self._turn_left -= len(plain) + TURN_PIECE
+        if self._turn_left < 0:
+            self._turn_left = TURN
+            return asyncio.sleep(0)
         return None
 
     def _may_write(self) -> bool:

@@ -13,6 +13,7 @@ from httpkit.response import Response
 from httpkit.server.blocking import run_blocking
 from httpkit.server.channel import Channel
 from httpkit.transport.passage import Passage
+from httpkit.waiting import TURN, TURN_PIECE
 
 __all__ = ["AnswerWriter"]
 
@@ -31,9 +32,13 @@ class AnswerWriter(Channel):
     head_sent: bool = False
     #: Tasks that wait for room.
     _writers: tuple[asyncio.Future[None], ...] = ()
+    #: What may still be sent in one go.
+    _turn_left: int = TURN
 
     async def send(self, data: bytes) -> None:
         """Give the engine a piece of the body; wait while the queue behind it is full.
+
+        It waits for the next turn of the loop, too, after every `TURN` bytes.
 
         Raises:
             ClientDisconnected: the peer is gone.
@@ -44,6 +49,10 @@ class AnswerWriter(Channel):
         connection.engine.send_data(self.stream_id, data)
         self.body_sent += len(data)
         connection.flush()
+        self._turn_left -= len(data) + TURN_PIECE
+        if self._turn_left < 0:
+            self._turn_left = TURN
+            await asyncio.sleep(0)
         while connection.engine.capacity(self.stream_id) <= 0:
             await self._wait_for_room()
 
@@ -104,6 +113,7 @@ class AnswerWriter(Channel):
                 raise LocalProtocolError("the file has changed while it was sent")
             self.connection.bytes_sent += sent
             self.body_sent += sent
+            await asyncio.sleep(0)  # others have their turn, however fast this client is
 
     async def _wait_for_room(self) -> None:
         """Wait until the engine may take more; several tasks of one session may do so at once."""

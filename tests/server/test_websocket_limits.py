@@ -398,7 +398,7 @@ def test_others_have_a_turn_between_two_reads_of_tiny_messages(http1):
                 was_read.append(transport.is_reading())
 
             asyncio.get_running_loop().call_soon(receive)
-            for _ in range(5):
+            for _ in range(50):
                 await asyncio.sleep(0)
             assert was_read == [False]
             assert transport.is_reading()
