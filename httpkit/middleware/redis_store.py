@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 try:
-    from redis.asyncio import Redis
+    from redis.asyncio import BlockingConnectionPool, Redis
     from redis.exceptions import RedisError
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
@@ -27,6 +27,8 @@ __all__ = ["RedisStore"]
 logger = logging.getLogger("httpkit")
 
 _ENDS = struct.Struct(">d")
+#: Connections of a store with a client of its own; the others wait for their turn.
+_MAX_CONNECTIONS = 64
 #: Keys that one SCAN looks at.
 _SCAN = 1000
 #: Characters that mean something in a pattern of SCAN.
@@ -65,14 +67,21 @@ class RedisStore:
 
         Args:
             url: `redis://host:port/database`, `rediss://` with TLS, `unix://path`.
-            timeout: seconds for a connection, and for each answer.
+            timeout: seconds for a connection, for each answer, and for one's turn where requests
+                beyond 64 ask at once.
             **options: those of the constructor.
 
         Raises:
             ValueError: not such a URL.
         """
-        client = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
-        return cls(client, **options)
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+        )
+        return cls(Redis.from_pool(pool), **options)
 
     async def close(self) -> None:
         """Close the client's connections."""

@@ -309,6 +309,17 @@ def redis_store(redis_socket, clock):
 
 
 @pytest.mark.system
+def test_many_at_once_wait_for_their_turn(redis_store):
+    async def main():
+        assert await redis_store.set(A, "", entry(b"x"), 60)
+        found = await asyncio.gather(*[redis_store.get(A, "") for _ in range(300)])
+        await redis_store._client.aclose()
+        return found
+
+    assert None not in asyncio.run(main())
+
+
+@pytest.mark.system
 def test_a_prefix_is_deleted_page_by_page(redis_store, redis_socket):
     keys = [f"/{'notes' if n % 2 else 'other'}/{n} http://h" for n in range(3000)]
     commands = []
