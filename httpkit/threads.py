@@ -30,8 +30,8 @@ class ThreadPool:
     __slots__ = ("_executor", "size")
 
     def __init__(self, size: int) -> None:
-        if size < 1:
-            raise ConfigurationError(f"threads={size}: a pool needs at least one thread")
+        if not isinstance(size, int) or size < 1:
+            raise ConfigurationError(f"threads={size!r}: a pool needs at least one thread")
         self.size = size
         self._executor: ThreadPoolExecutor | None = None
 

@@ -107,8 +107,10 @@ class Compress:
         minimum_size: int = 1024,
         media_types: Iterable[str] = COMPRESSIBLE,
     ) -> None:
-        if minimum_size < 0:
-            raise ConfigurationError("Compress: minimum_size is in bytes, 0 or more")
+        if not isinstance(minimum_size, int) or minimum_size < 0:
+            raise ConfigurationError(
+                f"Compress: minimum_size is {minimum_size!r}: give bytes, 0 or more"
+            )
         available = [name for name, is_there in CODINGS.items() if is_there()]
         self._codings = available if codings is None else list(codings)
         for name in self._codings:

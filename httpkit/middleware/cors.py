@@ -97,8 +97,8 @@ class CORS:
             for name in _several(names):
                 if not _TOKEN.fullmatch(name):
                     raise ConfigurationError(f"CORS: {what}: {name!r} is no name")
-        if max_age < 0:
-            raise ConfigurationError("CORS: max_age is in seconds, 0 or more")
+        if not isinstance(max_age, int) or max_age < 0:
+            raise ConfigurationError(f"CORS: max_age is {max_age!r}: give whole seconds, 0 or more")
         self._methods = None if "*" in methods else frozenset(methods)
         given = {name.lower() for name in headers}
         headers = (*headers, *[name for name in _SAFELISTED if name not in given])

@@ -7,10 +7,11 @@ instead of as a 500 at night. Refuses with `ConfigurationError`. Called by `comp
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from httpkit.errors import ConfigurationError
+from httpkit.types import Middleware
 
 __all__ = [
     "Source",
@@ -21,6 +22,7 @@ __all__ = [
     "is_asynchronous",
     "is_generator",
     "is_stream",
+    "take_middleware",
 ]
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -133,6 +135,20 @@ def check_middleware(middleware: object) -> None:
             f"middleware {middleware!r} is not callable: write async def middleware(request, next)"
         )
     _check_two(middleware, "middleware", "(request, next)")
+
+
+def take_middleware(given: Iterable[Middleware]) -> tuple[Middleware, ...]:
+    """Check several, and take them.
+
+    Raises:
+        ConfigurationError: one of them is wrong, or it is one alone.
+    """
+    if not isinstance(given, Iterable):
+        raise ConfigurationError(f"middleware={given!r}: give a list, middleware=[...]")
+    taken = tuple(given)
+    for each in taken:
+        check_middleware(each)
+    return taken
 
 
 def check_exception_handler(handler: object) -> None:

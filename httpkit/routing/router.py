@@ -35,6 +35,7 @@ from httpkit.routing.handlers import (
     check_middleware,
     describe,
     is_asynchronous,
+    take_middleware,
 )
 from httpkit.routing.pattern import parse_pattern
 from httpkit.routing.websocket import (
@@ -86,8 +87,7 @@ class Router:
         check_lifespan(lifespan)
         #: What has been registered here; for the compiler.
         self.definitions = Definitions(check_prefix(prefix), lifespan)
-        for each in middleware:
-            self.add_middleware(each)
+        self.definitions.middleware.extend(take_middleware(middleware))
 
     # --- routes ------------------------------------------------------------------------------
 
@@ -126,9 +126,7 @@ class Router:
         self._check_open()
         parse_pattern(pattern)
         checked = check_methods(methods)
-        wrappers = tuple(middleware)
-        for each in wrappers:
-            check_middleware(each)
+        wrappers = take_middleware(middleware)
         limits = BodyLimits(max_body, min_body_rate)
         check_limits(pattern, limits)
 
@@ -207,9 +205,7 @@ class Router:
         """
         self._check_open()
         parse_pattern(pattern)
-        wrappers = tuple(middleware)
-        for each in wrappers:
-            check_middleware(each)
+        wrappers = take_middleware(middleware)
         settings = make_settings(pattern, subprotocols, origins, limits, compression=compression)
 
         def register(handler: H) -> H:

@@ -143,8 +143,12 @@ class StaticFiles:
                 "or HeaderRules of a mapping or a file"
             )
         self._rule = headers
-        if memory < 0 or check_interval < 0:
-            raise ConfigurationError("memory and check_interval of static files: 0 or more")
+        for name, number in (("memory", memory), ("check_interval", check_interval)):
+            if not isinstance(number, int | float) or number < 0:
+                raise ConfigurationError(
+                    f"{name}={number!r} of static files: give a number of "
+                    f"{'bytes' if name == 'memory' else 'seconds'}, 0 or more"
+                )
         #: What forgets the raw targets that lead to what is kept.
         self._learned: dict[str, Callable[[], None]] = {}
         self._memory = Memory(root, memory, check_interval, self._unlearn)

@@ -9,6 +9,7 @@ import pytest
 
 from httpkit.app import App
 from httpkit.errors import ConfigurationError
+from httpkit.middleware import CORS, Compress
 from httpkit.routing import Router
 from httpkit.routing.handlers import describe
 
@@ -212,9 +213,41 @@ def test_a_lifespan_is_a_context_manager(lifespan):
     assert place(lifespan) in str(caught.value)
 
 
-def test_a_pool_needs_threads():
+@pytest.mark.parametrize("threads", [0, "4", 2.5])
+def test_a_pool_needs_threads(threads):
     with pytest.raises(ConfigurationError, match="at least one thread"):
-        App(threads=0)
+        App(threads=threads)
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda layer: App(middleware=layer),
+        lambda layer: Router(middleware=layer),
+        lambda layer: App().get("/", middleware=layer),
+        lambda layer: App().websocket("/", middleware=layer),
+        lambda layer: App().static("/", ".", middleware=layer),
+    ],
+)
+def test_middleware_are_a_list(register):
+    with pytest.raises(ConfigurationError, match=r"give a list, middleware=\[...\]"):
+        register(Layer())
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: App().static("/", ".", memory="32M"), "memory='32M' .* bytes"),
+        (lambda: App().static("/", ".", check_interval="1s"), "check_interval='1s' .* seconds"),
+        (lambda: App().static("/", ".", check_interval=-1), "check_interval=-1 .* seconds"),
+        (lambda: Compress(minimum_size="1k"), "minimum_size is '1k'"),
+        (lambda: CORS("*", max_age="1h"), "max_age is '1h'"),
+        (lambda: CORS("*", max_age=1.5), "max_age is 1.5"),
+    ],
+)
+def test_a_number_that_is_none_is_found_at_the_start(call, text):
+    with pytest.raises(ConfigurationError, match=text):
+        call()
 
 
 @pytest.mark.parametrize(
