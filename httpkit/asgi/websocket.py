@@ -88,6 +88,8 @@ class _Cycle:
         self.answer: Response | None = None
         self._ws = ws
         self._connected = False
+        #: It is accepted.
+        self._open = False
         #: It is accepted, or refused: a `receive` that came before goes on.
         self._decided = asyncio.Event()
         self._closed = False
@@ -97,24 +99,22 @@ class _Cycle:
 
     async def receive(self) -> Message:
         """`websocket.connect`, the messages of the client, `websocket.disconnect`."""
-        if not self._connected:
-            self._connected = True
-            return {"type": "websocket.connect"}
-        if not self._decided.is_set():
+        if not self._open:
+            if not self._connected:
+                self._connected = True
+                return {"type": "websocket.connect"}
             # The client has nothing to say yet; if it goes away, this task is cancelled.
             await self._decided.wait()
-        if self.answer is not None:
-            return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+            if self.answer is not None:
+                return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+        ws = self._ws
         try:
-            message = await self._ws.receive()
-        except WebSocketClosed as closed:
+            message = await ws.channel.__anext__()
+        except StopAsyncIteration:
             self._closed = True
-            return {
-                "type": "websocket.disconnect",
-                "code": closed.code,
-                "reason": self._ws.close_reason,
-            }
-        if isinstance(message, str):
+            code = 1006 if ws.close_code is None else ws.close_code
+            return {"type": "websocket.disconnect", "code": code, "reason": ws.close_reason}
+        if type(message) is str:
             return {"type": "websocket.receive", "text": message}
         return {"type": "websocket.receive", "bytes": message}
 
@@ -128,12 +128,24 @@ class _Cycle:
         kind = message["type"]
         if self._closed:
             raise ClientGone("the WebSocket is closed")
-        if self._ws.accepted:
-            await self._send_accepted(kind, message)
-        elif kind == "websocket.accept" and self._body is None:
-            await self._accept(message)
+        if not self._ws.accepted:
+            if kind == "websocket.accept" and self._body is None:
+                await self._accept(message)
+            else:
+                self._refuse(kind, message)
+        elif kind == "websocket.send":
+            try:
+                full = self._ws.channel.send(_read_payload(message), None)
+                if full is not None:
+                    await full
+            except WebSocketClosed as error:
+                raise ClientGone(str(error)) from None
+        elif kind == "websocket.close":
+            code = message.get("code", 1000)
+            await self._ws.close(1000 if code is None else code, message.get("reason") or "")
+            self._closed = True
         else:
-            self._refuse(kind, message)
+            raise ASGIProtocolError(f"{kind} was sent where messages or websocket.close may be")
 
     async def _accept(self, message: Message) -> None:
         fields = check_fields(message.get("headers", ()))
@@ -141,23 +153,8 @@ class _Cycle:
             await self._ws.accept(message.get("subprotocol"), fields)
         except WebSocketClosed as error:
             raise ClientGone(str(error)) from None
+        self._open = True
         self._decided.set()
-
-    async def _send_accepted(self, kind: str, message: Message) -> None:
-        if kind == "websocket.close":
-            code = message.get("code", 1000)
-            await self._ws.close(1000 if code is None else code, message.get("reason") or "")
-            self._closed = True
-            return
-        if kind != "websocket.send":
-            raise ASGIProtocolError(f"{kind} was sent where messages or websocket.close may be")
-        text, data = message.get("text"), message.get("bytes")
-        if not isinstance(text, str) and not isinstance(data, bytes | bytearray | memoryview):
-            raise ASGIProtocolError("websocket.send needs a text or bytes")
-        try:
-            await self._ws.send(text if isinstance(text, str) else check_bytes(message, "bytes"))
-        except WebSocketClosed as error:
-            raise ClientGone(str(error)) from None
 
     def _refuse(self, kind: str, message: Message) -> None:
         """An answer that is no WebSocket; it goes out when the application returns."""
@@ -178,3 +175,19 @@ class _Cycle:
         self.answer = response
         self._closed = True
         self._decided.set()
+
+
+def _read_payload(message: Message) -> str | bytes:
+    """The text or the bytes of a `websocket.send`.
+
+    Raises:
+        ASGIProtocolError: it has neither.
+    """
+    text = message.get("text")
+    if type(text) is str:
+        return text
+    if isinstance(text, str):
+        return str(text)
+    if message.get("bytes") is None:
+        raise ASGIProtocolError("websocket.send needs a text or bytes")
+    return check_bytes(message, "bytes")
