@@ -263,9 +263,12 @@ def open_access_log(config: Config, clock: Callable[[], float]) -> AccessLog | N
     """
     if not config.access_log:
         return None
-    stream: TextIO = sys.stdout
     path = config.access_log_file
-    if path is not None:
+    if path is None:
+        if sys.stdout is None:  # closed when the program began
+            return None
+        stream: TextIO = sys.stdout
+    else:
         try:
             stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - the log closes it
         except (OSError, ValueError) as error:

@@ -304,6 +304,11 @@ def test_standard_output(live, capsys) -> None:
     assert '"GET /out HTTP/1.1" 200 5' in capsys.readouterr().out
 
 
+def test_a_program_without_standard_output(live, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    assert live(access_log=True).server.access_log is None
+
+
 def test_no_log(live, capsys) -> None:
     server = live(access_log=False)
     server.connect().get()
