@@ -93,6 +93,16 @@ def test_json() -> None:
     }
 
 
+def test_json_is_ascii() -> None:
+    """Some encodings lack the rest, and NEL and CSI are more than text for a reader."""
+    agent = "Jörg \x85 \x9b2J \u2028"
+    line = format_json(exchange(user_agent=agent), replace(ENDED, client="/run/\U0001f600"))
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    assert json.loads(line)["user_agent"] == agent.encode().decode("latin-1")
+    assert json.loads(line)["client"] == "/run/\U0001f600"
+
+
 @pytest.mark.parametrize(
     ("text", "escaped"),
     [
