@@ -2,8 +2,8 @@
 #
 #   docker build -t httpkit . && docker run --rm -p 8000:8000 httpkit
 #
-# It needs no capability and writes nothing: add --read-only --cap-drop ALL, with --tmpfs /tmp for
-# uploads that do not fit into memory.
+# It needs no capability and writes to nothing but /tmp: add --read-only --cap-drop ALL --tmpfs /tmp.
+# There are the files of the showcase, uploads that do not fit into memory, and directories of workers.
 
 ARG PYTHON=3.11
 

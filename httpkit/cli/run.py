@@ -12,6 +12,7 @@ from httpkit.cli.terminal import configure_logging, exit_with_error, show_banner
 from httpkit.errors import ConfigurationError
 from httpkit.server import process
 from httpkit.server.config import Config
+from httpkit.server.descriptors import open_standard_streams
 from httpkit.types import Application
 
 __all__ = ["run_app", "run_command"]
@@ -30,6 +31,7 @@ def run_app(application: Application, **options: object) -> None:
     Raises:
         SystemExit: with the exit codes of the command line, unless the stop was graceful.
     """
+    open_standard_streams()
     if importing:
         exit_with_error(
             f"app.run() is called while {importing[-1]} is being imported: put it under "

@@ -1,13 +1,14 @@
 """Serving with several processes, or with one that is started again when files change."""
 
 import asyncio
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import msgspec
 
@@ -60,14 +61,30 @@ def run_workers(
         exit_with_error(str(error))
     if config.reload:
         config = _for_development(config)
-    directory = tempfile.mkdtemp(prefix="httpkit-")
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
         for each in listening:
             stack.callback(each.close)
+        directory = _make_directory(stack)
         # Not uvloop: it would look after children itself.
         runner = stack.enter_context(asyncio.Runner(loop_factory=asyncio.SelectorEventLoop))
         return runner.run(_supervise(assembly, config, listening, directory, announce))
+
+
+def _make_directory(stack: ExitStack) -> str:
+    """The directory of all workers; the stack removes it."""
+    try:
+        directory = tempfile.mkdtemp(prefix="httpkit-")
+    except OSError as error:
+        exit_with_error(
+            f"workers need a directory for temporary files, which TMPDIR names: {error.strerror}"
+        )
+    stack.callback(shutil.rmtree, directory, ignore_errors=True)
+    # systemd-tmpfiles removes what is old there, unless it is locked.
+    descriptor = os.open(directory, os.O_RDONLY)
+    stack.callback(os.close, descriptor)
+    with suppress(OSError):  # not every file system has locks
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return directory
 
 
 async def _supervise(

@@ -188,7 +188,7 @@ class Request(RequestBody):
 
     @property
     def client(self) -> Address | None:
-        """The peer's address."""
+        """The peer's address; `None` if it had reset its connection before it was accepted."""
         return self._channel.client
 
     @property

@@ -3,6 +3,7 @@
 A request leaves a line here when it ends; lines are given to a `LogWriter` in batches.
 """
 
+import json
 import logging
 import re
 import sys
@@ -39,6 +40,7 @@ _BATCH = 128
 CLIENT_CLOSED_REQUEST = 499
 
 _UNSAFE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 #: Month names of the log's format, whatever the locale of the process is.
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
@@ -145,7 +147,11 @@ def format_combined(exchange: "Exchange", ended: Ended) -> str:
 
 
 def format_json(exchange: "Exchange", ended: Ended) -> str:
-    """One JSON object; `time` is a Unix timestamp. JSON escapes whatever needs it."""
+    r"""One JSON object in ASCII; `time` is a Unix timestamp.
+
+    Other characters are written as `\uhhhh`: among them are line ends of Unicode and controls of
+    terminals, and standard output may have an encoding that lacks them.
+    """
     request = exchange.request
     entry = Entry(
         round(ended.time, 3),
@@ -160,7 +166,10 @@ def format_json(exchange: "Exchange", ended: Ended) -> str:
         request.headers.get("referer"),
         request.headers.get("user-agent"),
     )
-    return _encode_json(entry).decode() + "\n"
+    line = _encode_json(entry).decode()
+    if not line.isascii():
+        line = _NON_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], line)
+    return line + "\n"
 
 
 _encode_json = msgspec.json.Encoder().encode
@@ -263,9 +272,12 @@ def open_access_log(config: Config, clock: Callable[[], float]) -> AccessLog | N
     """
     if not config.access_log:
         return None
-    stream: TextIO = sys.stdout
     path = config.access_log_file
-    if path is not None:
+    if path is None:
+        if sys.stdout is None:  # closed when the program began
+            return None
+        stream: TextIO = sys.stdout
+    else:
         try:
             stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - the log closes it
         except (OSError, ValueError) as error:

@@ -1,7 +1,7 @@
 """What a server listens on: opened as `Config` says, inherited, or given.
 
 Theory of operation: one `Listening` stands for one set of sockets. Who opened a Unix socket's file
-removes it; who was given the sockets does not.
+removes it, unless another one has taken its place; who was given the sockets does not.
 
 Called by `Server`, and by the supervisor, which keeps everything open for its workers.
 """
@@ -58,6 +58,8 @@ class Listening:
         self.schemes = list(schemes)
         self.accept_batch = accept_batch
         self._unix_path = unix_path
+        #: What the file was when it was opened.
+        self._unix_file = None if unix_path is None else os.stat(unix_path)
 
     def join(self, other: "Listening") -> None:
         """Take over the sockets of another one."""
@@ -68,11 +70,12 @@ class Listening:
     def unlink(self) -> None:
         """Remove the Unix socket's file, before the sockets are closed.
 
-        As long as somebody listens, nobody else has taken its place.
+        As long as somebody listens nobody else takes its place, unless the file has been removed.
         """
-        if self._unix_path is not None:
+        if self._unix_path is not None and self._unix_file is not None:
             with suppress(OSError):
-                os.unlink(self._unix_path)
+                if os.path.samestat(os.stat(self._unix_path), self._unix_file):
+                    os.unlink(self._unix_path)
             self._unix_path = None
 
     def close(self) -> None:

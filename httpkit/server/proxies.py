@@ -28,16 +28,16 @@ class Proxies:
         self._field: ForwardedField = field
 
     def resolve(
-        self, head: RequestHead, peer: Address | None, scheme: str
+        self, head: RequestHead, peer: Address | None, scheme: str, *, unix: bool
     ) -> tuple[RequestHead, Address | None]:
         """The head and the client of a request, as the proxies say.
 
         Args:
             head: as it was received.
-            peer: who sent it; `None`, or one without a port, is on a Unix socket.
+            peer: who sent it; `None` if it had reset its connection before anybody asked.
             scheme: of the connection.
+            unix: it came by a Unix socket.
         """
-        unix = peer is None or not peer.port
         if not self._networks.trusts("" if peer is None else peer.host, unix=unix):
             return head, peer
         origin = find_origin(head.headers, self._field, self._networks)

@@ -325,7 +325,14 @@ class Server:
         head = event.head
         exchange = Exchange(self, connection, event.stream_id, self.clock())
         if self._proxies is not None:
-            head, exchange.origin = self._proxies.resolve(head, connection.peer, connection.scheme)
+            # Our own side tells: a peer that is unknown is one that has reset its connection.
+            local = connection.local
+            head, exchange.origin = self._proxies.resolve(
+                head,
+                connection.peer,
+                connection.scheme,
+                unix=local is not None and not local.port,
+            )
         exchange.request = Request(
             exchange,
             head,

@@ -7,7 +7,8 @@ Theory of operation:
 2. There is a `_Place` for each worker. The first worker starts alone, so that a mistake in the
    application is shown once and not by each of them; then the others do.
 3. A worker that leaves its place without being asked (it died, or it drains) is replaced as
-   `Restarts` says. A crash loop, or a failure at the first start, ends everything.
+   `Restarts` says. A crash loop, or a failure at the first start, ends everything. Where the system
+   cannot start a process now, the others go on.
 4. SIGHUP replaces worker by worker: a new one is ready before the old one is asked to stop. If a
    new one fails, the old ones stay.
 5. When files are watched there is one worker: it is stopped, then started anew. One that fails
@@ -39,6 +40,8 @@ logger = logging.getLogger("httpkit")
 
 #: Seconds beyond `shutdown_timeout` for what follows it: clean-up, the lifespan, the log.
 _GRACE = 10.0
+#: Seconds until the system is asked again for a process that it could not start.
+_SPAWN_AGAIN = 5.0
 
 
 class _Place:
@@ -187,7 +190,7 @@ class Supervisor:
 
     async def _fill(self, place: _Place) -> WorkerProcess:
         """Start a worker and put it in its place if it becomes ready, as far as `serving` says."""
-        worker = self._spawn(place.number, place.listening)
+        worker = await self._try_to_spawn(place)
         self._workers.add(worker)
         worker.ended.add_done_callback(lambda _: self._workers.discard(worker))
         await asyncio.wait({worker.ready}, timeout=self._start_timeout)
@@ -202,6 +205,22 @@ class Supervisor:
             worker.leaving.add_done_callback(lambda _: self._left(place, worker, since))
             worker.on_spent = lambda: self._begin(self._renew(place, worker))
         return worker
+
+    async def _try_to_spawn(self, place: _Place) -> WorkerProcess:
+        """A new process, as soon as the system can start one: those that serve shall go on."""
+        while True:
+            try:
+                return self._spawn(place.number, place.listening)
+            except OSError as error:
+                if not self._announced:
+                    raise
+                logger.error(  # noqa: TRY400 - the system's reason says it all
+                    "worker %d cannot be started: %s; the next try is in %g s",
+                    place.number,
+                    error,
+                    _SPAWN_AGAIN,
+                )
+            await self._sleep(_SPAWN_AGAIN)
 
     def _announce_once(self) -> None:
         reports = [place.worker.ready.result() for place in self._places if place.worker]

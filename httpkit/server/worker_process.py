@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import msgspec
@@ -49,6 +49,9 @@ class WorkerProcess:
         application: handed on in the `Assignment`.
         directory: where its own directory is made.
 
+    Raises:
+        OSError: the system has not what it takes: descriptors, memory, processes, space.
+
     Attributes:
         number: as given.
         pid: of the process.
@@ -78,30 +81,33 @@ class WorkerProcess:
         self._loop = loop
         self._asked = False
         self._reader = ReportReader()
-        self._directory = tempfile.mkdtemp(prefix=f"worker-{number}-", dir=directory)
-        self._reports, report = os.pipe()
-        lifeline, self._lifeline = os.pipe()
-        os.set_blocking(self._reports, False)
-        descriptors = [listener.fileno() for listener in listening.sockets]
-        assignment = Assignment(
-            number=number,
-            listeners=descriptors,
-            schemes=listening.schemes,
-            accept_batch=listening.accept_batch,
-            report=report,
-            directory=self._directory,
-            config=config,
-            application=application,
-        )
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [*command, str(lifeline)],
-            pass_fds=[*descriptors, report, lifeline],
-            start_new_session=True,
-            env={
-                **os.environ,
-                **dict(zip(WORKER_VARIABLES, (str(number), self._directory), strict=True)),
-            },
-        )
+        with ExitStack() as opened:  # what is undone if it cannot be started
+            self._directory = _make_directory(directory, number)
+            opened.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            self._reports, report = _open_pipe(opened)
+            lifeline, self._lifeline = _open_pipe(opened)
+            os.set_blocking(self._reports, False)
+            descriptors = [listener.fileno() for listener in listening.sockets]
+            assignment = Assignment(
+                number=number,
+                listeners=descriptors,
+                schemes=listening.schemes,
+                accept_batch=listening.accept_batch,
+                report=report,
+                directory=self._directory,
+                config=config,
+                application=application,
+            )
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [*command, str(lifeline)],
+                pass_fds=[*descriptors, report, lifeline],
+                start_new_session=True,
+                env={
+                    **os.environ,
+                    **dict(zip(WORKER_VARIABLES, (str(number), self._directory), strict=True)),
+                },
+            )
+            opened.pop_all()
         self.pid = self._process.pid
         os.close(report)
         os.close(lifeline)
@@ -163,6 +169,21 @@ class WorkerProcess:
             self._loop.remove_reader(self._reports)
             os.close(self._reports)
             self._reports = -1
+
+
+def _make_directory(parent: str, number: int) -> str:
+    """One for a worker; its parent may have been taken for a forgotten one, and removed."""
+    with suppress(FileExistsError):
+        os.mkdir(parent, 0o700)
+    return tempfile.mkdtemp(prefix=f"worker-{number}-", dir=parent)
+
+
+def _open_pipe(opened: ExitStack) -> tuple[int, int]:
+    """A pipe that is closed with the stack."""
+    pipe = os.pipe()
+    for descriptor in pipe:
+        opened.callback(os.close, descriptor)
+    return pipe
 
 
 def _resolve(future: "asyncio.Future[Any]", result: object) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import Any
@@ -42,6 +43,13 @@ async def sleep(request):
 async def spin(request):
     print("blocked", flush=True)
     while True: pass
+"""
+STANDARD_STREAMS = f"""{APP}
+import os
+
+@app.get("/null")
+async def null(request):
+    return [os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in range(3)]
 """
 LIFESPAN = """\
 import asyncio
@@ -108,6 +116,28 @@ def test_a_unix_socket_and_other_options(run: Any, tmp_path: Path) -> None:
     assert process.stop() == 0
     assert json.loads(process.output)["status"] == 200
     assert not path.exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_closed_standard_streams(
+    start_process: Any, write_module: Write, tmp_path: Path, workers: str
+) -> None:
+    """What a socket would have as its number is open, and the log goes nowhere."""
+    write_module("site_under_test", STANDARD_STREAMS)
+    path = tmp_path / "httpkit.sock"
+    command = f'{sys.executable} -m httpkit run site_under_test:app --app-dir "$0" --unix "$1"'
+    close = f"exec {command} --workers {workers} <&- >&- 2>&-"
+    process = start_process("sh", "-c", close, str(tmp_path), str(path))
+
+    def ask() -> bytes:
+        with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+            client.connect(str(path))
+            client.sendall(b"GET /null HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return client.recv(65536)
+        return b""
+
+    assert process.wait_for(ask, "an answer").endswith(b"\r\n\r\n[true,true,true]")
+    assert process.stop() == 0
 
 
 def test_a_project_needs_no_arguments(

@@ -3,10 +3,13 @@
 import http.client
 import os
 import re
+import shutil
 import socket
 import sys
+import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -400,6 +403,27 @@ def test_reload(run: Any, write_module: Write) -> None:
     assert process.stop(SIGINT) == 0
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory whose sockets have paths that are short enough."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def test_a_directory_that_was_tidied_away(run: Any, short_path: Path) -> None:
+    """As programs do that remove what is old in /tmp."""
+    process = run(APP, "--workers", "2", env={**os.environ, "TMPDIR": str(short_path)})
+    url = process.wait_for_url()
+    [common] = short_path.iterdir()
+    shutil.rmtree(common)
+    process.signal(SIGHUP)
+    process.wait_for(lambda: len(re.findall("is ready", process.errors)) == 2, "the change")
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        assert answer.read() == b"Hello"
+    assert process.stop() == 0
+    assert list(short_path.iterdir()) == []
+
+
 # --- mistakes ------------------------------------------------------------------------------------
 
 
@@ -431,6 +455,16 @@ def test_mistakes(
     result = invoke("run", "user_of_workers:app", *arguments)
     assert result.exit_code == code
     assert message in result.stderr
+
+
+def test_no_directory_for_temporary_files(
+    invoke: Invoke, write_module: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    write_module("user_of_workers", APP)
+    result = invoke("run", "user_of_workers:app", "--workers", "2", "--port", "0")
+    assert result.exit_code == 1
+    assert "error: workers need a directory for temporary files, which TMPDIR" in result.stderr
 
 
 @pytest.mark.parametrize("option", ["workers=2", "reload=True"])

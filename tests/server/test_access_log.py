@@ -93,6 +93,16 @@ def test_json() -> None:
     }
 
 
+def test_json_is_ascii() -> None:
+    """Some encodings lack the rest, and NEL and CSI are more than text for a reader."""
+    agent = "Jörg \x85 \x9b2J \u2028"
+    line = format_json(exchange(user_agent=agent), replace(ENDED, client="/run/\U0001f600"))
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    assert json.loads(line)["user_agent"] == agent.encode().decode("latin-1")
+    assert json.loads(line)["client"] == "/run/\U0001f600"
+
+
 @pytest.mark.parametrize(
     ("text", "escaped"),
     [
@@ -302,6 +312,11 @@ def test_standard_output(live, capsys) -> None:
     server.connect().get("/out")
     server.begin_stop().result(10)
     assert '"GET /out HTTP/1.1" 200 5' in capsys.readouterr().out
+
+
+def test_a_program_without_standard_output(live, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    assert live(access_log=True).server.access_log is None
 
 
 def test_no_log(live, capsys) -> None:

@@ -171,6 +171,19 @@ def test_a_unix_socket_is_shared(close, tmp_path) -> None:
     first.close()
 
 
+def test_a_file_that_has_taken_the_place_of_ours_stays(close, tmp_path) -> None:
+    """As where a start script removes the file before it starts the next version."""
+    path = str(tmp_path / "socket")
+    [first] = close([open_listeners(Config(unix=path))])
+    os.unlink(path)
+    [second] = close([open_listeners(Config(unix=path))])
+    first.close()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+    second.close()
+    assert not os.path.exists(path)
+
+
 def test_inherited_sockets_are_shared(close, inherited) -> None:
     first, second = close(open_for_workers(Config(fd=str(inherited()), workers=2)))
     assert first is second

@@ -1,12 +1,16 @@
 """Proxy headers through real sockets: who is believed, and what the request looks like then."""
 
 import json
+import socket
+import struct
 
 import pytest
 
 from httpkit.errors import ConfigurationError
 from httpkit.response import Response
 from httpkit.server.config import Config
+
+from .wire import eventually, make_request
 
 
 def tell(request):
@@ -67,6 +71,29 @@ def test_a_peer_that_is_no_proxy(live) -> None:
 def test_a_proxy_on_a_unix_socket(live, tmp_path) -> None:
     server = live(tell, proxy_headers=True, unix=str(tmp_path / "socket"))
     assert ask(server, "X-Forwarded-For: 6.6.6.6")["client"] == "6.6.6.6"
+
+
+def test_a_peer_that_has_reset_its_connection_is_no_unix_socket(live) -> None:
+    """The system does not know its address any more, but still has what it sent."""
+    seen = []
+    server = live(
+        lambda request: seen.append((str(request.client), request.scheme)) or Response(""),
+        proxy_headers=True,
+        forwarded_allow_ips=("unix",),
+    )
+
+    def send_and_reset() -> None:  # in the loop, which cannot accept before it is through
+        with socket.create_connection(server.address) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(
+                make_request("/", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https")
+            )
+
+    server.call(send_and_reset)
+    eventually(lambda: seen)
+    [(client, scheme)] = seen
+    assert client != "6.6.6.6"
+    assert scheme == "http"
 
 
 @pytest.mark.parametrize("host", ["a b", "user@host", "a/b", "é", "a,b/"])

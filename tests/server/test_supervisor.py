@@ -3,16 +3,18 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from httpkit.server.config import Config
+from httpkit.server.listening import Listening
 from httpkit.server.process import ExitCode
 from httpkit.server.report import Ready
 from httpkit.server.supervisor import Supervisor
-from httpkit.server.worker_process import describe_end
+from httpkit.server.worker_process import WorkerProcess, describe_end
 
 SIGTERM, SIGINT, SIGKILL = signal.SIGTERM, signal.SIGINT, signal.SIGKILL
 
@@ -85,6 +87,8 @@ class Play:
         self.slept: list[float] = []
         #: Whether new workers are ready at once.
         self.ready = ready
+        #: What the system says to attempts to start one.
+        self.refusals: list[OSError] = []
         self.supervisor = Supervisor(
             Config.of(
                 workers=count, worker_start_timeout=worker_start_timeout, shutdown_timeout=0.01
@@ -101,6 +105,8 @@ class Play:
     def spawn(self, number: int, listening: Any) -> FakeWorker:
         assert listening is self.listening[number - 1]
         assert not listening.closed
+        if self.refusals:
+            raise self.refusals.pop()
         worker = FakeWorker(number, 100 + len(self.workers))
         self.workers.append(worker)
         if self.ready:
@@ -240,6 +246,26 @@ def test_a_replacement_that_fails_is_tried_again(play) -> None:
         await play.stop()
 
     play(scene)
+
+
+def test_a_system_that_cannot_start_a_process_now_is_asked_again(play, caplog) -> None:
+    """A shortage shall not take those with it that serve."""
+
+    async def scene(play: Play) -> None:
+        await play.started()
+        play.refusals = [OSError(12, "Cannot allocate memory")] * 9
+        play.workers[0].end(-9)
+        await play.until(lambda: play.serving() == [101, 102])
+        assert play.slept == [0, *[5] * 9]
+        play.refusals = [OSError(11, "Resource temporarily unavailable")]
+        play.supervisor.roll()
+        await play.until(lambda: play.serving() == [103, 104])
+        await play.stop()
+
+    play(scene)
+    assert (
+        "worker 1 cannot be started: [Errno 12] Cannot allocate memory; the next try" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(("code", "expected"), [(3, 3), (-11, 1)])
@@ -598,3 +624,16 @@ def test_what_fails_waits_for_the_next_change(caplog) -> None:
 )
 def test_ends_in_words(code: int, text: str) -> None:
     assert describe_end(code) == text
+
+
+def test_what_cannot_be_started_leaves_nothing_behind(tmp_path) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listening = Listening([listener])
+            before = os.listdir("/proc/self/fd")
+            with pytest.raises(FileNotFoundError):
+                WorkerProcess(["/nowhere"], 1, listening, Config(), {}, str(tmp_path / "all"))
+            assert os.listdir("/proc/self/fd") == before
+
+    asyncio.run(main())
+    assert list((tmp_path / "all").iterdir()) == []
