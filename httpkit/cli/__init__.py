@@ -15,6 +15,7 @@ from httpkit import __version__
 from httpkit.cli.config import config_command
 from httpkit.cli.routes import routes_command
 from httpkit.cli.run import run_command
+from httpkit.server import process
 from httpkit.server.descriptors import open_standard_streams
 
 __all__ = ["main"]
@@ -50,6 +51,7 @@ class _Main(click.Group):
 def main() -> None:
     """An asyncio HTTP server and web framework."""
     open_standard_streams()
+    process.heed_termination()
 
 
 main.add_command(run_command)

@@ -188,7 +188,7 @@ class Request(RequestBody):
 
     @property
     def client(self) -> Address | None:
-        """The peer's address; `None` if it had reset its connection before it was accepted."""
+        """The peer's address; `None` where another server hosts the app and does not say."""
         return self._channel.client
 
     @property

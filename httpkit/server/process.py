@@ -40,7 +40,7 @@ from httpkit.server.server import Server
 from httpkit.transport.loop import new_event_loop
 from httpkit.types import Application
 
-__all__ = ["ExitCode", "announce_stop", "run"]
+__all__ = ["ExitCode", "announce_stop", "heed_termination", "run"]
 
 logger = logging.getLogger("httpkit")
 
@@ -210,6 +210,15 @@ class Foreground:
                 self._server.access_log.close()
         finally:
             os._exit(128 + number)
+
+
+def heed_termination() -> None:
+    """End on SIGTERM until a server heeds it, also as the first process of a container.
+
+    The kernel spares that one what it has no handler for, and an import may take its time.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
 def run(

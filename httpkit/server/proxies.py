@@ -34,7 +34,7 @@ class Proxies:
 
         Args:
             head: as it was received.
-            peer: who sent it; `None` if it had reset its connection before anybody asked.
+            peer: who sent it; `None` if that is unknown.
             scheme: of the connection.
             unix: it came by a Unix socket.
         """

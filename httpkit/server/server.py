@@ -325,8 +325,7 @@ class Server:
         head = event.head
         exchange = Exchange(self, connection, event.stream_id, self.clock())
         if self._proxies is not None:
-            # Our own side tells: a peer that is unknown is one that has reset its connection.
-            local = connection.local
+            local = connection.local  # our own side tells what kind of socket it is
             head, exchange.origin = self._proxies.resolve(
                 head,
                 connection.peer,

@@ -100,6 +100,9 @@ class Connection(asyncio.Protocol):
         self.peer = address_of(transport.get_extra_info("peername"))
         self.local = address_of(transport.get_extra_info("sockname"))
         self.owner.connection_opened(self)
+        if self.peer is None and self.local is not None and self.local.port:
+            # Reset before anybody could ask whose it is: what it has sent is of nobody, for nobody.
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""

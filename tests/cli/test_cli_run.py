@@ -268,6 +268,30 @@ def test_a_signal_during_the_start(run: Any) -> None:
     assert "http://" not in process.errors
 
 
+IMPORT_AS_INIT = """
+import os, sys
+os.getpid = lambda: 1
+from httpkit.cli import main
+sys.argv = ["httpkit", "run", "slow:app"]
+main()
+"""
+
+
+def test_the_first_process_of_a_container_ends_while_it_imports(
+    start_process: Any, tmp_path: Path
+) -> None:
+    """The kernel does not deliver SIGTERM there unless there is a handler."""
+    tmp_path.joinpath("slow.py").write_text(
+        "import signal\n"
+        "print(callable(signal.getsignal(signal.SIGTERM)), flush=True)\n"
+        "signal.pause()\n"
+    )
+    process = start_process(sys.executable, "-c", IMPORT_AS_INIT, cwd=tmp_path)
+    process.wait_for(lambda: process.output, "the import")
+    assert process.output == "True\n"
+    assert process.stop(SIGTERM) == 128 + SIGTERM
+
+
 def test_a_lifespan_that_cancels_itself_is_a_failure(run: Any) -> None:
     process = run(LIFESPAN.format(body="raise asyncio.CancelledError; yield"))
     assert process.wait() == 3
