@@ -387,6 +387,39 @@ def test_both_directions_at_once(app: App, road: dict[str, Any]) -> None:
     run(app, road, test)
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_would_end_a_task_fails_one_request(
+    road: dict[str, Any], error: BaseException, waits: bool
+) -> None:
+    app = App()
+
+    @app.get("/handler")
+    async def handler(request: Request) -> None:
+        if waits:
+            await asyncio.sleep(0)
+        raise error
+
+    @app.get("/body")
+    async def body(request: Request) -> AsyncIterator[str]:
+        yield "begun"
+        if waits:
+            await asyncio.sleep(0)
+        raise error
+
+    @app.get("/")
+    async def works(request: Request) -> str:
+        return "works"
+
+    with Client(app, **road, timeout=10) as client:
+        assert client.get("/handler").status_code == 500
+        with client.stream("GET", "/body") as response:
+            for _ in range(2):
+                with pytest.raises(RemoteProtocolError):
+                    response.read()
+        assert client.get("/").text == "works"
+
+
 def test_a_request_that_is_cancelled(app: App, road: dict[str, Any]) -> None:
     started, cancelled = asyncio.Event(), asyncio.Event()
 
