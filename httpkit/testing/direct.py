@@ -345,6 +345,8 @@ class DirectReply:
         if self._task is not None and not self._task.done():
             self._task.cancel("the client has gone")
             await asyncio.wait([self._task])
+        if self.status:  # there is an answer, and its calls run whether all of it is out or not
+            await self.finish()
         self._on_close(self)
 
 
