@@ -318,6 +318,20 @@ def test_a_handler_that_is_slower_than_the_middleware_that_waits_for_it(live) ->
     server.until(lambda: outcome)
 
 
+def test_a_handler_whose_work_is_cancelled_before_it_accepts_is_answered(live, caplog) -> None:
+    async def handler(ws: WebSocket) -> None:
+        lookup = asyncio.create_task(asyncio.sleep(60))
+        lookup.cancel()
+        await lookup
+
+    server = live(make_app(handler))
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 500
+    assert "CancelledError" in caplog.text
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+
+
 def test_the_handler_is_one_task_around_accept(live) -> None:
     async def handler(ws: WebSocket) -> None:
         before = asyncio.current_task()
