@@ -123,6 +123,7 @@ class _Reader(Feed[Any]):
         super().__init__()
         self._iterator = aiter(source)
         self._room = asyncio.Semaphore(_WAITING)
+        self._exit: SystemExit | None = None
         self._task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -132,19 +133,25 @@ class _Reader(Feed[Any]):
     async def __aexit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if kind is None:  # the iteration is at its end
             await self._task
+            if self._exit is not None:
+                raise self._exit
         self._task.cancel()
         await asyncio.wait([self._task])
 
     async def _read(self) -> None:
         iterator = self._iterator
         try:
-            async for item in iterator:
-                await self._room.acquire()
-                self._items.append(item)
-                self._wake()
+            try:
+                async for item in iterator:
+                    await self._room.acquire()
+                    self._items.append(item)
+                    self._wake()
+            finally:
+                if isinstance(iterator, AsyncGenerator):
+                    await iterator.aclose()
+        except SystemExit as error:
+            self._exit = error  # out of this task it would end the process, not one answer
         finally:
-            if isinstance(iterator, AsyncGenerator):
-                await iterator.aclose()
             self.end()
 
     def _take_first(self) -> Any:

@@ -357,3 +357,19 @@ def test_an_iterable_that_fails_cuts_the_stream():
             await anext(pieces)
 
     run(main())
+
+
+def test_a_system_exit_of_an_iterable_cuts_the_stream_and_ends_nothing_else():
+    async def events():
+        yield "one"
+        raise SystemExit(3)
+
+    async def main():
+        pieces = EventStream(events()).body
+        await anext(pieces)
+        assert await anext(pieces) == b"data: one\n\n"
+        with pytest.raises(SystemExit):
+            await anext(pieces)
+        return "alive"
+
+    assert run(main()) == "alive"
