@@ -253,6 +253,8 @@ class WebSocketHandler:
         try:
             if ws.open:
                 await ws.channel.finish(error)
+            elif isinstance(error, SystemExit):  # out of a task it would end the process
+                raise RuntimeError("a WebSocket handler has raised SystemExit") from error
             elif error is not None:
                 raise error  # nobody is left to answer: asyncio logs it
         finally:

@@ -318,6 +318,27 @@ def test_a_handler_that_is_slower_than_the_middleware_that_waits_for_it(live) ->
     server.until(lambda: outcome)
 
 
+def test_a_system_exit_of_a_handler_that_nobody_waits_for_ends_nothing_else(live) -> None:
+    async def impatient(request, next):
+        async with asyncio.timeout(0):
+            return await next(request)
+
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            outcome.append("left")
+            raise SystemExit(3)
+
+    outcome: list[str] = []
+    server = live(make_app(handler, middleware=[impatient]))
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 500
+    server.until(lambda: outcome)
+    assert server.connect().get("/missing").status == 404
+
+
 def test_a_handler_whose_work_is_cancelled_before_it_accepts_is_answered(live, caplog) -> None:
     async def handler(ws: WebSocket) -> None:
         lookup = asyncio.create_task(asyncio.sleep(60))
