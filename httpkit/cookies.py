@@ -14,6 +14,8 @@ SameSite = Literal["strict", "lax", "none"]
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")
+#: A host alone (RFC 1123 §2.1): browsers drop a cookie for a domain with a scheme or a port.
+_DOMAIN = re.compile(r"[0-9A-Za-z._-]*|\[[0-9A-Fa-f:.]+\]")
 #: RFC 6265bis §5.6: larger cookies are dropped by browsers, so sending one is a mistake.
 _MAX_PAIR = 4096
 #: RFC 6265bis §5.6: a longer attribute value is ignored by browsers.
@@ -84,9 +86,9 @@ def serialize_cookie(
         raise InvalidHeader(f"cookie {name!r} is larger than {_MAX_PAIR} bytes; browsers drop it")
     _check_promises(name, path, domain, secure=secure, samesite=samesite, partitioned=partitioned)
     parts = [f"{name}={value}"]
-    for attribute, text in (("Path", path), ("Domain", domain)):
+    for attribute, text, pattern in (("Path", path, _ATTRIBUTE), ("Domain", domain, _DOMAIN)):
         if text is not None:
-            _check_attribute(name, attribute, text)
+            _check_attribute(name, attribute, text, pattern)
             parts.append(f"{attribute}={text}")
     if max_age is not None:
         parts.append(f"Max-Age={int(max_age)}")
@@ -104,8 +106,8 @@ def serialize_cookie(
     return "; ".join(parts)
 
 
-def _check_attribute(name: str, attribute: str, text: str) -> None:
-    if not _ATTRIBUTE.fullmatch(text) or len(text) > _MAX_ATTRIBUTE:
+def _check_attribute(name: str, attribute: str, text: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(text) or len(text) > _MAX_ATTRIBUTE:
         raise InvalidHeader(f"{attribute} {text!r} of cookie {name!r} is not allowed")
 
 

@@ -138,7 +138,9 @@ async def _call(handler: ExceptionHandler, request: Request, error: Exception) -
         # Allow, WWW-Authenticate, Retry-After: the answer must have them (RFC 9110 §15.5).
         present = {name for name, _ in response.raw_headers}
         missing = [f for f in encode_fields(error.headers) if f[0] not in present]
-        response.raw_headers = [*response.raw_headers, *missing]
+        if missing:
+            response = response.copy()  # a handler may return the same object each time
+            response.raw_headers = [*response.raw_headers, *missing]
     return response
 
 

@@ -72,6 +72,7 @@ class Response:
 
     Raises:
         InvalidHeader: a field that must not reach the wire.
+        TypeError: content of another kind, or a `background` that is no function.
         ValueError: a status that cannot be a final one.
     """
 
@@ -109,7 +110,7 @@ class Response:
         if headers is not None or media_type is not None:
             self._set_headers(headers, media_type)
         if background is not None:
-            self.background = [background]
+            self.add_background(background)
 
     def _set_headers(self, headers: HeaderFields | None, media_type: str | None) -> None:
         fields = encode_fields(headers)
@@ -297,7 +298,8 @@ class Response:
             )
         if self.background is None:
             self.background = []
-        self.background.append(lambda: function(*args, **kwargs))
+        plain = not args and not kwargs
+        self.background.append(function if plain else lambda: function(*args, **kwargs))
 
     def copy(self) -> Self:
         """The same answer, to be changed while the original stays as it is. Bodies are shared."""

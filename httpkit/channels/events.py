@@ -27,6 +27,8 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _NOT_IN_LINE = re.compile(r"[\r\n\0]")
 #: Where a message of a channel keeps its event.
 _WIRE = ("event-stream",)
+#: By what an event is known that is no `ServerSentEvent`.
+_ATTRIBUTES = ("data", "event", "id", "retry")
 #: Items of an iterable that wait for a slow client, before its iteration does.
 _WAITING = 16
 
@@ -68,6 +70,9 @@ class EventStream(Response):
             to the client.
         heartbeat: seconds without an event after which a comment is sent; `None` for never.
         headers: further fields.
+
+    Raises:
+        TypeError: what cannot be iterated, as a function that has not been called.
     """
 
     __slots__ = ()
@@ -80,6 +85,11 @@ class EventStream(Response):
         heartbeat: float | None = 15.0,
         headers: HeaderFields | None = None,
     ) -> None:
+        if not isinstance(events, AsyncIterable):
+            raise TypeError(
+                "EventStream sends a subscription or an asynchronous iterable, such as what a call "
+                f"of an async def with yield gives, not {type(events).__name__}"
+            )
         super().__init__(
             _stream(events, retry, heartbeat), headers=headers, media_type="text/event-stream"
         )
@@ -111,8 +121,9 @@ class _Reader(Feed[Any]):
 
     def __init__(self, source: AsyncIterable[Any]) -> None:
         super().__init__()
-        self._source = source
+        self._iterator = aiter(source)
         self._room = asyncio.Semaphore(_WAITING)
+        self._exit: SystemExit | None = None
         self._task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -122,19 +133,25 @@ class _Reader(Feed[Any]):
     async def __aexit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if kind is None:  # the iteration is at its end
             await self._task
+            if self._exit is not None:
+                raise self._exit
         self._task.cancel()
         await asyncio.wait([self._task])
 
     async def _read(self) -> None:
-        iterator = aiter(self._source)
+        iterator = self._iterator
         try:
-            async for item in iterator:
-                await self._room.acquire()
-                self._items.append(item)
-                self._wake()
+            try:
+                async for item in iterator:
+                    await self._room.acquire()
+                    self._items.append(item)
+                    self._wake()
+            finally:
+                if isinstance(iterator, AsyncGenerator):
+                    await iterator.aclose()
+        except SystemExit as error:
+            self._exit = error  # out of this task it would end the process, not one answer
         finally:
-            if isinstance(iterator, AsyncGenerator):
-                await iterator.aclose()
             self.end()
 
     def _take_first(self) -> Any:
@@ -146,6 +163,7 @@ def serialize_event(event: Any) -> bytes:
     """The bytes of an event; those of a message are made once.
 
     Raises:
+        TypeError: neither a text nor anything like an event.
         ValueError: an id or a type of several lines, or with NUL.
     """
     if not isinstance(event, ChannelMessage):
@@ -158,6 +176,11 @@ def serialize_event(event: Any) -> bytes:
 
 def _serialize(event: Any) -> bytes:
     """An event, by the attributes that it has."""
+    if not any(hasattr(event, name) for name in _ATTRIBUTES):
+        raise TypeError(
+            f"an event is a str, a ServerSentEvent or has some of its attributes: yield "
+            f"ServerSentEvent(data=...) instead of {type(event).__name__}"
+        )
     lines = []
     data: str | bytes | None = getattr(event, "data", None)
     kind: str | None = getattr(event, "event", None)

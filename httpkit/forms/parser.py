@@ -22,6 +22,13 @@ _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ESSENCE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"')
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+#: How a part may write its parameters (RFC 2183 §2). Some escape what is in quotes, browsers do
+#: not: there a backslash is one (HTML §4.10.21.8). Parameters may be empty.
+_DISPOSITIONS = tuple(
+    re.compile(rf'[^;"]*+(?:; *+(?:{_WORD} *+= *+(?:{_WORD}|{quoted}) *+)?)*+')
+    for quoted in (_QUOTED.pattern, r'"[^"]*+"')
+)
 _PARAMETER_NAME = re.compile(r";\s*+(name|filename)\s*+=", re.IGNORECASE)
 #: RFC 7578 §4.7: codings that change nothing are harmless relics, the others nobody decodes.
 _IDENTITY_CODINGS = frozenset({"7bit", "8bit", "binary"})
@@ -145,6 +152,9 @@ def _check_head(segment: Any) -> PartHead:
             raise HTTPError(400, f"A part has more than one {name}.")
         seen.add(name)
         if name == "Content-Disposition":
+            # The package takes what it understands: a file with a broken name would be a field.
+            if not any(pattern.fullmatch(value) for pattern in _DISPOSITIONS):
+                raise HTTPError(400, "The Content-Disposition of a part is malformed.")
             # RFC 2183 §2. Quoted strings are taken out first: they may contain anything.
             names = [n.lower() for n in _PARAMETER_NAME.findall(_QUOTED.sub('""', value))]
             if len(names) != len(set(names)):

@@ -8,6 +8,7 @@ Built by `compile.py`, asked by `dispatch.py` for requests of an app that has ho
 """
 
 import re
+from ipaddress import ip_address
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from httpkit.errors import ConfigurationError
@@ -18,7 +19,6 @@ __all__ = ["HostPattern", "Hosts"]
 T = TypeVar("T")
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
-_ADDRESS = re.compile(r"[0-9a-f:.]+")
 _WILDCARD = re.compile(r"\*|\{([^{}]+)\}")
 #: Hosts whose table is remembered. Clients choose them, so the memory is thrown away when full.
 _CACHE_SIZE = 1024
@@ -37,7 +37,7 @@ class HostPattern:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        labels = [text] if _ADDRESS.fullmatch(text) else text.split(".")
+        labels = [text] if _is_address(text) else text.split(".")
         #: For each leading wildcard the parameter that takes its label, or `None` for `*`.
         self.wildcards: list[str | None] = []
         while labels and (found := _WILDCARD.fullmatch(labels[0])):
@@ -47,7 +47,7 @@ class HostPattern:
         self.suffix = ".".join(labels).lower()
         self.names = tuple(name for name in self.wildcards if name is not None)
         if not labels or not (
-            _ADDRESS.fullmatch(self.suffix)
+            _is_address(self.suffix)
             or all(_LABEL.fullmatch(label) for label in self.suffix.split("."))
         ):
             raise ConfigurationError(
@@ -66,7 +66,7 @@ class HostPattern:
         return None not in self.wildcards
 
     def build(self, parameters: dict[str, Any]) -> str:
-        """The host; takes its parameters out of the dictionary.
+        """The host as it stands in a URL; takes its parameters out of the dictionary.
 
         Raises:
             LookupError: a parameter is missing.
@@ -80,7 +80,17 @@ class HostPattern:
             if not _LABEL.fullmatch(label):
                 raise ValueError(f"{label!r} is not a label of a host name")
             labels.append(label)
+        if ":" in self.suffix:  # RFC 3986 §3.2.2
+            return f"[{self.suffix}]"
         return ".".join([*labels, self.suffix])
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone means nothing to another machine, and is not sent
 
 
 class _Entry(NamedTuple, Generic[T]):

@@ -171,6 +171,11 @@ class _Opening:
             future.set_exception(answer)
         return True
 
+    def give_up(self) -> None:
+        """There will be no answer; no effect where there has been one."""
+        if self._answer is not None:
+            self._answer.cancel()
+
     async def accept(self, response: Upgrade) -> WebSocketChannel:
         """See `WebSocketOpening`."""
         if not self.decide(response):
@@ -235,9 +240,8 @@ class WebSocketHandler:
                 return
         except WebSocketClosed:
             pass
-        except asyncio.CancelledError as cancelled:
-            if not ws.accepted:  # nobody waits, unless the handler did it to itself
-                opening.decide(cancelled)
+        except asyncio.CancelledError:
+            opening.give_up()  # where it still waits, it is not what has been cancelled
             raise
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - answered, or logged by `finish`
             if not ws.accepted and opening.decide(raised):
@@ -249,6 +253,8 @@ class WebSocketHandler:
         try:
             if ws.open:
                 await ws.channel.finish(error)
+            elif isinstance(error, SystemExit):  # out of a task it would end the process
+                raise RuntimeError("a WebSocket handler has raised SystemExit") from error
             elif error is not None:
                 raise error  # nobody is left to answer: asyncio logs it
         finally:

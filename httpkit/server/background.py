@@ -61,5 +61,11 @@ async def run_calls(calls: Iterable[Callable[[], Awaitable[object] | object]]) -
             result = call()
             if isinstance(result, Awaitable):
                 await result
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody has cancelled this task: the call has waited for something that was.
+            logger.exception("a background call failed")
         except (Exception, SystemExit):
             logger.exception("a background call failed")

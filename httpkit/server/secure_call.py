@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from httpkit.request import Request
-from httpkit.response import Response
+from httpkit.response import Response, Upgrade
 from httpkit.server.config import Config
 from httpkit.urls import URL
 
@@ -92,6 +92,9 @@ async def _await_with_hsts(result: Awaitable[Any], value: str) -> Any:
 
 
 def _with_hsts(response: Response, value: str) -> Response:
-    if "strict-transport-security" not in response.headers:
-        response.headers["strict-transport-security"] = value
+    if any(name == b"strict-transport-security" for name, _ in response.raw_headers):
+        return response
+    if not isinstance(response, Upgrade):
+        response = response.copy()  # an application may send the same one on the plain port
+    response.headers["strict-transport-security"] = value
     return response

@@ -20,6 +20,8 @@ __all__ = ["Cookies"]
 #: §5.6: a longer pair is no cookie, a longer attribute is ignored.
 _MAX_PAIR = 4096
 _MAX_ATTRIBUTE = 1024
+#: §5.5: no cookie lives longer than 400 days.
+_MAX_AGE_SECONDS = 400 * 86_400
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MAX_AGE = re.compile(r"-?[0-9]+", re.ASCII)
 #: The domain of cookies that a test has set: they go everywhere.
@@ -205,7 +207,7 @@ def _parse_attributes(parts: list[str]) -> dict[str, str]:
 def _expiry(attributes: Mapping[str, str], now: float) -> float | None:
     """A Unix time; `None` lives as long as the client. `Max-Age` wins (§5.7, step 3)."""
     if "max-age" in attributes:
-        return now + int(attributes["max-age"])
+        return now + min(max(int(attributes["max-age"]), 0), _MAX_AGE_SECONDS)
     return parse_cookie_date(attributes["expires"]) if "expires" in attributes else None
 
 

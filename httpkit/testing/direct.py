@@ -5,6 +5,7 @@ Of the limits only that of bodies holds.
 """
 
 import asyncio
+import logging
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -39,6 +40,8 @@ from httpkit.tls import TLSInfo
 from httpkit.types import Address, Application, Cancellable
 
 __all__ = ["DirectDriver"]
+
+logger = logging.getLogger("httpkit")
 
 T = TypeVar("T")
 #: Where the bytes after the head come from.
@@ -216,14 +219,29 @@ class DirectReply:
         return task
 
     async def _answer(self, request: Request) -> Response:
-        answer = self._application.handle(request)
-        response = answer if isinstance(answer, Response) else await answer
+        try:
+            answer = self._application.handle(request)
+            response = answer if isinstance(answer, Response) else await answer
+        except (asyncio.CancelledError, SystemExit) as error:
+            self._check_failure(error)
+            return Response(f"500 request id {request.id}\n", 500)  # as a server says it
         if isinstance(response.body, UnopenedFile):
             try:
                 response = await run_blocking(open_file, response)
             except HTTPError as error:  # as a server says it
                 return Response(f"{error.status} {error.detail}\n", error.status)
         return response
+
+    def _check_failure(self, error: BaseException) -> None:
+        """Whether it is that of this request alone, as on a server: log it.
+
+        Raises:
+            asyncio.CancelledError: the client has given up.
+        """
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise error
+        logger.error("request %s failed", self._channel.request_id, exc_info=error)
 
     def _prepare(self, response: Response, request: PreparedRequest) -> tuple[RawHeaders, Source]:
         """The fields that an engine would send, and where the body comes from."""
@@ -271,6 +289,9 @@ class DirectReply:
             self.trailers = Headers(fields)
             self._ended = True
             await self._pieces.put(b"")
+        except (asyncio.CancelledError, SystemExit) as error:
+            self._check_failure(error)
+            await self._pieces.put(None)
         except Exception as error:  # noqa: BLE001 - the record tells it to the test
             self._record.note(error)
             await self._pieces.put(None)
@@ -296,6 +317,7 @@ class DirectReply:
             return b""
         piece = await self._pieces.get()
         if piece is None:
+            self._pieces.put_nowait(None)  # whoever asks again hears the same
             raise RemoteProtocolError("The answer is cut short.")
         return piece
 
@@ -323,6 +345,8 @@ class DirectReply:
         if self._task is not None and not self._task.done():
             self._task.cancel("the client has gone")
             await asyncio.wait([self._task])
+        if self.status:  # there is an answer, and its calls run whether all of it is out or not
+            await self.finish()
         self._on_close(self)
 
 

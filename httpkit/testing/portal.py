@@ -9,7 +9,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from httpkit.transport.loop import new_event_loop
 
@@ -64,7 +64,10 @@ class Portal:
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop and wait for it."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        carried = asyncio.run_coroutine_threadsafe(_carry(coroutine), self._loop).result()
+        if isinstance(carried, _Exit):
+            raise carried.error
+        return carried
 
     def _run(self) -> None:
         try:
@@ -83,3 +86,15 @@ class Portal:
             if self.entered.set_running_or_notify_cancel():  # else nobody waits for it any more
                 self.entered.set_result(None)
                 await self._closing.wait()
+
+
+class _Exit(NamedTuple):
+    error: SystemExit
+
+
+async def _carry(coroutine: Coroutine[Any, Any, T]) -> T | _Exit:
+    """What the application has raised is the test's; out of a task it would end the loop."""
+    try:
+        return await coroutine
+    except SystemExit as error:
+        return _Exit(error)

@@ -189,6 +189,17 @@ def test_the_answer_keeps_the_headers_that_the_error_demands():
     assert ask(app, "PUT").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
+def test_rfc9110_15_5_6_an_answer_that_a_handler_keeps_does_not_keep_the_headers_of_an_error():
+    app = App()
+    app.get("/")(lambda request: "x")
+    app.delete("/b")(lambda request: "x")
+    kept = Response("custom", 405)
+    app.exception_handler(405)(lambda request, error: kept)
+    assert ask(app, "PUT").headers["allow"] == "GET, HEAD, OPTIONS"
+    assert ask(app, "PUT", "/b").headers["allow"] == "DELETE, OPTIONS"
+    assert "allow" not in kept.headers
+
+
 def test_handlers_of_an_inner_router_come_first():
     app, router = App(), Router("/r")
 

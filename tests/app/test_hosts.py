@@ -104,6 +104,10 @@ def test_the_memory_of_hosts_is_bounded():
         "a..com",
         "{a-b}.example.com",
         "{a}.{a}.example.com",
+        "127.0.0.1:8000",
+        "[::1]",
+        "fe80::1%1",
+        "a..b",
     ],
 )
 def test_malformed_hosts_are_refused(pattern):
@@ -152,6 +156,17 @@ def test_urls_for_another_host_keep_the_port(authority, url):
     request = make_request(target="/only", authority=authority)
     ask_with(app, request)
     assert request.url_for("api:item", x="a", b=1) == url
+
+
+def test_rfc3986_3_2_2_urls_for_an_address_have_its_brackets():
+    app = App()
+    app.host("::1", six := Router())
+    six.get("/", name="six")(lambda request: "v6")
+    app.get("/")(show)
+    assert app.url_for("six") == "//[::1]/"
+    request = make_request(authority=b"localhost:8000")
+    ask_with(app, request)
+    assert str(request.url_for("six")) == "http://[::1]:8000/"
 
 
 def test_names_are_looked_for_from_the_inside_out():

@@ -233,12 +233,41 @@ def test_an_iterable_of_anything_like_an_event():
         yield "text"
         yield ServerSentEvent("x", "kind")
         yield Tick()
-        yield object()
+        yield ServerSentEvent()
 
     assert run(collect(EventStream(events(), retry=None))) == [
         b":\n\n",
         b"data: text\n\nevent: kind\ndata: x\n\nid: 4\ndata: tick\n\n",
     ]
+
+
+@pytest.mark.parametrize("item", [b"bytes", {"data": "x"}, 5, None])
+def test_an_item_that_is_no_event_is_not_lost_in_silence(item):
+    async def events():
+        yield item
+
+    with pytest.raises(TypeError, match=f"instead of {type(item).__name__}"):
+        run(collect(EventStream(events())))
+
+
+async def never_called():
+    yield "text"
+
+
+@pytest.mark.parametrize("source", [never_called, ["text"], iter("ab"), None])
+def test_what_cannot_be_iterated_is_refused_in_the_handler(source):
+    """Rather than a stream that stays open and has nothing but heartbeats."""
+    with pytest.raises(TypeError, match=f"not {type(source).__name__}"):
+        EventStream(source)
+
+
+def test_an_iterable_whose_iteration_cannot_begin_cuts_the_stream():
+    class Broken:
+        def __aiter__(self):
+            raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        run(asyncio.wait_for(collect(EventStream(Broken(), heartbeat=None)), 10))
 
 
 def test_an_iterable_that_waits_is_iterated_by_one_task():
@@ -328,3 +357,19 @@ def test_an_iterable_that_fails_cuts_the_stream():
             await anext(pieces)
 
     run(main())
+
+
+def test_a_system_exit_of_an_iterable_cuts_the_stream_and_ends_nothing_else():
+    async def events():
+        yield "one"
+        raise SystemExit(3)
+
+    async def main():
+        pieces = EventStream(events()).body
+        await anext(pieces)
+        assert await anext(pieces) == b"data: one\n\n"
+        with pytest.raises(SystemExit):
+            await anext(pieces)
+        return "alive"
+
+    assert run(main()) == "alive"

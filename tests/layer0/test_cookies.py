@@ -122,6 +122,19 @@ def test_rfc6265bis_4_1_1_a_value_has_cookie_octets_only(value):
         serialize_cookie("a", value)
 
 
+@pytest.mark.parametrize(
+    "domain", ["localhost:8000", "https://example.org", "example.org/", "ex ample", "[::1]:80"]
+)
+def test_rfc6265bis_4_1_2_3_a_domain_is_a_host_alone(domain):
+    with pytest.raises(InvalidHeader, match="Domain"):
+        serialize_cookie("a", domain=domain)
+
+
+@pytest.mark.parametrize("domain", ["localhost", ".example.org", "xn--bcher-kva.de", "[::1]", ""])
+def test_domains(domain):
+    assert f"; Domain={domain};" in serialize_cookie("a", domain=domain)
+
+
 @pytest.mark.parametrize("text", ["/a;b", "/a\r\nb", "/a\0", "/é", "/" + "a" * 1024])
 @pytest.mark.parametrize("attribute", ["path", "domain"])
 def test_rfc6265bis_4_1_1_attribute_values(attribute, text):

@@ -361,6 +361,37 @@ def test_repeated_parameters_of_a_part_are_400(disposition):
     refused(400, multipart(part(disposition=disposition)))
 
 
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        'form-data; name="a"; filename="x',
+        'form-data; name="a"; filename=',
+        'form-data; name="a"; filename=x y.txt',
+        'form-data; name="a"; filename=\u6587.txt',
+        'form-data; name="a"; filename="x"y',
+        'form-data; name="a"; filename',
+        'form-data; name="a";\tfilename="x"',
+        'form-data; name="a"; x=y"; filename="z"',
+        'form-data; name="a" filename="x"',
+    ],
+)
+def test_rfc2183_2_a_disposition_that_is_none_is_400(disposition):
+    """Not a field in the place of a file, and not half of its name."""
+    refused(400, multipart(part(disposition=disposition)))
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        (r'form-data; name="a\"', "a\\"),  # HTML §4.10.21.8 escapes no backslash
+        ('form-data ; name = "a" ;; ', "a"),
+        ("form-data; name=\"a\"; size=3; x*=utf-8''y", "a"),
+    ],
+)
+def test_dispositions_that_are_unusual(disposition, name):
+    assert read(multipart(part(disposition=disposition))).pairs == [(name, "1")]
+
+
 def test_a_name_may_look_like_a_parameter():
     form = read(multipart(part(disposition='form-data; name="; name="')))
     assert form.pairs == [("; name=", "1")]

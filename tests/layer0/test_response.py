@@ -405,6 +405,8 @@ def test_the_result_of_a_call_is_no_background_call():
     response, called = Response("x"), send_mail()
     with pytest.raises(TypeError, match="give it and its arguments, not coroutine"):
         response.add_background(called)
+    with pytest.raises(TypeError, match="give it and its arguments, not coroutine"):
+        Response("x", background=called)
     called.close()
     assert response.background is None
 

@@ -245,6 +245,25 @@ def test_background_calls_run_after_the_answer(live, caplog) -> None:
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_background_call_that_waits_for_what_is_cancelled_fails_alone(live, caplog) -> None:
+    async def waits():
+        task = asyncio.create_task(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+    def handler(request):
+        response = Response("answer", background=waits)
+        response.add_background(events.append, "next")
+        return response
+
+    events: list[str] = []
+    server = live(handler)
+    server.connect().get()
+    server.until(lambda: events == ["next"])
+    assert caplog.text.count("a background call failed") == 1
+    assert "CancelledError" in caplog.text
+
+
 def test_a_stop_waits_for_background_calls(live) -> None:
     async def background():
         await released.wait()
@@ -269,7 +288,12 @@ def test_background_calls_are_cancelled_in_the_end(live) -> None:
         finally:
             server.application.events.append("cancelled")
 
-    server = live(lambda request: Response("a", background=background), shutdown_timeout=0.05)
+    def handler(request):
+        response = Response("a", background=background)
+        response.add_background(server.application.events.append, "next")
+        return response
+
+    server = live(handler, shutdown_timeout=0.05)
     server.connect().get()
     server.begin_stop().result(PATIENCE)
     assert server.application.events == ["freeze", "enter", "cancelled", "leave"]

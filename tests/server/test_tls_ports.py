@@ -157,6 +157,12 @@ def secured_app() -> App:
     def plain(request: Request) -> str:
         return "Hello"
 
+    kept = Response("Hello")
+
+    @app.get("/kept")
+    def keeps(request: Request) -> Response:
+        return kept
+
     @app.get("/waits")
     async def waits(request: Request) -> str:
         await asyncio.sleep(0)
@@ -169,7 +175,7 @@ def secured_app() -> App:
     return app
 
 
-@pytest.mark.parametrize("path", ["/", "/plain", "/waits", "/missing"])
+@pytest.mark.parametrize("path", ["/", "/plain", "/kept", "/waits", "/missing"])
 def test_hsts_is_sent_over_tls_only(live: Live, authority: Authority, path: str) -> None:
     """RFC 6797 §7.1, §7.2."""
     server = live(secured_app(), **options(authority, hsts=600, tls_port=0))

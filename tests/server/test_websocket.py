@@ -217,21 +217,6 @@ def test_a_handler_may_raise(live) -> None:
     assert (answer.status, answer.body) == (403, b"403 Forbidden: not you\n")
 
 
-def test_a_handler_that_awaits_what_was_cancelled_is_answered_for(live, caplog) -> None:
-    """The client is there and waits, as in any other route."""
-
-    async def handler(ws: WebSocket) -> None:
-        helper = asyncio.ensure_future(asyncio.sleep(60))
-        helper.cancel()
-        await helper
-
-    client = live(make_app(handler)).connect()
-    for _ in range(2):
-        client.send(make_handshake())
-        assert client.receive().status == 500
-    assert "CancelledError" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
@@ -331,6 +316,41 @@ def test_a_handler_that_is_slower_than_the_middleware_that_waits_for_it(live) ->
     client.send(make_handshake())
     assert client.receive().status == 503
     server.until(lambda: outcome)
+
+
+def test_a_system_exit_of_a_handler_that_nobody_waits_for_ends_nothing_else(live) -> None:
+    async def impatient(request, next):
+        async with asyncio.timeout(0):
+            return await next(request)
+
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            outcome.append("left")
+            raise SystemExit(3)
+
+    outcome: list[str] = []
+    server = live(make_app(handler, middleware=[impatient]))
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 500
+    server.until(lambda: outcome)
+    assert server.connect().get("/missing").status == 404
+
+
+def test_a_handler_whose_work_is_cancelled_before_it_accepts_is_answered(live, caplog) -> None:
+    async def handler(ws: WebSocket) -> None:
+        lookup = asyncio.create_task(asyncio.sleep(60))
+        lookup.cancel()
+        await lookup
+
+    server = live(make_app(handler))
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 500
+    assert "CancelledError" in caplog.text
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
 
 
 def test_the_handler_is_one_task_around_accept(live) -> None:

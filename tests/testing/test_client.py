@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from httpkit import App, Limits, RemoteProtocolError, Request
+from httpkit import App, Limits, RemoteProtocolError, Request, Response
 from httpkit.testing import AsyncClient, Client, UnexpectedStatusError
 
 from .conftest import Connect
@@ -91,6 +91,30 @@ def test_background_calls_are_awaited(client: Client, app: App) -> None:
     for _ in range(2):
         assert client.get("/background").text == "ok"
     assert app.state.events == ["entered", *["first", "background"] * 2]
+
+
+def test_background_calls_run_when_the_answer_is_cut_short(road: dict[str, Any]) -> None:
+    app = App()
+    events: list[str] = []
+
+    @app.get("/{name}")
+    async def answer(request: Request, name: str) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"begun"
+            if name == "fails":
+                raise ZeroDivisionError
+            await asyncio.Event().wait()
+
+        response = Response(pieces())
+        response.add_background(events.append, name)
+        return response
+
+    with Client(app, **road, raise_server_exceptions=False) as client:
+        with pytest.raises(RemoteProtocolError):
+            client.get("/fails")
+        with client.stream("GET", "/left") as response:
+            assert next(response.iter_bytes()) == b"begun"
+    assert events == ["fails", "left"]
 
 
 def test_files(client: Client) -> None:
@@ -385,6 +409,39 @@ def test_both_directions_at_once(app: App, road: dict[str, Any]) -> None:
             assert [piece async for piece in answers] == []
 
     run(app, road, test)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
+@pytest.mark.parametrize("waits", [False, True])
+def test_what_would_end_a_task_fails_one_request(
+    road: dict[str, Any], error: BaseException, waits: bool
+) -> None:
+    app = App()
+
+    @app.get("/handler")
+    async def handler(request: Request) -> None:
+        if waits:
+            await asyncio.sleep(0)
+        raise error
+
+    @app.get("/body")
+    async def body(request: Request) -> AsyncIterator[str]:
+        yield "begun"
+        if waits:
+            await asyncio.sleep(0)
+        raise error
+
+    @app.get("/")
+    async def works(request: Request) -> str:
+        return "works"
+
+    with Client(app, **road, timeout=10) as client:
+        assert client.get("/handler").status_code == 500
+        with client.stream("GET", "/body") as response:
+            for _ in range(2):
+                with pytest.raises(RemoteProtocolError):
+                    response.read()
+        assert client.get("/").text == "works"
 
 
 def test_a_request_that_is_cancelled(app: App, road: dict[str, Any]) -> None:

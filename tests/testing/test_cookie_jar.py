@@ -90,6 +90,8 @@ SECURE = "https://example.com/"
         ("a=1; Max-Age=1x", HERE, HERE, "a=1"),
         ("a=1; Expires=never", HERE, HERE, "a=1"),
         ("a=1; Max-Age=-1", HERE, HERE, None),
+        (f"a=1; Max-Age={'9' * 400}", HERE, HERE, "a=1"),  # §5.5
+        (f"a=1; Max-Age=-{'9' * 400}", HERE, HERE, None),
         ("a=1; Max-Age=9; Expires=Thu, 01 Jan 1970 00:00:00 GMT", HERE, HERE, "a=1"),
         ("a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT", HERE, HERE, None),
     ],

@@ -92,6 +92,21 @@ def test_what_a_handler_raises_is_raised() -> None:
         ws.receive()
 
 
+def test_a_system_exit_of_the_application_leaves_the_client_alive() -> None:
+    app = make_app()
+
+    @app.websocket("/exit")
+    async def leaves(ws: WebSocket) -> None:
+        await ws.accept()
+        raise SystemExit(3)
+
+    with Client(app) as client:
+        with pytest.raises(SystemExit), client.websocket_connect("/exit") as ws:
+            ws.receive()
+        with client.websocket_connect("/close") as ws:
+            assert list(ws) == ["one", "two"]
+
+
 def test_or_closes_as_a_client_would_see_it() -> None:
     with (
         Client(make_app(), raise_server_exceptions=False) as client,
