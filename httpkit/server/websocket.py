@@ -36,7 +36,7 @@ from httpkit.protocol.websocket.engine import check_close
 from httpkit.semantics.websocket import DeflateAgreement
 from httpkit.server.client_watch import ClientWatch, Wait
 from httpkit.server.websocket_sending import VANISHED, SendingSide
-from httpkit.waiting import Waiter
+from httpkit.waiting import TURN, Waiter
 
 if TYPE_CHECKING:
     from httpkit.server.exchange import Exchange
@@ -209,6 +209,7 @@ class WebSocketSession(SendingSide):
         if self._arrival.callback is not None:
             raise RuntimeError("this WebSocket is already being received from elsewhere")
         self._busy = False
+        self._turn_left = TURN
         if self._outgoing and not self._feeding:
             self._flush()
         if self._reply is not None:

@@ -65,7 +65,7 @@ class SendingSide:
     ) -> Awaitable[None] | None:
         """Queue a message; see `WebSocketChannel`.
 
-        After every `TURN` bytes, before they are compressed, it has to wait for the next turn.
+        After `TURN` bytes without a wait, before they are compressed, it waits for the next turn.
         """
         engine = self._engine
         if self._over or engine.close_sent:

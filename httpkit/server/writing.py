@@ -38,7 +38,7 @@ class AnswerWriter(Channel):
     async def send(self, data: bytes) -> None:
         """Give the engine a piece of the body; wait while the queue behind it is full.
 
-        It waits for the next turn of the loop, too, after every `TURN` bytes.
+        It waits for the next turn of the loop, too, after `TURN` bytes without a wait.
 
         Raises:
             ClientDisconnected: the peer is gone.
@@ -113,7 +113,8 @@ class AnswerWriter(Channel):
                 raise LocalProtocolError("the file has changed while it was sent")
             self.connection.bytes_sent += sent
             self.body_sent += sent
-            await asyncio.sleep(0)  # others have their turn, however fast this client is
+            if body.length:
+                await asyncio.sleep(0)  # others have their turn, however fast this client is
 
     async def _wait_for_room(self) -> None:
         """Wait until the engine may take more; several tasks of one session may do so at once."""
@@ -121,6 +122,7 @@ class AnswerWriter(Channel):
         self._writers = (*self._writers, writer)
         blocked = self.connection.blocked
         blocked.add(self)
+        self._turn_left = TURN
         try:
             await writer
         finally:
