@@ -86,7 +86,6 @@ class WebSocketEngine:
         "_guard",
         "_joined",
         "_mask",
-        "_max_short",
         "_max_whole",
         "_pieces",
         "_reader",
@@ -124,7 +123,6 @@ class WebSocketEngine:
         sizes = [size for size in (limits.max_message, limits.max_frame) if size is not None]
         #: Beyond that a frame is not taken by the fast lane, so that wsproto refuses it.
         self._max_whole = min(sizes) if sizes else 2**63
-        self._max_short = min(self._max_whole, _MAX_SHORT)
         #: wsproto is in the middle of something.
         self._waiting = not fast
         self._pieces: list[str | bytes] = []
@@ -139,17 +137,24 @@ class WebSocketEngine:
         """Take bytes from the peer; never raises for them."""
         if self.ended:
             return []
-        size = len(data) - 6
-        if not self._waiting and 0 <= size <= self._max_short and data[1] == _MASKED | size:
-            # What comes most of the time: a short frame, and nothing else.
-            first = data[0]
-            if first == _TEXT:
+        if not self._waiting:
+            # What comes most of the time: a frame that is not long, and nothing else.
+            size = len(data) - 6
+            start = 0
+            if size > _MAX_SHORT:
+                size -= 2
+                if data[1] == _MASKED | 126 and data[2] << 8 | data[3] == size > _MAX_SHORT:
+                    start = 8
+            elif size >= 0 and data[1] == _MASKED | size:
+                start = 6
+            if start and size <= self._max_whole and data[0] in _WHOLE:
+                payload = self._mask(data[start:], data[start - 4 : start])
+                if data[0] == _BINARY:
+                    return [payload]
                 try:
-                    return [self._mask(data[6:], data[2:6]).decode()]
+                    return [payload.decode()]
                 except UnicodeDecodeError:
                     pass  # wsproto finds the first bad byte
-            elif first == _BINARY:
-                return [self._mask(data[6:], data[2:6])]
         events: list[Event] = []
         if self._waiting:
             if self.paused:
