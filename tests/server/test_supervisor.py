@@ -425,7 +425,7 @@ def test_a_fault_of_the_supervisor_ends_everything(play, caplog) -> None:
         await play.started()
 
         def spawn(*_: Any) -> Any:
-            raise OSError("no more processes")
+            raise RuntimeError("a mistake")
 
         play.supervisor._spawn = spawn
         play.workers[0].end(1)
