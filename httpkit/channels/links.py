@@ -25,12 +25,23 @@ _PATIENCE = 0.1
 class Link(asyncio.Protocol):
     """What this worker sends to another one.
 
+    Args:
+        loop: of the worker.
+        greet: makes what is sent first, when the link is open.
+        on_lost: is called when it has ended.
+
     Attributes:
         lost: done when it has ended.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        greet: Callable[[], bytes],
+        on_lost: Callable[[], None],
+    ) -> None:
         self.lost: asyncio.Future[None] = loop.create_future()
+        self._greet = greet
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         #: Set while not much waits.
@@ -44,6 +55,8 @@ class Link(asyncio.Protocol):
         """It is open."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._transport.set_write_buffer_limits(MAX_WAITING // 4)
+        # At once: whoever publishes may have its turn before the task that has connected.
+        self._transport.write(self._greet())
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
         """The other worker has ended, or has closed it."""

@@ -209,7 +209,7 @@ class Mesh:
         """Link to a worker, unless it is dead or linked already; see rule 2."""
         if name in self._links:
             return
-        link = Link(self._loop, lambda: self._link_lost(name, link))
+        link = Link(self._loop, self._make_hello, lambda: self._link_lost(name, link))
         self._links[name] = link
         try:
             await self._loop.create_unix_connection(lambda: link, self._path(name))
@@ -221,9 +221,10 @@ class Mesh:
             elif not self._closing:
                 logger.debug("channels: worker %s cannot be reached yet: %s", name, error)
                 self._begin_link(name, _RECONNECT)
-            return
+
+    def _make_hello(self) -> bytes:
         joins = [Joined.of(join) for join in self._owner.own_joins()]
-        link.send(serialize_record(Hello(self.name, self._early is None, joins)))
+        return serialize_record(Hello(self.name, self._early is None, joins))
 
     def _link_lost(self, name: str, link: Link) -> None:
         if self._links.get(name) is link:

@@ -10,7 +10,14 @@ import pytest
 
 from httpkit import ConfigurationError
 from httpkit.channels import Member, MemoryChannels, links, mesh, sequencer
-from httpkit.channels.records import AskPast, Hello, Joined, Published, serialize_record
+from httpkit.channels.records import (
+    AskPast,
+    Hello,
+    Joined,
+    Published,
+    RecordReader,
+    serialize_record,
+)
 from httpkit.types import WorkerPlace
 
 from .conftest import data_of, read, run, until, using
@@ -51,6 +58,16 @@ class Stranger:
     def die(self):
         for each in self.sockets:
             each.close()
+
+
+@asynccontextmanager
+async def starting(channels, place):
+    """A worker on its way; what is awaited within is done when it is there. Left at the end."""
+    manager = channels.lifespan(place)
+    task = asyncio.ensure_future(manager.__aenter__())
+    yield task
+    await task
+    await manager.__aexit__(None, None, None)
 
 
 async def names(channels, topic="a"):
@@ -123,15 +140,14 @@ def test_a_past_that_is_longer_than_what_may_wait(workers, monkeypatch):
         async with one.lifespan(workers.place(1)), one.subscribe("a") as events:
             for _ in range(90):
                 await one.publish("a", "x" * 50_000)
-            starting = asyncio.ensure_future(two._run(workers.place(2)).__aenter__())
-            await until(lambda: one._mesh._tasks)
-            await one.publish("a", "meanwhile")
-            await starting
-            await until(lambda: len(two._history.all()) == 91)
-            assert [each.id for each in await two.history("a", 91)] == [
-                each.id for each in events.take()
-            ]
-            await two._mesh.close()
+            async with starting(two, workers.place(2)) as started:
+                await until(lambda: one._mesh._tasks)
+                await one.publish("a", "meanwhile")
+                await started
+                await until(lambda: len(two._history.all()) == 91)
+                assert [each.id for each in await two.history("a", 91)] == [
+                    each.id for each in events.take()
+                ]
 
     run(main())
 
@@ -201,16 +217,39 @@ def test_what_comes_while_a_worker_starts_is_kept_for_it(workers):
 
     async def main():
         channels = MemoryChannels()
-        manager = channels.lifespan(workers.place(1))
-        starting = asyncio.ensure_future(manager.__aenter__())
-        await until(lambda: len(sockets(workers)) > 1)
-        # Its greeting, and at once what it publishes.
-        first = Published(1, "a", "early", keep=True)
-        stranger.connect(workers, settled=False, more=serialize_record(first))
-        await starting
-        assert [each.data for each in await channels.history("a")] == ["early"]
-        stranger.die()
-        await manager.__aexit__(None, None, None)
+        async with starting(channels, workers.place(1)) as started:
+            await until(lambda: len(sockets(workers)) > 1)
+            # Its greeting, and at once what it publishes.
+            first = Published(1, "a", "early", keep=True)
+            stranger.connect(workers, settled=False, more=serialize_record(first))
+            await started
+            assert [each.data for each in await channels.history("a")] == ["early"]
+            stranger.die()
+
+    run(main())
+
+
+def test_a_link_begins_with_hello_whatever_is_published_meanwhile(workers, monkeypatch):
+    """Between the connection and what follows it other tasks have their turn."""
+    made = links.Link.connection_made
+
+    def connection_made(link, transport):
+        made(link, transport)
+        link.send(serialize_record(Published(1, "a", "x", keep=True)))
+
+    monkeypatch.setattr(links.Link, "connection_made", connection_made)
+    os.makedirs(workers.directory, exist_ok=True)
+    stranger = Stranger(workers)
+
+    async def main():
+        async with starting(MemoryChannels(), workers.place(1)):
+            link, _ = await asyncio.to_thread(stranger.listener.accept)
+            stranger.sockets.append(link)
+            reader, records = RecordReader(), []
+            while len(records) < 2:
+                records += reader.receive_data(await asyncio.to_thread(link.recv, 10_000))
+            assert [type(each) for each in records] == [Hello, Published]
+            stranger.die()
 
     run(main())
 
@@ -361,20 +400,18 @@ def test_a_worker_that_does_not_tell_of_the_past(workers, monkeypatch, caplog, d
     stranger = Stranger(workers)
 
     async def main():
-        starting = asyncio.ensure_future(MemoryChannels().lifespan(workers.place(1)).__aenter__())
-        await until(lambda: len(sockets(workers)) > 1)
-        stranger.connect(workers)
-        if dies:
-            link, _ = await asyncio.to_thread(stranger.listener.accept)
-            stranger.sockets.append(link)
-            await asyncio.to_thread(until_contains, link, serialize_record(AskPast(0)))
+        async with starting(MemoryChannels(), workers.place(1)) as started:
+            await until(lambda: len(sockets(workers)) > 1)
+            stranger.connect(workers)
+            if dies:
+                link, _ = await asyncio.to_thread(stranger.listener.accept)
+                stranger.sockets.append(link)
+                await asyncio.to_thread(until_contains, link, serialize_record(AskPast(0)))
+                stranger.die()
+            await started
             stranger.die()
-        await starting
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
 
     run(main())
-    stranger.die()
     assert "no worker has told" in caplog.text
 
 
@@ -393,13 +430,12 @@ def test_the_past_comes_from_another_if_one_does_not_tell(workers, monkeypatch):
             await one.publish("a", "x")
             stranger = Stranger(workers, "0-00000000")
             stranger.connect(workers)
-            starting = asyncio.ensure_future(two._run(workers.place(2)).__aenter__())
-            await until(lambda: len(sockets(workers)) == 3)
-            stranger.connect(workers)
-            await starting
-            assert [each.data for each in await two.history("a")] == ["x"]
-            stranger.die()
-            await two._mesh.close()
+            async with starting(two, workers.place(2)) as started:
+                await until(lambda: len(sockets(workers)) == 3)
+                stranger.connect(workers)
+                await started
+                assert [each.data for each in await two.history("a")] == ["x"]
+                stranger.die()
 
     run(main())
 
