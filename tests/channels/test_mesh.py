@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import islice
 
 import pytest
 
@@ -134,16 +135,22 @@ def test_a_past_that_is_longer_than_what_may_wait(workers, monkeypatch):
     """What is published while it is being told is not left out either."""
     monkeypatch.setattr(mesh, "_PAST_BYTES", 100_000)
     monkeypatch.setattr(links, "MAX_WAITING", 200_000)
+    send_all = links.Link.send_all
+    one, two = MemoryChannels(), MemoryChannels()
+
+    async def send_all_and_publish(link, records):
+        records = iter(records)
+        await send_all(link, islice(records, 10))
+        await one.publish("a", "meanwhile")
+        await send_all(link, records)
+
+    monkeypatch.setattr(links.Link, "send_all", send_all_and_publish)
 
     async def main():
-        one, two = MemoryChannels(), MemoryChannels()
         async with one.lifespan(workers.place(1)), one.subscribe("a") as events:
             for _ in range(90):
                 await one.publish("a", "x" * 50_000)
-            async with starting(two, workers.place(2)) as started:
-                await until(lambda: one._mesh._tasks)
-                await one.publish("a", "meanwhile")
-                await started
+            async with two.lifespan(workers.place(2)):
                 await until(lambda: len(two._history.all()) == 91)
                 assert [each.id for each in await two.history("a", 91)] == [
                     each.id for each in events.take()
