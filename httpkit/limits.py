@@ -6,6 +6,7 @@ deadline of a body applies to an accepted upgrade.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import Meta
 
 from httpkit.errors import ConfigurationError
 
-__all__ = ["FormLimits", "Limits", "WebSocketLimits"]
+__all__ = ["FormLimits", "Limits", "WebSocketLimits", "field_types"]
 
 Count = Annotated[int, Meta(ge=1)]
 Size = Annotated[int, Meta(ge=0)]
@@ -203,7 +204,7 @@ class WebSocketLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Raises:
             ConfigurationError: a name that is none of these, or a value outside its range.
         """
-        types = {field.name: field.type for field in msgspec.structs.fields(cls)}
+        types = field_types(cls)
         for name, value in overrides.items():
             if name not in types:
                 raise ConfigurationError(f"a WebSocket has no limit {name!r}: {', '.join(types)}")
@@ -246,10 +247,19 @@ class FormLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         _check_ranges(self)
 
 
+@cache
+def field_types(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """What msgspec may convert the value of each field to, by its name.
+
+    Kept, since every annotation is evaluated for it.
+    """
+    return {field.name: field.type for field in msgspec.structs.fields(struct)}
+
+
 def _check_ranges(limits: msgspec.Struct) -> None:
     """Check the ranges of all fields: msgspec checks what it decodes, not a plain call."""
-    for field in msgspec.structs.fields(limits):
-        _check_range(field.name, getattr(limits, field.name), field.type)
+    for name, kind in field_types(type(limits)).items():
+        _check_range(name, getattr(limits, name), kind)
 
 
 def _check_range(name: str, value: object, kind: Any) -> None:

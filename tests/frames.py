@@ -9,7 +9,9 @@ FIRST_TEXT, FIRST_BINARY, MORE, LAST = 0x01, 0x02, 0x00, 0x80
 
 
 def masked(data: bytes, key: bytes = KEY) -> bytes:
-    return bytes(byte ^ key[i % 4] for i, byte in enumerate(data))
+    size = len(data)
+    keys = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(data) ^ int.from_bytes(keys)).to_bytes(size)
 
 
 def frame(first: int, payload: bytes = b"", *, key: bytes | None = KEY, size: int = 0) -> bytes:

@@ -18,6 +18,7 @@ def find_garbage(visit: Callable[[], None]) -> set[str]:
         for _ in range(3):  # what is made once
             visit()
         gc.collect()
+        gc.freeze()  # it need not look through that again
         gc.disable()
         gc.set_debug(gc.DEBUG_SAVEALL)
         for _ in range(_VISITS):

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from httpkit.errors import ConfigurationError
-from httpkit.limits import Limits
+from httpkit.limits import Limits, field_types
 from httpkit.protocol.http1 import HTTP1Choice
 from httpkit.protocol.http2 import HTTP2Choice
 from httpkit.semantics.forwarded import ForwardedField, Networks
@@ -217,14 +217,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ConfigurationError: a wrong value, by the name of its option.
         """
         checked: dict[str, Any] = {}
-        for field in msgspec.structs.fields(self):
+        for name, kind in field_types(Config).items():
             try:
-                checked[field.name] = msgspec.convert(getattr(self, field.name), field.type)
+                checked[name] = msgspec.convert(getattr(self, name), kind)
             except msgspec.ValidationError as error:
                 reason = str(error)
-                raise ConfigurationError(
-                    f"{field.name}: {reason[:1].lower()}{reason[1:]}"
-                ) from None
+                raise ConfigurationError(f"{name}: {reason[:1].lower()}{reason[1:]}") from None
         if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|", self.server_header or ""):
             raise ConfigurationError("server_header must be visible ASCII text")
         if checked["host"] == "*":
