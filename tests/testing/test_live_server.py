@@ -488,6 +488,7 @@ def test_an_asynchronous_test_does_not_hang_either(monkeypatch: pytest.MonkeyPat
         return server
 
     server = asyncio.run(main())
+    server._portal.thread.join(10)
     assert not server._portal.thread.is_alive()
 
 
