@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -63,6 +64,24 @@ class SettingType(click.ParamType):  # type: ignore[type-arg]  # generic since c
         return [
             CompletionItem(word) for word in self._setting.kind.words if word.startswith(incomplete)
         ]
+
+
+class SettingOption(click.Option):
+    """An option of a setting, whose help is made when somebody asks for it."""
+
+    def __init__(self, *args: Any, setting: Setting, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self._setting = setting
+        del self.help  # which click has set
+
+    @cached_property
+    def help(self) -> str:  # type: ignore[override]
+        """The summary of the setting, and its default."""
+        setting = self._setting
+        default = setting.show(setting.default) or "''"
+        if setting.repeats and len(default) > _WORD_WIDTH:
+            default = default.replace(",", ", ")  # which means the same
+        return f"{setting.summary}  [default:{_JOINER}{default}]"
 
 
 class SectionedCommand(click.Command):
@@ -149,24 +168,17 @@ def _option(setting: Setting) -> Callable[[Any], Any]:
     kind = SettingType(setting)
     if setting.is_argument:
         return click.argument(setting.name, metavar=f"[{setting.flag}]", type=kind, required=False)
-    help_text = _describe(setting)
     if setting.type is bool:
         name = f"{setting.flag}/--no-{setting.flag[2:]}"
-        return click.option(name, default=None, help=help_text)
+        return click.option(name, cls=SettingOption, setting=setting, default=None)
     return click.option(
         setting.flag,
         *setting.aliases,
         setting.name,
+        cls=SettingOption,
+        setting=setting,
         metavar=setting.kind.metavar,
         type=kind,
         default=None,
         multiple=setting.repeats,
-        help=help_text,
     )
-
-
-def _describe(setting: Setting) -> str:
-    default = setting.show(setting.default) or "''"
-    if setting.repeats and len(default) > _WORD_WIDTH:
-        default = default.replace(",", ", ")  # which means the same
-    return f"{setting.summary}  [default:{_JOINER}{default}]"

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, get_args
 
 import msgspec
@@ -37,6 +37,7 @@ __all__ = [
     "Target",
     "describe_fields",
     "find_closest",
+    "summarize",
 ]
 
 VARIABLE_PREFIX = "HTTPKIT_"
@@ -65,7 +66,6 @@ SECTIONS = {
 
 #: What stands on a command line without a flag, and what the help calls it.
 _ARGUMENTS = {"app": "MODULE:APP", "directory": "DIR"}
-_TABLES = {"Site": "serve", "Limits": "limits"}
 
 #: What options are called on uvicorn's command line, so that scripts go on working. The command
 #: line alone knows these names.
@@ -179,6 +179,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     and one process serves."""
 
 
+_Struct = type[msgspec.Struct]
+_TABLES: dict[_Struct, str] = {Site: "serve", Limits: "limits"}
+
+
 @dataclass(frozen=True)
 class Setting:
     """One option."""
@@ -187,10 +191,18 @@ class Setting:
     type: Any
     default: object
     section: str
-    #: What stands below the field, as one line.
-    text: str
-    #: The table of a file in which it stands: `limits`, where it may be left out, `serve`, or none.
-    table: str = ""
+    #: Whose field it is.
+    struct: _Struct
+
+    @property
+    def text(self) -> str:
+        """What stands below the field, as one line; empty without the source."""
+        return describe_fields(self.struct).get(self.name, "")
+
+    @property
+    def table(self) -> str:
+        """The table of a file in which it stands: `limits`, `serve`, or none."""
+        return _TABLES.get(self.struct, "")
 
     @property
     def is_argument(self) -> bool:
@@ -232,8 +244,7 @@ class Setting:
     @property
     def summary(self) -> str:
         """The first sentence, without what is in parentheses: precedents belong to the docs."""
-        plain = re.sub(r" ?\([^()]*\)", "", self.text).replace("`", "")
-        return plain.partition(". ")[0].rstrip(".")
+        return summarize(self.text)
 
     def show(self, value: object) -> str:
         """The text of a value, for people and for `parse`."""
@@ -267,8 +278,18 @@ class Setting:
         raise ConfigurationError(f"{quote(value)} is not {self.kind.expected}")
 
 
-def describe_fields(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """The text below each field of a struct, joined to one line; empty without the source."""
+def summarize(text: str) -> str:
+    """The first sentence of a text, without what is in parentheses."""
+    plain = re.sub(r" ?\([^()]*\)", "", text).replace("`", "")
+    return plain.partition(". ")[0].rstrip(".")
+
+
+@cache
+def describe_fields(struct: _Struct) -> dict[str, str]:
+    """The text below each field of a struct, joined to one line; empty without the source.
+
+    Only help asks for it: it means to parse the source, which no server and no worker needs.
+    """
     try:
         source = textwrap.dedent(inspect.getsource(struct))
     except OSError:
@@ -297,18 +318,10 @@ def find_closest(name: str, names: Iterable[str]) -> str | None:
 def _settings() -> Iterator[Setting]:
     section = ""
     for struct in (Target, Site, Config, Limits):
-        texts = describe_fields(struct)
         for field in msgspec.structs.fields(struct):
             if field.name != "limits":
                 section = SECTIONS.get(field.name, section)
-                yield Setting(
-                    field.name,
-                    field.type,
-                    field.default,
-                    section,
-                    texts.get(field.name, ""),
-                    _TABLES.get(struct.__name__, ""),
-                )
+                yield Setting(field.name, field.type, field.default, section, struct)
 
 
 #: By name, in the order of the structs.

@@ -194,4 +194,4 @@ def test_texts_are_the_strings_below_the_fields() -> None:
 
 def test_summaries_are_one_sentence_without_precedents() -> None:
     text = "Header fields, of `one` request: 431 (Apache, hyper: 100). More would be slow."
-    assert schema.Setting("x", int, 1, "", text).summary == "Header fields, of one request: 431"
+    assert schema.summarize(text) == "Header fields, of one request: 431"

@@ -120,7 +120,7 @@ def test_paths_are_relative_to_the_file(write: File) -> None:
 
 def test_several_paths_are_relative_to_the_file(write: File, monkeypatch: Any) -> None:
     paths = tuple[Annotated[str, msgspec.Meta(extra={"path": True})], ...]
-    new = Setting("watched", paths, (), "Server", "")
+    new = Setting("watched", paths, (), "Server", Config)
     monkeypatch.setitem(SETTINGS, "watched", new)
     write("deploy/site.toml", "watched = ['src', '/lib']\n")
     found = read_values(open_file("deploy/site.toml"))

@@ -8,13 +8,14 @@ from msgspec import Meta
 from httpkit.cli.schema import Setting
 from httpkit.cli.values import kind_of
 from httpkit.errors import ConfigurationError
+from httpkit.server.config import Config
 
 OCTAL = Annotated[int, Meta(ge=0, le=0o777, extra={"octal": True})]
 PATH = Annotated[str, Meta(extra={"path": True})]
 
 
 def setting(annotation: Any) -> Setting:
-    return Setting("x", annotation, None, "", "")
+    return Setting("x", annotation, None, "", Config)
 
 
 @pytest.mark.parametrize(
