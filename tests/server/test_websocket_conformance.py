@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, nullcontext, suppress
+from typing import Any
 
 import kosoku
 import pytest
@@ -28,6 +29,9 @@ COMPRESSION = ["12.1.4", "12.2.4", "12.3.4", "12.4.4", "13.1.4", "13.3.4", "13.5
 
 #: Some cases wait for a second or two, and others may run meanwhile.
 CONCURRENCY = 10
+#: How often a case is run that fails: the runner hangs up after half a second, in which a busy
+#: machine may have other things to do. What is wrong is wrong each time.
+ATTEMPTS = 4
 
 #: What the usual compression leaves out, and what uses most of zlib.
 CONTEXTS = DeflateOptions(
@@ -72,22 +76,35 @@ async def run_cases(
         if authority is not None:
             way = tls_in_front(port, authority.client_context())
         async with way as port:
-            try:
-                return await kosoku.run_fuzzingclient(
-                    f"ws://127.0.0.1:{port}/", cases=cases, concurrency=CONCURRENCY
-                )
-            except kosoku.FailureError as error:
-                return error.results
+            results = await ask(port, cases, CONCURRENCY)
+            for _ in range(1, ATTEMPTS):
+                if again := list(failures(results.values())):
+                    results |= await ask(port, again, 1)
+    return list(results.values())
 
 
-def check(results: list) -> None:
-    failed = {
+async def ask(port: int, cases: list[str], concurrency: int) -> dict[str, Any]:
+    """The results by the number of their case."""
+    try:
+        results = await kosoku.run_fuzzingclient(
+            f"ws://127.0.0.1:{port}/", cases=cases, concurrency=concurrency
+        )
+    except kosoku.FailureError as error:
+        results = error.results
+    return {result.case_id: result for result in results}
+
+
+def failures(results: Iterable[Any]) -> dict[str, tuple[str, str, str]]:
+    return {
         result.case_id: (result.behavior.value, result.behavior_close.value, result.result)
         for result in results
         if result.result != BROKEN_CASE
         and not {result.behavior.value, result.behavior_close.value} <= {"OK", "INFORMATIONAL"}
     }
-    assert not failed
+
+
+def check(results: list) -> None:
+    assert not failures(results)
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
