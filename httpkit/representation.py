@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncGenerator
 
 from httpkit.body import FileBody
-from httpkit.errors import HTTPError
+from httpkit.errors import HTTPError, LocalProtocolError
 from httpkit.headers import Headers
 from httpkit.request import Request
 from httpkit.response import Response
@@ -270,6 +270,11 @@ def _cut(body: bytes | FileBody, span: Span) -> bytes | FileBody:
 async def _send_parts(
     request: Request, body: FileBody, parts: Multipart
 ) -> AsyncGenerator[bytes, None]:
+    """The parts of a file, framed.
+
+    Raises:
+        LocalProtocolError: the file has changed meanwhile.
+    """
     try:
         for part in parts:
             if isinstance(part, bytes):
@@ -280,8 +285,8 @@ async def _send_parts(
                 data = span.read_cached(_CHUNK)
                 if not data:
                     data = await request.channel.run_blocking(span.read, _CHUNK)
-                if not data:
-                    return  # the file shrank: the answer is too short, and is cut off
+                if not data or (span.length == 0 and span.has_changed()):
+                    raise LocalProtocolError("the file has changed while it was sent")
                 yield data
     finally:
         body.close()
