@@ -63,7 +63,8 @@ class Passage:
         """Write bytes from the front of what is left, as many as the socket takes; wait for more.
 
         Returns:
-            How many were written; 0 if the file has become shorter.
+            How many were written; 0 if the file has become shorter, or has changed while this
+            waited.
 
         Raises:
             ClientDisconnected: the connection is lost.
@@ -74,6 +75,8 @@ class Passage:
                 sent = os.sendfile(self._descriptor, body.fd, body.offset, size)
             except BlockingIOError:
                 await self._wait()
+                if body.has_changed():
+                    return 0
             except OSError as error:  # a reset that the transport has not noticed yet, or closed
                 raise ClientDisconnected from error
             else:

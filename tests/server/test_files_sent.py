@@ -1,8 +1,10 @@
 """Files as answers, by sendfile(2) and piece by piece: what arrives, and what goes wrong."""
 
+import asyncio
 import contextlib
 import errno
 import os
+import socket
 import threading
 
 import pytest
@@ -235,6 +237,35 @@ def test_a_file_that_changes_while_it_is_sent_has_no_end(live, road, tmp_path, c
     client.receive_until(b"\r\n\r\n")
     assert len(client.receive_rest()) < 30_000_000
     assert "the file has changed while it was sent" in caplog.text
+
+
+def test_a_file_that_changes_while_the_socket_is_full(tmp_path) -> None:
+    """What is left may be less than one call writes: nothing would look at the file again."""
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 1000)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+    async def main() -> int:
+        near, far = socket.socketpair()
+        with near, far:
+            near.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    near.send(bytes(65_536))
+            way = passage.Passage(asyncio.get_running_loop(), near)
+            writing = asyncio.create_task(way.write(FileBody(path)))
+            await asyncio.sleep(0)  # its first step
+            assert way.waiting
+            path.write_bytes(b"b" * 1000)
+            far.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    far.recv(65_536)
+            written = await writing
+            way.close()
+            return written
+
+    assert asyncio.run(main()) == 0
 
 
 def test_what_comes_after_a_file(live, road, tmp_path) -> None:
