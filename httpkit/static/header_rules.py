@@ -31,10 +31,10 @@ from httpkit.headers import encode_header
 __all__ = ["HeaderRules"]
 
 #: What the server says itself: framing and the connection (RFC 9112, RFC 9110 §7.6.1), and what
-#: depends on the part or coding of the file that is sent.
+#: depends on the part, coding or version of the file that is sent.
 _RESERVED = frozenset(
-    "accept-ranges age connection content-encoding content-length content-range date keep-alive "
-    "proxy-connection te trailer transfer-encoding upgrade".split()
+    "accept-ranges age connection content-encoding content-length content-range date etag "
+    "keep-alive last-modified proxy-connection te trailer transfer-encoding upgrade".split()
 )
 _PLACEHOLDER = re.compile(r"(?<=/):[A-Za-z_][A-Za-z0-9_]*(?=/|$)")
 

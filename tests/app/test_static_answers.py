@@ -457,6 +457,31 @@ def test_names_that_are_immutable_by_a_pattern_of_ones_own(tmp_path):
     assert "cache-control" not in asyncio.run(site.ask("/app.3f2a9c1b.js")).headers
 
 
+def test_validators_of_a_rule_replace_those_of_the_file(tmp_path):
+    """An answer has one tag, and conditions are decided by the one that was sent."""
+    date = "Sun, 06 Nov 1994 08:49:37 GMT"
+    site = Site(
+        tmp_path,
+        headers=lambda path: [("ETag", '"v7"'), ("Last-Modified", date)],
+        precompressed=True,
+    )
+    site.write("app.js", b"script")
+    site.write("app.js.gz", b"coded")
+
+    async def main():
+        for accepted, tag in (("identity", '"v7"'), ("gzip", '"v7-gzip"')):
+            coding = ("accept-encoding", accepted)
+            answer = await site.ask("/app.js", coding)
+            assert answer.headers.getlist("etag") == [tag]
+            assert answer.headers.getlist("last-modified") == [date]
+            assert await site.status("/app.js", coding, ("if-none-match", tag)) == 304
+            assert await site.status("/app.js", coding, ("if-modified-since", date)) == 304
+            part = ("range", "bytes=0-1"), ("if-range", tag)
+            assert await site.status("/app.js", coding, *part) == 206
+
+    asyncio.run(main())
+
+
 def test_rules_add_fields_and_replace_others(tmp_path):
     asked = []
 
