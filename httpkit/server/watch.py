@@ -109,9 +109,14 @@ async def poll(
 
 
 async def _follow(selection: Selection) -> AsyncIterator[set[str]]:
-    """What watchfiles reports; it waits itself until changes calm down."""
+    """What watchfiles reports; it waits itself until changes calm down.
+
+    A directory below that is not ours to read is no reason to watch nothing, here as in `poll`.
+    """
     async for changes in watchfiles.awatch(
-        *selection.directories, watch_filter=lambda _, path: selection.has(path)
+        *selection.directories,
+        watch_filter=lambda _, path: selection.has(path),
+        ignore_permission_denied=True,
     ):
         yield _short({path for _, path in changes})
 

@@ -138,3 +138,14 @@ def test_a_real_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installe
             await changes.aclose()  # type: ignore[attr-defined]
 
     assert asyncio.run(main()) == {os.path.realpath(target)}
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_directory_that_nobody_may_read_hides_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    closed = tmp_path / "database"
+    closed.mkdir(mode=0)
+    if os.access(closed, os.R_OK):
+        pytest.skip("whoever runs this may read everything")
+    test_a_real_change(tmp_path, monkeypatch, installed)
