@@ -316,6 +316,7 @@ class StaticFiles:
         )
         if self._rule is not None:
             response.headers.update(self._rule(f"/{path}"))
+            response.headers.add_vary("Accept")  # a rule for files knows nothing of JSON
         return response
 
     def _make(

@@ -370,6 +370,11 @@ def test_every_name_of_a_listing_can_be_asked_for(tmp_path):
         assert ask(app, target=f"/static/{link}").status == 200, link
 
 
+def test_a_rule_cannot_take_away_that_a_listing_may_be_json(tmp_path):
+    app = app_of(tmp_path, listing=True, headers=lambda path: [("Vary", "Origin")])
+    assert ask(app, target="/static/").headers["vary"] == "Origin, Accept"
+
+
 def test_an_application_has_no_pages_below_well_known(well_known):
     """Browsers ask there for what cannot be, to learn whether a 200 means anything."""
     app = app_of(well_known, spa=True)
