@@ -202,6 +202,15 @@ class StaticFiles:
             memory.keep(key, found)
         return found
 
+    async def answer_unrouted(self, request: Request) -> Response | None:
+        """The page for a path that can name no file: a slash in it was encoded, or is one too many.
+
+        To an application in the browser that is a path like others: `/artists/AC%2FDC`.
+        """
+        name = request.path.rpartition("/")[2]
+        well_known = f"/{WELL_KNOWN}/" in request.path
+        return await self._answer_missing(request, f"{WELL_KNOWN}/{name}" if well_known else name)
+
     async def _answer_missing(self, request: Request, path: str) -> Response | None:
         """The page of the application, or that for what is missing, if there is one."""
         if self._is_page(path) and self._index is not None:
