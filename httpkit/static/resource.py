@@ -19,6 +19,7 @@ from httpkit.representation import (
     cut_ranges,
     file_etag,
     make_not_modified,
+    modified_at,
 )
 from httpkit.request import Request
 from httpkit.response import Response
@@ -89,7 +90,7 @@ class Representation:
         if own_tag is not None:
             tag = own_tag._replace(opaque=own_tag.opaque + suffix)
         self._tag = str(tag).encode()
-        modified = encode_header("last-modified", format_http_date(min(file.mtime, now)))
+        modified = encode_header("last-modified", format_http_date(modified_at(file, now)))
         self._file = file if data is None else None
         self._whole = Response(file if data is None else data)
         self._whole.raw_headers = [

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
+from httpkit.body import FileBody
 from httpkit.errors import ConfigurationError, LocalProtocolError
 from httpkit.headers import Headers
+from httpkit.response import Response
 from httpkit.semantics.dates import format_http_date, parse_http_date
 from httpkit.static import files
 
@@ -196,6 +198,25 @@ def test_rfc9110_8_8_2_1_no_date_lies_in_the_future(tmp_path):
     assert modified is not None
     assert modified < (tmp_path / "new").stat().st_mtime - 50_000
     assert answer.headers["etag"].startswith("W/")
+
+
+@pytest.mark.parametrize("size", [3, LARGE])
+def test_a_time_before_all_dates(tmp_path, monkeypatch, size):
+    """File systems keep what they are told (some of them: so it is only said here)."""
+    monkeypatch.setattr(FileBody, "mtime", property(lambda body: -1e11))
+    site = Site(tmp_path)
+    path = site.write("old", b"1" * size)
+    site.app.get("/one")(lambda request: Response.file(path))
+
+    async def main():
+        for target in ("/old", "/one"):
+            answer = await site.ask(target)
+            assert answer.status == 200
+            assert answer.headers["last-modified"] == "Mon, 01 Jan 0001 00:00:00 GMT"
+            again = ("if-modified-since", answer.headers["last-modified"])
+            assert await site.status(target, again) == 304
+
+    asyncio.run(main())
 
 
 # --- ranges --------------------------------------------------------------------------------------
