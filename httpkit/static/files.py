@@ -349,12 +349,19 @@ class StaticFiles:
         return Resource(contents, self._fields(path, name), noted, time.time())
 
     def _open_sibling(self, name: str, file: FileBody) -> FileBody | None:
-        """A coded file that is not older than the one it was made of."""
+        """A coded file that is not older than the one it was made of.
+
+        Nor empty: no content is coded to nothing, but a build that failed may leave such a file.
+        """
         try:
             coded = self._root.open(name)
         except HTTPError:
             return None
-        if coded is not None and coded.info.st_mtime_ns < file.info.st_mtime_ns // 10**9 * 10**9:
+        if coded is None:
+            return None
+        # Some tools keep whole seconds only.
+        older = coded.info.st_mtime_ns < file.info.st_mtime_ns // 10**9 * 10**9
+        if older or not coded.length:
             coded.close()
             return None
         return coded

@@ -407,6 +407,13 @@ def test_a_sibling_that_is_older_is_not_served(coded):
     assert (answer.body, "vary" in answer.headers) == (b"newer script", False)
 
 
+def test_a_sibling_that_is_empty_is_not_served(coded):
+    """A full disk leaves such files; a browser would take an empty script for the whole."""
+    coded.write("app.js.br", b"")
+    answer = asyncio.run(coded.ask("/app.js", ("accept-encoding", "br, gzip")))
+    assert (answer.body, answer.headers["content-encoding"]) == (b"GZ", "gzip")
+
+
 def test_siblings_stay_inside_and_are_files(coded, tmp_path_factory):
     secret = tmp_path_factory.mktemp("outside") / "secret"
     secret.write_bytes(b"SECRET")
