@@ -9,6 +9,7 @@ A file whose pages are not in memory would hold up the loop, so they are read by
 """
 
 import asyncio
+import errno
 import os
 import socket
 
@@ -16,6 +17,9 @@ from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
 
 __all__ = ["Passage", "write_at_once"]
+
+#: What sendfile(2) says of a file that is broken, or on a file system that cannot do it.
+_OF_THE_FILE = frozenset({errno.EINVAL, errno.EIO, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESTALE})
 
 
 def write_at_once(descriptor: int, head: bytes, body: FileBody, limit: int) -> tuple[int, int]:
@@ -68,6 +72,7 @@ class Passage:
 
         Raises:
             ClientDisconnected: the connection is lost.
+            OSError: the file cannot be read.
         """
         while True:
             try:
@@ -77,7 +82,10 @@ class Passage:
                 await self._wait()
                 if body.has_changed():
                     return 0
-            except OSError as error:  # a reset that the transport has not noticed yet, or closed
+            except OSError as error:
+                if error.errno in _OF_THE_FILE:
+                    raise
+                # A reset that the transport has not noticed yet, or it is closed.
                 raise ClientDisconnected from error
             else:
                 body.skip(sent)

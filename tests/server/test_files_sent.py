@@ -443,3 +443,17 @@ def test_a_client_that_has_left_is_no_error(live, tmp_path, monkeypatch, caplog)
     assert client.receive_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
     server.until(lambda: server.connection() is None)
     assert caplog.text == ""
+
+
+def test_a_disk_that_fails_is_no_client_that_has_left(live, tmp_path, monkeypatch, caplog) -> None:
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(passage.os, "sendfile", fail)
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 1_000_000)
+    client = live(lambda request: Response.file(path)).connect()
+    client.request()
+    assert b"content-length: 1000000\r\n" in client.receive_until(b"\r\n\r\n")
+    assert client.receive_rest() == b""
+    assert "Input/output error" in caplog.text
