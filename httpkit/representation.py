@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncGenerator
 
 from httpkit.body import FileBody
-from httpkit.errors import HTTPError
+from httpkit.errors import HTTPError, LocalProtocolError
 from httpkit.headers import Headers
 from httpkit.request import Request
 from httpkit.response import Response
@@ -37,6 +37,7 @@ __all__ = [
     "cut_ranges",
     "file_etag",
     "make_not_modified",
+    "modified_at",
     "read_validators",
     "represent_file",
     "with_validators",
@@ -54,6 +55,8 @@ _DISTINGUISHING = (b"content-encoding", b"content-language", b"content-type")
 #: Seconds after its modification within which a file may change again without showing it: time
 #: stamps have the resolution of the kernel's tick or, on some file systems, of two seconds.
 _SETTLING = 2.0
+#: The beginning of the year 1.
+_FIRST_DATE = -62_135_596_800.0
 #: Bytes of a file that one trip to a thread reads.
 _CHUNK = 262_144
 
@@ -74,6 +77,15 @@ def file_etag(body: FileBody, now: float, suffix: str = "") -> ETag:
     if body.length != info.st_size:  # an application serves a part as something of its own
         opaque += f"-{body.offset:x}-{body.length:x}"
     return ETag(opaque, now - info.st_mtime < _SETTLING)
+
+
+def modified_at(body: FileBody, now: float) -> float:
+    """When a file was modified, as `Last-Modified` may say it; a Unix timestamp.
+
+    RFC 9110 §8.8.2.1: no origin server says that it was after now. File systems keep whatever they
+    are told, also what was before the first date that there is.
+    """
+    return max(_FIRST_DATE, min(body.mtime, now))
 
 
 def read_validators(response: Response, now: float | None = None) -> Validators:
@@ -102,8 +114,7 @@ def with_validators(request: Request, response: Response, now: float) -> Respons
     if b"last-modified" not in names:
         modified = known.last_modified
         if modified is None and isinstance(response.body, FileBody):
-            # RFC 9110 §8.8.2.1: no origin server says that it was modified after now.
-            modified = min(response.body.mtime, now)
+            modified = modified_at(response.body, now)
         if modified is not None:
             missing["last-modified"] = format_http_date(modified)
     if not missing:
@@ -270,6 +281,11 @@ def _cut(body: bytes | FileBody, span: Span) -> bytes | FileBody:
 async def _send_parts(
     request: Request, body: FileBody, parts: Multipart
 ) -> AsyncGenerator[bytes, None]:
+    """The parts of a file, framed.
+
+    Raises:
+        LocalProtocolError: the file has changed meanwhile.
+    """
     try:
         for part in parts:
             if isinstance(part, bytes):
@@ -280,8 +296,8 @@ async def _send_parts(
                 data = span.read_cached(_CHUNK)
                 if not data:
                     data = await request.channel.run_blocking(span.read, _CHUNK)
-                if not data:
-                    return  # the file shrank: the answer is too short, and is cut off
+                if not data or (span.length == 0 and span.has_changed()):
+                    raise LocalProtocolError("the file has changed while it was sent")
                 yield data
     finally:
         body.close()

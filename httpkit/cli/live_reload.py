@@ -37,7 +37,8 @@ _MAX_PAGE = 16_777_216
 _WITHHELD = frozenset(
     b"accept-encoding if-modified-since if-none-match if-range range".split(),
 )
-_END_OF_BODY = re.compile(rb"</body\s*>", re.IGNORECASE)
+#: Where a page ends as most do. Elsewhere the same text may stand in a script or a comment.
+_END_OF_BODY = re.compile(rb"</body\s*>\s*(?:</html\s*>\s*)?\Z", re.IGNORECASE)
 _TAG = f'<script src="{_SCRIPT_PATH}"></script>\n'.encode()
 
 _SCRIPT = f"""\
@@ -184,8 +185,8 @@ async def _insert_script(response: Response) -> None:
     if isinstance(body, FileBody):
         body = await asyncio.to_thread(_read, body)
     assert isinstance(body, bytes)
-    ends = list(_END_OF_BODY.finditer(body))
-    position = ends[-1].start() if ends else len(body)
+    end = _END_OF_BODY.search(body)
+    position = len(body) if end is None else end.start()
     response.body = body[:position] + _TAG + body[position:]
     headers = response.headers
     for name in ("accept-ranges", "content-length", "etag", "last-modified"):

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from httpkit.body import FileBody, UnopenedFile, encode_piece
-from httpkit.errors import ConfigurationError
+from httpkit.errors import ConfigurationError, LocalProtocolError
 from httpkit.headers import MutableHeaders
 from httpkit.middleware.codings import CODINGS, Encoder, make_encoder
 from httpkit.representation import make_not_modified, read_validators
@@ -259,10 +259,17 @@ async def _encode_stream(
 
 
 async def _encode_file(body: FileBody, encoder: Encoder) -> AsyncGenerator[bytes, None]:
-    """In pieces, read and coded in a thread."""
+    """In pieces, read and coded in a thread.
+
+    Raises:
+        LocalProtocolError: the file has changed meanwhile. The end of a coded file would hide that:
+            its length is not announced.
+    """
 
     def step() -> tuple[bytes, bool]:
         data = body.read(262_144)
+        if (body.length and not data) or (not body.length and body.has_changed()):
+            raise LocalProtocolError("the file has changed while it was sent")
         return (encoder.compress(data), False) if data else (encoder.finish(), True)
 
     try:

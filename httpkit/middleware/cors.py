@@ -61,9 +61,10 @@ class CORS:
     gets 403 and says what was missing, since a browser shows nothing but "CORS error".
 
     Where not everybody is allowed, every answer says `Vary: Origin`, with the field or without, so
-    that a cache never gives one site the permission of another. An answer that has
-    `Access-Control-Allow-Origin` already is left alone. Unexpected exceptions become their 500
-    further outside, without these fields.
+    that a cache never gives one site the permission of another. Where everybody is, every answer
+    says so, also that to an `<img>`, which a browser keeps and gives to scripts later. An answer
+    that has `Access-Control-Allow-Origin` already is left alone. Unexpected exceptions become their
+    500 further outside, without these fields.
 
     Args:
         origins: as browsers write them, `https://app.example.com` or `http://localhost:5173`;
@@ -128,17 +129,19 @@ class CORS:
         return self._permit(response, origin)
 
     def _permit(self, response: Response, origin: str | None) -> Response:
-        """Add the permission, if there is one, and that it depends on who asks."""
+        """Add the permission, if there is one, and whether it depends on who asks.
+
+        One for everybody does not, so the request of no page gets it, too: what has no `Vary` is
+        one answer for all (Fetch, "CORS protocol and HTTP caches").
+        """
         if any(name == b"access-control-allow-origin" for name, _ in response.raw_headers):
             return response
-        allowed = origin is not None and self._origins.allow(origin)
-        if not allowed and self._origins.everybody:
-            return response  # the request of no page, and the answer is the same for all pages
         response = response.copy()
         if not self._origins.everybody:
             response.headers.add_vary("Origin")
-        if origin is not None and allowed:
-            response.headers.raw.extend([self._allow_origin(origin), *self._common])
+            if origin is None or not self._origins.allow(origin):
+                return response
+        response.headers.raw.extend([self._allow_origin(origin or ""), *self._common])
         return response
 
     def _allow_origin(self, origin: str) -> tuple[bytes, bytes]:

@@ -10,6 +10,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from httpkit.request import Request
+from httpkit.response import Response
 from httpkit.routing.converters import Converter
 from httpkit.routing.handlers import Source
 from httpkit.types import Handler, Middleware
@@ -101,6 +102,8 @@ class Definitions:
     Attributes:
         app: the App that this router is, or `None` for a plain router.
         frozen: set by the first compilation; nothing may be registered afterwards.
+        missing: asked for an answer to a GET or HEAD below a mount that no route takes; `None` from
+            it means the ordinary 404.
     """
 
     prefix: str
@@ -113,3 +116,4 @@ class Definitions:
     middleware: list[Middleware] = field(default_factory=list)
     converters: dict[str, Converter] = field(default_factory=dict)
     exception_handlers: dict[type[Exception] | int, ExceptionHandler] = field(default_factory=dict)
+    missing: Callable[[Request], Awaitable[Response | None]] | None = None

@@ -307,6 +307,7 @@ class Router:
         handler = StaticFiles(directory, **options)
         source = Source("httpkit.static.StaticFiles", handler.directory, 0)
         router = Router(middleware=middleware)
+        router.definitions.missing = handler.answer_unrouted
         router.definitions.routes.append(
             RouteDefinition(
                 "/{path:path}", ("GET",), handler, source, name, (), SERVERS_LIMITS, thread=False

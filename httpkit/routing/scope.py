@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING
 
 from httpkit.error_handlers import ErrorHandlers
+from httpkit.errors import HTTPError
 from httpkit.middleware.compose import Layer, Responder
 from httpkit.request import Request
 from httpkit.response import Response
 from httpkit.routing.converters import BUILT_IN, Converter
 from httpkit.routing.definitions import SERVERS_LIMITS, BodyLimits, Definitions
 from httpkit.routing.endpoint import Endpoint, build_endpoint
-from httpkit.routing.route import answer_unmatched
+from httpkit.routing.route import Unmatched, answer_unmatched
 from httpkit.types import Handler, Middleware
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Scope:
         namespace: of every name here.
         errors: the exception handlers that hold here.
         middleware: the outermost first, each with the exception handlers of its own router.
+        missing: see `Definitions`.
         unmatched: answers requests below a mount that no route takes, see `seal`.
     """
 
@@ -42,6 +44,7 @@ class Scope:
         "converters",
         "errors",
         "middleware",
+        "missing",
         "namespace",
         "parent",
         "prefix",
@@ -63,6 +66,7 @@ class Scope:
         self.prefix = prefix + definitions.prefix
         self.namespace = namespace
         self.converters: dict[str, Converter] = definitions.converters
+        self.missing = definitions.missing
         debug = app.debug if parent is None else parent.errors.debug
         outer = parent.errors.tables if parent is not None else ()
         self.errors = ErrorHandlers((definitions.exception_handlers, *outer), debug=debug)
@@ -124,8 +128,22 @@ class Scope:
     def seal(self) -> "Scope":
         """Make the endpoint for requests that no route takes."""
         if not hasattr(self, "unmatched"):
-            self.unmatched = self.build(answer_unmatched)
+            self.unmatched = self.build(
+                answer_unmatched if self.missing is None else self._answer_unmatched
+            )
         return self
+
+    async def _answer_unmatched(self, request: Request) -> Response:
+        """As `answer_unmatched`, after whoever may have something for what is missing."""
+        route = request.route
+        assert isinstance(route, Unmatched)
+        assert self.missing is not None
+        error = route.answer
+        missing = isinstance(error, HTTPError) and error.status == 404
+        found = None
+        if missing and request.method in ("GET", "HEAD"):
+            found = await self.missing(request)
+        return answer_unmatched(request) if found is None else found
 
 
 def _outermost(outer: ErrorHandlers, inner: ErrorHandlers) -> Responder:

@@ -68,13 +68,14 @@ class RouteTable:
         leaf.scope = leaf.scope.common(scope).seal()
 
     def add_mount(self, segments: Sequence[str | BoundParameter], scope: Scope) -> None:
-        """Note where a mount begins.
+        """Note where a mount begins; what it does not have is answered by the innermost one.
 
         Raises:
-            ConfigurationError: another one begins there.
+            ConfigurationError: another one begins there, and is not around this one.
         """
         node = self.any_method.node_at(segments)
-        if node.mount is not None:
+        present = node.mount
+        if present is not None and scope.common(present.owner) is not present.owner:
             raise ConfigurationError(
                 f"two mounts at {scope.prefix or '/'!r}: use include for one of them"
             )

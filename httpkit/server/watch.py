@@ -8,7 +8,15 @@ Called by `httpkit.cli`; the supervisor gets nothing but the sets.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
+from contextlib import aclosing
 from fnmatch import fnmatch
 
 try:
@@ -109,11 +117,50 @@ async def poll(
 
 
 async def _follow(selection: Selection) -> AsyncIterator[set[str]]:
-    """What watchfiles reports; it waits itself until changes calm down."""
-    async for changes in watchfiles.awatch(
-        *selection.directories, watch_filter=lambda _, path: selection.has(path)
-    ):
-        yield _short({path for _, path in changes})
+    """What watchfiles reports; it waits itself until changes calm down.
+
+    It loses sight of a directory that is removed or renamed, which is how builds begin. The one
+    that comes in its place is watched from then on, and counts as a change itself.
+    """
+    replaced: set[str] = set()
+    while True:
+        try:
+            async with aclosing(_look(selection)) as looks:
+                async for found in looks:
+                    gone = found.intersection(selection.directories)
+                    # What has come is told when it is watched: nothing happens unseen in between.
+                    changed, replaced = found - gone | replaced, gone
+                    if changed:
+                        yield _short(changed)
+                    if gone:
+                        break
+        except FileNotFoundError:
+            if not replaced:
+                raise
+        while not all(map(os.path.isdir, selection.directories)):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(_INTERVAL)
+
+
+async def _look(selection: Selection) -> AsyncGenerator[set[str], None]:
+    """Sets of changed paths, empty ones now and then; a directory that is lost is the last.
+
+    A directory below that is not ours to read is no reason to watch nothing, here as in `poll`.
+    """
+
+    def counts(change: "watchfiles.Change", path: str) -> bool:
+        lost = change is watchfiles.Change.deleted and path in selection.directories
+        return lost or selection.has(path)
+
+    looks = watchfiles.awatch(
+        *selection.directories,
+        watch_filter=counts,
+        ignore_permission_denied=True,
+        rust_timeout=round(_INTERVAL * 1000),
+        yield_on_timeout=True,
+    )
+    async with aclosing(looks):
+        async for changes in looks:
+            yield {path for _, path in changes}
 
 
 def watch(

@@ -202,6 +202,15 @@ class StaticFiles:
             memory.keep(key, found)
         return found
 
+    async def answer_unrouted(self, request: Request) -> Response | None:
+        """The page for a path that can name no file: a slash in it was encoded, or is one too many.
+
+        To an application in the browser that is a path like others: `/artists/AC%2FDC`.
+        """
+        name = request.path.rpartition("/")[2]
+        well_known = f"/{WELL_KNOWN}/" in request.path
+        return await self._answer_missing(request, f"{WELL_KNOWN}/{name}" if well_known else name)
+
     async def _answer_missing(self, request: Request, path: str) -> Response | None:
         """The page of the application, or that for what is missing, if there is one."""
         if self._is_page(path) and self._index is not None:
@@ -316,6 +325,7 @@ class StaticFiles:
         )
         if self._rule is not None:
             response.headers.update(self._rule(f"/{path}"))
+            response.headers.add_vary("Accept")  # a rule for files knows nothing of JSON
         return response
 
     def _make(
@@ -339,12 +349,19 @@ class StaticFiles:
         return Resource(contents, self._fields(path, name), noted, time.time())
 
     def _open_sibling(self, name: str, file: FileBody) -> FileBody | None:
-        """A coded file that is not older than the one it was made of."""
+        """A coded file that is not older than the one it was made of.
+
+        Nor empty: no content is coded to nothing, but a build that failed may leave such a file.
+        """
         try:
             coded = self._root.open(name)
         except HTTPError:
             return None
-        if coded is not None and coded.info.st_mtime_ns < file.info.st_mtime_ns // 10**9 * 10**9:
+        if coded is None:
+            return None
+        # Some tools keep whole seconds only.
+        older = coded.info.st_mtime_ns < file.info.st_mtime_ns // 10**9 * 10**9
+        if older or not coded.length:
             coded.close()
             return None
         return coded

@@ -31,10 +31,15 @@ from httpkit.headers import encode_header
 __all__ = ["HeaderRules"]
 
 #: What the server says itself: framing and the connection (RFC 9112, RFC 9110 §7.6.1), and what
-#: depends on the part or coding of the file that is sent.
+#: depends on the part, coding or version of the file that is sent.
 _RESERVED = frozenset(
-    "accept-ranges age connection content-encoding content-length content-range date keep-alive "
-    "proxy-connection te trailer transfer-encoding upgrade".split()
+    "accept-ranges age connection content-encoding content-length content-range date etag "
+    "keep-alive last-modified proxy-connection te trailer transfer-encoding upgrade".split()
+)
+#: What a browser reads once: two lines are an error to it, or the first one counts (RFC 9110 §5.3).
+_SINGLE = frozenset(
+    "access-control-allow-credentials access-control-allow-origin access-control-max-age "
+    "content-disposition content-location content-type expires strict-transport-security".split()
 )
 _PLACEHOLDER = re.compile(r"(?<=/):[A-Za-z_][A-Za-z0-9_]*(?=/|$)")
 
@@ -193,6 +198,10 @@ def _begin_rule(pattern: str, where: str) -> _Rule:
 def _add_field(rule: _Rule, name: str, value: str, where: str) -> None:
     if _check_field(name, value, where) in rule.removed:
         raise ConfigurationError(f"{where}: {name} is both set and removed: keep one of them")
+    if name.lower() in _SINGLE and name.lower() in rule.fields:
+        raise ConfigurationError(
+            f"{where}: {name} stands here twice, and can have one value: cut it"
+        )
     if not value:
         raise ConfigurationError(f"{where}: {name} has no value: write one, or ! {name}")
     rule.fields.setdefault(name.lower(), []).append((name, value))

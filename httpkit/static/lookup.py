@@ -13,6 +13,7 @@ switched to another release.
 """
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from os import PathLike
@@ -25,6 +26,9 @@ from httpkit.static.listing import Entry
 __all__ = ["WELL_KNOWN", "Identity", "Root", "identity_of", "is_plain_name"]
 
 T = TypeVar("T")
+
+#: What stands in a name of the file system for a byte that is not UTF-8 (PEP 383).
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # O_PATH, where there is one: passing through a directory needs no permission to list it.
 _STEP_FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
@@ -64,8 +68,12 @@ class Root:
         self._symlinks = symlinks
 
     def serves(self, name: str) -> bool:
-        """Whether a file of this name could be served."""
-        return is_plain_name(name) and (self._dotfiles or not name.startswith("."))
+        """Whether a file of this name could be served: no path can name what is not UTF-8."""
+        return (
+            is_plain_name(name)
+            and _SURROGATE.search(name) is None
+            and (self._dotfiles or not name.startswith("."))
+        )
 
     def open(self, path: str) -> FileBody | None:
         """The file below the directory; `None` for a directory.

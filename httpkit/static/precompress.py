@@ -5,7 +5,8 @@ Theory of operation:
 1. A sibling has the modification time of its file, to the nanosecond. One with another time does
    not belong to this content and is made anew: files may also be replaced by older ones.
 2. It appears whole or not at all: written under another name in the same directory, then renamed.
-3. It is smaller than its file, or there is none.
+3. It is smaller than its file, or there is none. A file that is too small to be worth it gets none;
+   one that it has already must be its own: a server takes any that is not older.
 
 Owns which files get siblings, the making and the removal; the codings are `middleware.codings`,
 sending them is `StaticFiles`. Called by `httpkit compress`. Everything here waits for the disk.
@@ -55,12 +56,14 @@ class Source(NamedTuple):
         size: in bytes.
         modified: modification time in nanoseconds.
         mode: permission bits.
+        small: whether it is not worth it. It gets no sibling, and loses those of another content.
     """
 
     path: str
     size: int
     modified: int
     mode: int
+    small: bool = False
 
     def sibling(self, coding: str) -> str:
         """Where the sibling of a coding is, or would be."""
@@ -70,11 +73,11 @@ class Source(NamedTuple):
 class Outcome(Enum):
     """What became of one sibling."""
 
-    #: It has been written; with `check`, it is missing or belongs to another content.
+    #: It has been written; with `check`, it is missing or what is there is another content's.
     WRITTEN = "written"
     #: It was there and belongs to the file as it is.
     CURRENT = "current"
-    #: It would not be smaller than its file, so there is none.
+    #: It would not be smaller than its file, or not worth it, so there is none.
     NOT_SMALLER = "not smaller"
     #: The file could not be read, or its sibling not be written.
     FAILED = "failed"
@@ -103,7 +106,7 @@ class _Interrupted(Exception):
 
 
 def find_sources(directory: str, minimum_size: int = MINIMUM_SIZE) -> list[Source]:
-    """The files below a directory that are worth it, by path.
+    """The files below a directory that are worth it, or have siblings already, by path.
 
     Regular files of a compressible type (`is_compressible`). Names that begin with a dot and
     symbolic links are left out, since they are not served, or not from here.
@@ -126,15 +129,18 @@ def _walk(directory: str, minimum_size: int) -> Iterator[Source]:
 
     for place, directories, names in os.walk(directory, onerror=fail):
         directories[:] = [name for name in directories if not name.startswith(".")]
+        present = set(names)
         for name in names:
             if name.startswith(".") or not is_compressible(guess_media_type(name)):
                 continue
             path = os.path.join(place, name)
             with suppress(FileNotFoundError):  # gone again
                 found = os.lstat(path)
-                if stat.S_ISREG(found.st_mode) and found.st_size >= minimum_size:
+                small = found.st_size < minimum_size
+                coded = any(name + suffix in present for suffix in SUFFIXES.values())
+                if stat.S_ISREG(found.st_mode) and (coded or not small):
                     mode = stat.S_IMODE(found.st_mode) & 0o777
-                    yield Source(path, found.st_size, found.st_mtime_ns, mode)
+                    yield Source(path, found.st_size, found.st_mtime_ns, mode, small)
 
 
 def precompress(
@@ -211,10 +217,14 @@ def _make(
     source: Source, coding: str, stopped: threading.Event, *, check: bool, force: bool
 ) -> Result:
     path = source.sibling(coding)
-    if not force and _time_of(path) == source.modified:
+    if _time_of(path) == source.modified and (source.small or not force):
         return Result(source, coding, Outcome.CURRENT, os.stat(path).st_size)
     try:
-        size = _write(source, coding, stopped, None if check else path)
+        size = None if source.small else _write(source, coding, stopped, None if check else path)
+        if size is None and os.path.lexists(path):  # of another content
+            if check:
+                return Result(source, coding, Outcome.WRITTEN, source.size)
+            os.unlink(path)
     except OSError as error:
         # Not the name under which it is written: nobody knows that one.
         place = source.path if error.filename == source.path else path
@@ -238,8 +248,6 @@ def _write(source: Source, coding: str, stopped: threading.Event, path: str | No
                 size = _limit(sibling.tell(), source)
                 os.fchmod(descriptor, source.mode)
             if size is None:
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
                 return None
             # Of the content that was read: if the file has changed since, that shows.
             os.utime(name, ns=(source.modified, source.modified))

@@ -19,6 +19,7 @@ from httpkit.representation import (
     cut_ranges,
     file_etag,
     make_not_modified,
+    modified_at,
 )
 from httpkit.request import Request
 from httpkit.response import Response
@@ -73,7 +74,7 @@ class Representation:
 
     __slots__ = ("_file", "_not_modified", "_parts", "_tag", "_whole", "cost", "settled")
 
-    def __init__(self, content: Content, fields: Iterable[tuple[bytes, bytes]], now: float) -> None:
+    def __init__(self, content: Content, fields: Sequence[tuple[bytes, bytes]], now: float) -> None:
         coding, file, data = content
         coded = coding != "identity"
         suffix = f"-{coding}" if coded else ""
@@ -84,15 +85,19 @@ class Representation:
             # content, of which a page is full, leave it the same size. A hash is never weak.
             digest = hashlib.blake2b(data, digest_size=16)
             tag = ETag(digest.hexdigest() + suffix)
+        said = dict(fields)  # by a rule of the application: there is one tag and one date
+        own_tag = ETag.parse(said.get(b"etag", b"").decode("latin-1"))
+        if own_tag is not None:
+            tag = own_tag._replace(opaque=own_tag.opaque + suffix)
         self._tag = str(tag).encode()
-        modified = format_http_date(min(file.mtime, now))
+        modified = encode_header("last-modified", format_http_date(modified_at(file, now)))
         self._file = file if data is None else None
         self._whole = Response(file if data is None else data)
         self._whole.raw_headers = [
-            *fields,
+            *[field for field in fields if field[0] != b"etag"],
             *([(b"content-encoding", coding.encode())] if coded else []),
             (b"etag", self._tag),
-            encode_header("last-modified", modified),
+            *([modified] if b"last-modified" not in said else []),
             (b"accept-ranges", b"bytes"),
         ]
         self._not_modified = make_not_modified(self._whole)

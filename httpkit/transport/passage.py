@@ -9,6 +9,7 @@ A file whose pages are not in memory would hold up the loop, so they are read by
 """
 
 import asyncio
+import errno
 import os
 import socket
 
@@ -16,6 +17,9 @@ from httpkit.body import FileBody
 from httpkit.errors import ClientDisconnected
 
 __all__ = ["Passage", "write_at_once"]
+
+#: What sendfile(2) says of a file that is broken, or on a file system that cannot do it.
+_OF_THE_FILE = frozenset({errno.EINVAL, errno.EIO, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESTALE})
 
 
 def write_at_once(descriptor: int, head: bytes, body: FileBody, limit: int) -> tuple[int, int]:
@@ -63,10 +67,12 @@ class Passage:
         """Write bytes from the front of what is left, as many as the socket takes; wait for more.
 
         Returns:
-            How many were written; 0 if the file has become shorter.
+            How many were written; 0 if the file has become shorter, or has changed while this
+            waited.
 
         Raises:
             ClientDisconnected: the connection is lost.
+            OSError: the file cannot be read.
         """
         while True:
             try:
@@ -74,7 +80,12 @@ class Passage:
                 sent = os.sendfile(self._descriptor, body.fd, body.offset, size)
             except BlockingIOError:
                 await self._wait()
-            except OSError as error:  # a reset that the transport has not noticed yet, or closed
+                if body.has_changed():
+                    return 0
+            except OSError as error:
+                if error.errno in _OF_THE_FILE:
+                    raise
+                # A reset that the transport has not noticed yet, or it is closed.
                 raise ClientDisconnected from error
             else:
                 body.skip(sent)

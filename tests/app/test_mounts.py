@@ -37,6 +37,23 @@ def test_a_mount_owns_what_is_below_its_prefix():
     assert ask(app, "POST", "/admin/users").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
+def test_files_at_the_root_of_an_app_that_is_mounted(tmp_path):
+    """A mount at the beginning of another one: what neither has is the inner one's to answer."""
+    (tmp_path / "index.html").write_text("page")
+    for prefix in ("/admin", "/"):
+        app, admin = App(), App()
+        admin.get("/api")(show)
+        admin.exception_handler(404)(lambda request, error: "admin")
+        admin.static("/", tmp_path, spa=True)
+        app.mount(prefix, admin)
+        below = prefix.rstrip("/")
+        assert text(ask(app, target=f"{below}/")) == "page"
+        assert text(ask(app, target=f"{below}/users/7")) == "page"
+        assert text(ask(app, target=f"{below}/nothing.js")) == "admin"
+        assert route_of(ask(app, target=f"{below}/api")) == f"{below}/api"
+        assert ask(app, "POST", f"{below}/api").headers["allow"] == "GET, HEAD, OPTIONS"
+
+
 def test_a_mount_at_the_root_takes_what_is_left():
     app, site = app_of("/health"), App()
     site.get("/{page}")(show)

@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import os
+import re
 import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -354,6 +356,23 @@ def test_what_is_well_known_is_not_listed(well_known):
     names = text(ask(app_of(well_known, listing=True, index=None), target="/static/"))
     assert "docs" in names
     assert "well" not in names
+
+
+def test_every_name_of_a_listing_can_be_asked_for(tmp_path):
+    for name in ("<b>", "a#b?c", "50%41", "a\nb", "javascript:x", "über", "a\\b", "bad\udcff"):
+        with suppress(OSError):  # not every file system takes every name
+            (tmp_path / name).write_text(name, errors="surrogateescape")
+    app = app_of(tmp_path, listing=True)
+    page = text(ask(app, target="/static/"))
+    links = re.findall(r'href="\./([^"]+)"', page)
+    assert len(links) >= 5
+    for link in links:
+        assert ask(app, target=f"/static/{link}").status == 200, link
+
+
+def test_a_rule_cannot_take_away_that_a_listing_may_be_json(tmp_path):
+    app = app_of(tmp_path, listing=True, headers=lambda path: [("Vary", "Origin")])
+    assert ask(app, target="/static/").headers["vary"] == "Origin, Accept"
 
 
 def test_an_application_has_no_pages_below_well_known(well_known):

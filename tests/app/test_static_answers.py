@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from httpkit.errors import ConfigurationError
+from httpkit.body import FileBody
+from httpkit.errors import ConfigurationError, LocalProtocolError
 from httpkit.headers import Headers
+from httpkit.response import Response
 from httpkit.semantics.dates import format_http_date, parse_http_date
 from httpkit.static import files
 
@@ -198,6 +200,25 @@ def test_rfc9110_8_8_2_1_no_date_lies_in_the_future(tmp_path):
     assert answer.headers["etag"].startswith("W/")
 
 
+@pytest.mark.parametrize("size", [3, LARGE])
+def test_a_time_before_all_dates(tmp_path, monkeypatch, size):
+    """File systems keep what they are told (some of them: so it is only said here)."""
+    monkeypatch.setattr(FileBody, "mtime", property(lambda body: -1e11))
+    site = Site(tmp_path)
+    path = site.write("old", b"1" * size)
+    site.app.get("/one")(lambda request: Response.file(path))
+
+    async def main():
+        for target in ("/old", "/one"):
+            answer = await site.ask(target)
+            assert answer.status == 200
+            assert answer.headers["last-modified"] == "Mon, 01 Jan 0001 00:00:00 GMT"
+            again = ("if-modified-since", answer.headers["last-modified"])
+            assert await site.status(target, again) == 304
+
+    asyncio.run(main())
+
+
 # --- ranges --------------------------------------------------------------------------------------
 
 
@@ -275,15 +296,25 @@ def test_rfc9110_14_2_head_has_no_parts(ask):
     assert ask("/data.bin", ("range", "bytes=0-1"), method="HEAD").status == 200
 
 
-def test_a_file_that_shrinks_under_several_parts_ends_early(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: os.truncate(path, 100),
+        lambda path: path.write_bytes(b"x" * len(DATA)),
+        os.utime,
+    ],
+    ids=["shrunk", "rewritten", "touched"],
+)
+def test_a_file_that_changes_under_several_parts_has_no_end(tmp_path, monkeypatch, change):
     monkeypatch.setattr(files, "_MAX_IN_MEMORY", 10)
     site = Site(tmp_path)
     path = site.write("data.bin", DATA)
 
     async def main():
         answer = await site.ask("/data.bin", ("range", "bytes=0-9,5000-6000"))
-        os.truncate(path, 100)
-        assert len(await content(answer)) < int(answer.headers["content-length"])
+        change(path)
+        with pytest.raises(LocalProtocolError, match="has changed while it was sent"):
+            await content(answer)
 
     asyncio.run(main())
 
@@ -376,6 +407,13 @@ def test_a_sibling_that_is_older_is_not_served(coded):
     assert (answer.body, "vary" in answer.headers) == (b"newer script", False)
 
 
+def test_a_sibling_that_is_empty_is_not_served(coded):
+    """A full disk leaves such files; a browser would take an empty script for the whole."""
+    coded.write("app.js.br", b"")
+    answer = asyncio.run(coded.ask("/app.js", ("accept-encoding", "br, gzip")))
+    assert (answer.body, answer.headers["content-encoding"]) == (b"GZ", "gzip")
+
+
 def test_siblings_stay_inside_and_are_files(coded, tmp_path_factory):
     secret = tmp_path_factory.mktemp("outside") / "secret"
     secret.write_bytes(b"SECRET")
@@ -445,6 +483,31 @@ def test_names_that_are_immutable_by_a_pattern_of_ones_own(tmp_path):
     site.write("app.3f2a9c1b.js", b"x")
     assert "immutable" in asyncio.run(site.ask("/v1-x.js")).headers["cache-control"]
     assert "cache-control" not in asyncio.run(site.ask("/app.3f2a9c1b.js")).headers
+
+
+def test_validators_of_a_rule_replace_those_of_the_file(tmp_path):
+    """An answer has one tag, and conditions are decided by the one that was sent."""
+    date = "Sun, 06 Nov 1994 08:49:37 GMT"
+    site = Site(
+        tmp_path,
+        headers=lambda path: [("ETag", '"v7"'), ("Last-Modified", date)],
+        precompressed=True,
+    )
+    site.write("app.js", b"script")
+    site.write("app.js.gz", b"coded")
+
+    async def main():
+        for accepted, tag in (("identity", '"v7"'), ("gzip", '"v7-gzip"')):
+            coding = ("accept-encoding", accepted)
+            answer = await site.ask("/app.js", coding)
+            assert answer.headers.getlist("etag") == [tag]
+            assert answer.headers.getlist("last-modified") == [date]
+            assert await site.status("/app.js", coding, ("if-none-match", tag)) == 304
+            assert await site.status("/app.js", coding, ("if-modified-since", date)) == 304
+            part = ("range", "bytes=0-1"), ("if-range", tag)
+            assert await site.status("/app.js", coding, *part) == 206
+
+    asyncio.run(main())
 
 
 def test_rules_add_fields_and_replace_others(tmp_path):

@@ -109,6 +109,29 @@ def test_every_route_of_an_application_is_its_page(spa, target):
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("prefix", ["", "/app"])
+def test_a_slash_may_be_data_in_a_route_of_an_application(tmp_path, prefix, method):
+    """`encodeURIComponent` makes such paths, and a page has to stand a reload."""
+    site = Site(tmp_path, spa=True, not_found="404.html", prefix=prefix or "/")
+    site.write("index.html", b"app")
+    site.write("404.html", b"nothing")
+    site.write("a/b", b"file")
+
+    async def main():
+        for target in ("/artists/AC%2FDC", "/@scope%2fname/", "/a%2Fb", "/users//7", "//users"):
+            answer = await site.ask(f"{prefix}{target}", method=method)
+            assert (answer.status, answer.body) == (200, b"app"), target
+            fields = ("if-none-match", answer.headers["etag"])
+            assert await site.status(f"{prefix}{target}", fields) == 304
+        for target in ("/a%2Fb.js", "/.well-known/a%2Fb"):
+            answer = await site.ask(f"{prefix}{target}", method=method)
+            assert (answer.status, answer.body) == (404, b"nothing"), target
+        assert (await site.ask(f"{prefix}/a%2Fb", method="POST")).status == 404
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("target", ["/nothing.js", "/a/nothing.png", "/.env", "/a%00b.c"])
 def test_files_that_are_missing_are_not(spa, target):
     assert ask_twice(spa, target).status == 404

@@ -53,6 +53,25 @@ def test_the_script_goes_into_pages(served: Any) -> None:
     assert head.headers["content-length"] == page.headers["content-length"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<p>Hello", ""),
+        ("<p>Hello</p>", "</body>"),
+        ("<p>Hello</p>", "</body>\n</html>\n"),
+        ("<script>frame.srcdoc = '<body></body>'</script>", ""),
+        ("<body></body></html><!-- made of <body></body> -->", ""),
+        ("", ""),
+    ],
+)
+def test_the_script_stands_where_it_is_one(
+    served: Any, files: Path, before: str, after: str
+) -> None:
+    """Not within a script or a comment; behind the end of a page it counts, too."""
+    (files / "odd.html").write_text(before + after)
+    assert served.get("/odd.html").text == f"{before}{TAG}\n{after}"
+
+
 def test_whatever_the_browser_has_kept_or_takes(served: Any, files: Path) -> None:
     wishes = {
         "Accept": "text/html,*/*;q=0.8",

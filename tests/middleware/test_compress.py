@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 import zlib
 from collections.abc import AsyncIterator
 
@@ -9,7 +10,14 @@ import brotli
 import pytest
 import zstandard
 
-from httpkit import App, ConfigurationError, FileBody, Request, Response
+from httpkit import (
+    App,
+    ConfigurationError,
+    FileBody,
+    LocalProtocolError,
+    Request,
+    Response,
+)
 from httpkit.middleware import Compress, Conditional, ResponseCache, cache, codings
 from httpkit.response import Upgrade
 from httpkit.testing import Client
@@ -406,6 +414,27 @@ def test_files_are_coded_in_pieces(tmp_path, coding):
     assert bodies[0].fd == -1
     small = ask(app_of(send, minimum_size=len(BIG) + 1), "GET", "/", accept(coding))
     assert isinstance(small.body, FileBody)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: os.truncate(path, 1000),
+        lambda path: path.write_text("x" * len(BIG)),
+    ],
+    ids=["shrunk", "rewritten"],
+)
+@pytest.mark.parametrize("coding", CODED)
+def test_a_file_that_changes_while_it_is_coded_has_no_end(tmp_path, coding, change):
+    """A coded file has no length that would tell: its end must not come."""
+    path = tmp_path / "file.txt"
+    path.write_text(BIG)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    answer = Response(FileBody(path), media_type="text/plain")
+    response = ask(app_of(answer), "GET", "/", accept(coding))
+    change(path)
+    with pytest.raises(LocalProtocolError, match="has changed while it was sent"):
+        pieces_of(response)
 
 
 def test_ranges_of_a_file_are_those_of_its_bytes(tmp_path):

@@ -1,8 +1,10 @@
 """Files as answers, by sendfile(2) and piece by piece: what arrives, and what goes wrong."""
 
+import asyncio
 import contextlib
 import errno
 import os
+import socket
 import threading
 
 import pytest
@@ -237,6 +239,35 @@ def test_a_file_that_changes_while_it_is_sent_has_no_end(live, road, tmp_path, c
     assert "the file has changed while it was sent" in caplog.text
 
 
+def test_a_file_that_changes_while_the_socket_is_full(tmp_path) -> None:
+    """What is left may be less than one call writes: nothing would look at the file again."""
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 1000)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+    async def main() -> int:
+        near, far = socket.socketpair()
+        with near, far:
+            near.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    near.send(bytes(65_536))
+            way = passage.Passage(asyncio.get_running_loop(), near)
+            writing = asyncio.create_task(way.write(FileBody(path)))
+            await asyncio.sleep(0)  # its first step
+            assert way.waiting
+            path.write_bytes(b"b" * 1000)
+            far.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    far.recv(65_536)
+            written = await writing
+            way.close()
+            return written
+
+    assert asyncio.run(main()) == 0
+
+
 def test_what_comes_after_a_file(live, road, tmp_path) -> None:
     """Pipelined: head and body of each answer in order, whatever road the bytes took."""
     content = os.urandom(3_000_000)
@@ -412,3 +443,17 @@ def test_a_client_that_has_left_is_no_error(live, tmp_path, monkeypatch, caplog)
     assert client.receive_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200")
     server.until(lambda: server.connection() is None)
     assert caplog.text == ""
+
+
+def test_a_disk_that_fails_is_no_client_that_has_left(live, tmp_path, monkeypatch, caplog) -> None:
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(passage.os, "sendfile", fail)
+    path = tmp_path / "data"
+    path.write_bytes(b"a" * 1_000_000)
+    client = live(lambda request: Response.file(path)).connect()
+    client.request()
+    assert b"content-length: 1000000\r\n" in client.receive_until(b"\r\n\r\n")
+    assert client.receive_rest() == b""
+    assert "Input/output error" in caplog.text

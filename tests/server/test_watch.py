@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +140,56 @@ def test_a_real_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installe
             await changes.aclose()  # type: ignore[attr-defined]
 
     assert asyncio.run(main()) == {os.path.realpath(target)}
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("way", ["removed", "renamed"])
+def test_a_directory_that_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, way: str
+) -> None:
+    """As builds do: what happens in the new one is seen, too."""
+    monkeypatch.setattr(watch_module, "_INTERVAL", 0.01)
+    if not installed:
+        monkeypatch.setattr(watch_module, "watchfiles", None)
+    output = tmp_path / "dist"
+    output.mkdir()
+    place = os.path.realpath(output)
+    number = 0
+
+    async def write(name: str) -> None:
+        nonlocal number
+        while True:  # the watcher may not be there yet
+            number += 1
+            (output / name).write_text("#" * number)
+            await asyncio.sleep(0.2)
+
+    async def wait_for(changes: AsyncIterator[set[str]], name: str) -> None:
+        writing = asyncio.create_task(write(name))
+        async for paths in changes:
+            if f"{place}/{name}" in paths:
+                break
+        writing.cancel()
+
+    async def main() -> None:
+        changes = watch([str(output)], ["*"], [])
+        await wait_for(changes, "first")
+        if way == "removed":
+            shutil.rmtree(output)
+        else:
+            output.rename(tmp_path / "old")
+        output.mkdir()
+        await wait_for(changes, "second")
+        await changes.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_directory_that_nobody_may_read_hides_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    closed = tmp_path / "database"
+    closed.mkdir(mode=0)
+    if os.access(closed, os.R_OK):
+        pytest.skip("whoever runs this may read everything")
+    test_a_real_change(tmp_path, monkeypatch, installed)

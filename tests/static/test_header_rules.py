@@ -126,7 +126,10 @@ def test_a_path_cannot_take_its_time():
         ("/a\n  !\n", "_headers:2: header name '' is not a token"),
         ("/a\n  ! X\n  X: y\n", "_headers:3: X is both set and removed"),
         ("/a\n  X: y\n  ! x\n", "_headers:3: x is both set and removed"),
+        ("/a\n  Content-Type: a/b\n  content-type: c/d\n", "_headers:3: content-type stands here"),
         ("/a\n  Content-Length: 3\n", "_headers:2: Content-Length is for the server to say"),
+        ('/a\n  ETag: "x"\n', "_headers:2: ETag is for the server to say"),
+        ("/a\n  ! Last-Modified\n", "_headers:2: Last-Modified is for the server to say"),
         ("/a\n  ! transfer-encoding\n", "_headers:2: transfer-encoding is for the server to say"),
     ],
 )

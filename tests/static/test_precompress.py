@@ -124,6 +124,28 @@ def test_what_does_not_shrink_has_no_sibling(site):
     assert {name for name in names(site) if name.startswith("app.js")} == {"app.js"}
 
 
+@pytest.mark.parametrize("content", [b"small", b""])
+def test_a_file_that_has_become_small_keeps_nothing_of_another_content(site, content):
+    """A server would take what is left of a newer release for the older file."""
+    make(site)
+    (site / "app.js").write_bytes(content)
+    os.utime(site / "app.js", (7, 7))
+    assert outcomes(make(site, check=True)) == [Outcome.WRITTEN] * 3 + [Outcome.CURRENT] * 3
+    assert outcomes(make(site)) == [Outcome.NOT_SMALLER] * 3 + [Outcome.CURRENT] * 3
+    assert {name for name in names(site) if name.startswith("app.js")} == {"app.js"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_siblings_of_a_small_file_that_are_its_own_stay(site, force):
+    sibling = site / "tiny.css.gz"
+    sibling.write_bytes(b"somebody's")
+    modified = os.stat(site / "tiny.css").st_mtime_ns
+    os.utime(sibling, ns=(modified, modified))
+    made = {result.source.path: result.outcome for result in make(site, ["gzip"], force=force)}
+    assert made[str(site / "tiny.css")] is Outcome.CURRENT
+    assert sibling.read_bytes() == b"somebody's"
+
+
 def test_check_writes_nothing(site):
     before = names(site)
     results = make(site, check=True)
@@ -131,8 +153,10 @@ def test_check_writes_nothing(site):
     assert names(site) == before
     make(site)
     (site / "app.js").write_bytes(os.urandom(5000))
-    assert outcomes(make(site, ["gzip"], check=True)) == [Outcome.NOT_SMALLER, Outcome.CURRENT]
+    assert outcomes(make(site, ["gzip"], check=True)) == [Outcome.WRITTEN, Outcome.CURRENT]
     assert (site / "app.js.gz").exists(), "not even what should not be there is removed"
+    (site / "app.js.gz").unlink()
+    assert outcomes(make(site, ["gzip"], check=True)) == [Outcome.NOT_SMALLER, Outcome.CURRENT]
 
 
 def test_a_directory_in_the_way(site):
