@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import pwd
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -184,12 +187,29 @@ def test_a_directory_that_is_made_anew(
     asyncio.run(main())
 
 
+@contextmanager
+def as_ordinary_user(place: Path) -> Iterator[None]:
+    """Whoever runs the tests, without the right to read everything; `place` is that user's."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.chown(place, nobody, -1)
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_a_directory_that_nobody_may_read_hides_no_change(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+    monkeypatch: pytest.MonkeyPatch, installed: bool
 ) -> None:
-    closed = tmp_path / "database"
-    closed.mkdir(mode=0)
-    if os.access(closed, os.R_OK):
-        pytest.skip("whoever runs this may read everything")
-    test_a_real_change(tmp_path, monkeypatch, installed)
+    # Not in `tmp_path`, which is below directories of one user alone.
+    with TemporaryDirectory() as directory:
+        place = Path(directory)
+        (place / "database").mkdir(mode=0)
+        with as_ordinary_user(place):
+            assert not os.access(place / "database", os.R_OK, effective_ids=True)
+            test_a_real_change(place, monkeypatch, installed)
