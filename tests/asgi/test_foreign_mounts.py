@@ -311,6 +311,34 @@ def test_an_exception_after_the_answer_is_logged(live, caplog) -> None:
     server.until(lambda: "LookupError: too late" in caplog.text)
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_exception_that_nobody_waits_for_is_logged(live, caplog, gone) -> None:
+    """The answer in pieces has been read, or whoever read it has gone."""
+    go_on = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise RuntimeError
+        await send(start())
+        await send(body(b"x", more=True))
+        if not gone:
+            await send(body())
+        await go_on.wait()
+        raise LookupError("too late")
+
+    server = live(mounted("/x", app))
+    client = server.connect()
+    client.send(make_request("/x/"))
+    if gone:
+        client.receive_until(b"1\r\nx\r\n")
+        client.reset()
+    else:
+        assert client.receive().body == b"x"
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    server.call(go_on.set)
+    server.until(lambda: "LookupError: too late" in caplog.text)
+
+
 def test_what_still_runs_is_cancelled_at_the_end() -> None:
     cancelled = []
 

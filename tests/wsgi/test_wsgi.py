@@ -203,6 +203,26 @@ def test_a_client_that_goes_away_ends_the_iteration(host, caplog) -> None:
     assert "failed" not in caplog.text
 
 
+def test_an_error_of_close_is_logged(host, caplog) -> None:
+    """Nobody else hears of it: the answer is out."""
+
+    class Pieces:
+        def __iter__(self):
+            yield b"a"
+
+        def close(self):
+            server.until(lambda: server.server.counters.requests_in_flight == 0)
+            raise LookupError("a transaction that was not there")
+
+    def app(environ, start_response):
+        start_response("200 OK", PLAIN)
+        return Pieces()
+
+    server, _ = host(app)
+    assert server.connect().get().body == b"a"
+    server.until(lambda: "LookupError: a transaction" in caplog.text)
+
+
 # --- bodies --------------------------------------------------------------------------------
 
 
