@@ -17,7 +17,7 @@ from httpkit.asgi.messages import (
     check_fields,
     make_answer,
 )
-from httpkit.errors import WebSocketClosed
+from httpkit.errors import WebSocketClosed, is_disconnect
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response
 from httpkit.routing.websocket import WebSocketHandler, WebSocketSettings
@@ -64,8 +64,9 @@ def serve_websocket(serve: _Serve, request: Request, scope: dict[str, Any]) -> A
         cycle = _Cycle(ws)
         try:
             await serve(scope, cycle.receive, cycle.send)
-        except ClientGone as error:
-            if ws.accepted:  # its end, as for a handler of ours that sends too late: no failure
+        except Exception as error:
+            if ws.accepted and is_disconnect(error):
+                # Its end, as for a handler of ours that sends too late: no failure.
                 raise WebSocketClosed(1006, str(error)) from None
             raise
         if cycle.answer is None and not ws.accepted:
