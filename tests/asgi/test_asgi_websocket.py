@@ -141,6 +141,14 @@ def test_a_receive_that_waits_for_the_answer(host, accepts) -> None:
         sending({"type": "http.response.start", "status": 200}),
         sending({"type": "websocket.http.response.body"}),
         sending({"type": "websocket.http.response.start", "status": 200}, ACCEPT),
+        sending(
+            {
+                "type": "websocket.http.response.start",
+                "status": 401,
+                "headers": [(b"content-length", b"9")],
+            },
+            {"type": "websocket.http.response.body", "body": b"no"},
+        ),
         sending({**ACCEPT, "subprotocol": "not offered"}),
         sending({**ACCEPT, "headers": [("a", "b")]}),
     ],
