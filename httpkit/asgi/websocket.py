@@ -17,7 +17,7 @@ from httpkit.asgi.messages import (
     check_fields,
     make_answer,
 )
-from httpkit.errors import LocalProtocolError, WebSocketClosed, is_disconnect
+from httpkit.errors import ClientDisconnected, LocalProtocolError, WebSocketClosed
 from httpkit.protocol.outgoing import has_no_body
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response
@@ -66,7 +66,7 @@ def serve_websocket(serve: _Serve, request: Request, scope: dict[str, Any]) -> A
         try:
             await serve(scope, cycle.receive, cycle.send)
         except Exception as error:
-            if ws.accepted and is_disconnect(error):
+            if ws.accepted and ClientDisconnected.explains(error):
                 # Its end, as for a handler of ours that sends too late: no failure.
                 raise WebSocketClosed(1006, str(error)) from None
             raise

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Iterable
 from typing import Any
 
 from httpkit.body import FileBody
-from httpkit.errors import ClientDisconnected, is_disconnect
+from httpkit.errors import ClientDisconnected
 from httpkit.response import Response
 
 __all__ = ["ApartTasks", "Handoff"]
@@ -208,7 +208,7 @@ async def _run(call: Awaitable[Response | None], handoff: Handoff, request_id: s
     except BaseException as error:
         # Out of a task `SystemExit` would end the process; it is the failure of one request.
         expected = isinstance(error, Exception | SystemExit)
-        failed = expected and not is_disconnect(error)
+        failed = expected and not ClientDisconnected.explains(error)
         if not handoff.finish(error) and failed:
             logger.exception("request %s: the application failed after its answer", request_id)
         if not expected:
