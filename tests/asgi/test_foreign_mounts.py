@@ -76,6 +76,16 @@ def test_a_mounted_wsgi_application_knows_the_uri_of_the_client() -> None:
         assert client.get("/admin/a%20b?z=%20").text == "/admin/a%20b?z=%20"
 
 
+def test_the_host_that_a_target_names_reaches_it(live) -> None:
+    """RFC 9112 §3.2.2: an origin server ignores the Host that was received then."""
+    script = sending(start(), body())
+    server = live(mounted("/x", script))
+    assert server.connect().get("http://other.example:8/x/").status == 200
+    assert [value for name, value in script.scope["headers"] if name == b"host"] == [
+        b"other.example:8"
+    ]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
 def test_every_method_reaches_it(method) -> None:
     with Client(mounted("/admin", tell)) as client:

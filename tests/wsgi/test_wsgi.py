@@ -81,6 +81,13 @@ def test_the_environ(host) -> None:
     assert type(environ) is dict
 
 
+def test_a_target_that_names_the_host_replaces_the_field(host) -> None:
+    """RFC 9112 §3.2.2: an origin server ignores the Host that was received then."""
+    server, recorder = host(hello)
+    server.connect().get("http://other.example:8/p")
+    assert recorder.environs[0]["HTTP_HOST"] == "other.example:8"
+
+
 def test_wsgiref_finds_nothing_wrong(live) -> None:
     """Its validator checks both sides of the protocol."""
 
