@@ -149,6 +149,18 @@ class ClientDisconnected(HTTPKitError):
     def __init__(self, reason: str = "the client has gone") -> None:
         super().__init__(reason)
 
+    @staticmethod
+    def explains(error: BaseException) -> bool:
+        """Whether an error says no more than that the peer has gone, in words of whosoever.
+
+        Frameworks make an exception of their own of ours (Starlette's `ClientDisconnect`). What
+        Python raises is a mistake, even where somebody was about to handle ours.
+        """
+        if isinstance(error, ClientDisconnected):
+            return True
+        translated = isinstance(error.__context__, ClientDisconnected)
+        return translated and type(error).__module__ != "builtins"
+
 
 class WebSocketClosed(ClientDisconnected):
     """A WebSocket is at its end. A handler that lets it pass has done nothing wrong.

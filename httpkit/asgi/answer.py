@@ -116,7 +116,7 @@ class Answer:
         # A GET over HTTP/2 says by no field that it has no body. Of other requests somebody may
         # still read the body while the answer is on its way.
         arrived = self._channel.ended
-        if not arrived and self._method == "GET":
+        if not arrived and (self._method == "GET" or not self._channel.announced):
             arrived = await self._channel.has_arrived()
         if not arrived:
             await self._send_pieces(body)

@@ -34,6 +34,8 @@ class Channel:
         kind: of the answer.
 
     Attributes:
+        announced: a field says that a body comes, or need not (HTTP/2). Where none does, nothing
+            comes over HTTP/1.1; but gateways make scopes of other things, so it is received still.
         ended: the body of the request has been received.
         disconnected: the client is known to be gone.
         request: while it is being answered.
@@ -52,6 +54,7 @@ class Channel:
         self.client = _address(scope.get("client"))
         self.server = _address(scope.get("server"))
         self.kind = kind
+        self.announced = True
         self.ended = False
         self.disconnected = False
         self.request: Request | None = None

@@ -294,6 +294,12 @@ def _open_descriptor(message: Message) -> tuple[FileBody, int | None]:
 
     Also the descriptor whose position has to be moved behind that part, since no offset was given.
     """
+    offset, count = message.get("offset"), message.get("count")
+    for name, number in (("offset", offset), ("count", count)):
+        if number is not None and (not isinstance(number, int) or number < 0):
+            raise ASGIProtocolError(
+                f"{name!r} of http.response.zerocopysend is {number!r}, and no number of bytes"
+            )
     try:
         descriptor = message["file"].fileno()
         body = FileBody.from_descriptor(os.dup(descriptor))
@@ -301,7 +307,6 @@ def _open_descriptor(message: Message) -> tuple[FileBody, int | None]:
         raise ASGIProtocolError(
             f"'file' of http.response.zerocopysend is no open file of a disk: {error}"
         ) from error
-    offset, count = message.get("offset"), message.get("count")
     body.offset = os.lseek(descriptor, 0, os.SEEK_CUR) if offset is None else offset
     rest = max(0, body.size - body.offset)
     body.length = rest if count is None else min(count, rest)

@@ -76,7 +76,11 @@ class Lifespan:
         self._task = None
         if self._choice == "on":
             raise LifespanFailed("the application has no lifespan, or it broke off") from error
-        logger.debug("the application has no lifespan", exc_info=error)
+        if error is not None and self._received:
+            # ASGI has the server go on. It asked for `lifespan.startup`, so it does have one.
+            logger.warning("the application goes on without its lifespan", exc_info=error)
+        else:
+            logger.debug("the application has no lifespan", exc_info=error)
 
     async def __aexit__(self, *_: object) -> None:
         task = self._task

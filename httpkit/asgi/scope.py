@@ -20,6 +20,8 @@ _EXTENSIONS: dict[str, dict[str, Any]] = {
 }
 _WITH_PUSH = {**_EXTENSIONS, "http.response.push": {}}
 _PERCENT = 0x25
+#: What stands in front of the path `*`, which is no place below a root path.
+_SERVER_ITSELF = ("", b"")
 #: RFC 8446 §4.2.1, RFC 5246 §A.1.
 _TLS_VERSIONS = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
@@ -43,9 +45,13 @@ def make_scope(
     """
     # Not through the properties of a request: this is the hot path.
     head = request._head  # noqa: SLF001 - a border may look behind the request
-    path, query = request.target, b""
+    path, query, before, headers = request.target, b"", root, head.headers
     if path[0] != SLASH or QUESTION_MARK in path:
+        if path[0] != SLASH:
+            headers = head.fields_by_target()
         path, query = split_target(path)
+        if path == b"*":
+            before = _SERVER_ITSELF
     plain = unquote(path) if _PERCENT in path else path
     version = head.version
     extensions = (_WITH_PUSH if version == "2" else _EXTENSIONS).copy()
@@ -57,11 +63,11 @@ def make_scope(
         "http_version": version,
         "method": request.method,
         "scheme": request.scheme,
-        "path": root[0] + plain.decode("utf-8", "replace"),
-        "raw_path": root[1] + path,
+        "path": before[0] + plain.decode("utf-8", "replace"),
+        "raw_path": before[1] + path,
         "query_string": query,
         "root_path": root[0],
-        "headers": list(head.headers),
+        "headers": list(headers),
         # A peer on a Unix socket has no address that would mean anything.
         "client": None if client is None or client.is_unix else tuple(client),
         "server": None if server is None else (server[0], server[1] or None),

@@ -76,9 +76,10 @@ class ASGICallable:
         channel = Channel(scope, receive, send)
         fields = read_fields(scope)
         request = make_request(channel, scope, fields, max_body=self._max_body)
-        has_body = any(name in _WITH_BODY for name, _ in fields)
-        if not has_body and request.http_version in ("1.0", "1.1"):
-            channel.ended = True  # RFC 9112 §6.3: there is no body, and nothing to wait for
+        if request.http_version in ("1.0", "1.1"):
+            # RFC 9112 §6.3: else there is none, and nothing to wait for where none makes sense.
+            channel.announced = any(name in _WITH_BODY for name, _ in fields)
+            channel.ended = not channel.announced and request.method in ("GET", "HEAD")
         response = await answer_request(self._application, request)
         if isinstance(response, Upgrade):
             response = Response("This server cannot leave HTTP.\n", 501)

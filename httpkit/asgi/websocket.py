@@ -17,7 +17,8 @@ from httpkit.asgi.messages import (
     check_fields,
     make_answer,
 )
-from httpkit.errors import WebSocketClosed
+from httpkit.errors import ClientDisconnected, LocalProtocolError, WebSocketClosed
+from httpkit.protocol.outgoing import has_no_body
 from httpkit.request import Request, RequestHead
 from httpkit.response import Response
 from httpkit.routing.websocket import WebSocketHandler, WebSocketSettings
@@ -64,8 +65,9 @@ def serve_websocket(serve: _Serve, request: Request, scope: dict[str, Any]) -> A
         cycle = _Cycle(ws)
         try:
             await serve(scope, cycle.receive, cycle.send)
-        except ClientGone as error:
-            if ws.accepted:  # its end, as for a handler of ours that sends too late: no failure
+        except Exception as error:
+            if ws.accepted and ClientDisconnected.explains(error):
+                # Its end, as for a handler of ours that sends too late: no failure.
                 raise WebSocketClosed(1006, str(error)) from None
             raise
         if cycle.answer is None and not ws.accepted:
@@ -96,6 +98,7 @@ class _Cycle:
         #: The body of an answer that is not complete.
         self._body: list[bytes] | None = None
         self._response: Response
+        self._length: int | None = None
 
     async def receive(self) -> Message:
         """`websocket.connect`, the messages of the client, `websocket.disconnect`."""
@@ -161,15 +164,24 @@ class _Cycle:
         if kind == "websocket.close" and self.answer is None and self._body is None:
             self._answer(Response(b"", 403))
         elif kind == "websocket.http.response.start" and self._body is None:
-            self._response, _ = make_answer(message)
+            self._response, self._length = make_answer(message)
             self._body = []
         elif kind == "websocket.http.response.body" and self._body is not None:
             self._body.append(check_bytes(message, "body"))
             if not message.get("more_body"):
-                self._response.body = b"".join(self._body)
-                self._answer(self._response)
+                self._answer(self._whole(b"".join(self._body)))
         else:
             raise ASGIProtocolError(f"{kind} was sent where the WebSocket is not accepted yet")
+
+    def _whole(self, body: bytes) -> Response:
+        """The refusal with its body, which is as long as was announced."""
+        response, length = self._response, self._length
+        if length not in (None, len(body)) and not has_no_body("GET", response.status):
+            raise LocalProtocolError(
+                f"Content-Length says {length} bytes but the body has {len(body)}"
+            )
+        response.body = body
+        return response
 
     def _answer(self, response: Response) -> None:
         self.answer = response

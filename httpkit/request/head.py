@@ -36,6 +36,15 @@ class RequestHead(msgspec.Struct, eq=False, gc=False):
         """The fields of an engine's head that keeps them as bytes until somebody asks."""
         return ()
 
+    def fields_by_target(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The fields; the host of an absolute target stands for `Host`, which is ignored then.
+
+        RFC 9112 §3.2.2. For applications that know of no other place where the host could be.
+        """
+        if self.target[:1] in (b"/", b"*"):
+            return self.headers
+        return (b"host", self.authority), *(each for each in self.headers if each[0] != b"host")
+
     def replace(
         self,
         *,

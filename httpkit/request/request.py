@@ -71,7 +71,8 @@ class Request(RequestBody):
         channel = self._channel
         if self._body is not None:
             channel = KeptBody(channel, self._body).as_channel()
-        return Request.of(channel, self._head.replace(target=target), self.scheme, self.max_body)
+        head = self._head.replace(target=target, headers=self._head.fields_by_target())
+        return Request.of(channel, head, self.scheme, self.max_body)
 
     def replace_headers(self, fields: HeaderFields) -> Self:
         """The same request with other header fields, for middleware to hand on.

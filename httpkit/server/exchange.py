@@ -256,13 +256,14 @@ class Exchange(AnswerWriter):
         are no `App`.
         """
         if self.concluded:
-            if not isinstance(error, ClientDisconnected):
+            if not ClientDisconnected.explains(error):
                 self.log(error)
             self.finish()
             return
         if self.gone:
             # Its end was expected, unless the handler failed while it was being cancelled.
-            if not isinstance(error, asyncio.CancelledError | ClientDisconnected | HTTPError):
+            expected = isinstance(error, asyncio.CancelledError | HTTPError)
+            if not expected and not ClientDisconnected.explains(error):
                 self.log(error)
             self.finish()
             return
@@ -277,7 +278,7 @@ class Exchange(AnswerWriter):
             text = str(error) if status < 500 else f"request id {self.request_id}"
         deliberate = status < 500 or isinstance(error, HTTPError)
         # A write may learn that the peer is gone before the loop does.
-        left = self.head_sent and isinstance(error, ClientDisconnected)
+        left = self.head_sent and ClientDisconnected.explains(error)
         if not left and (not deliberate or (self.head_sent and not late)):
             self.log(error)
         if self.head_sent:
@@ -417,7 +418,7 @@ def _outlived(request_id: str, task: asyncio.Task[Any]) -> None:
     That there is nobody to answer is no failure: a body that is too large has got its 413.
     """
     error = None if task.cancelled() else task.exception()
-    if error is not None and not isinstance(error, ClientDisconnected):
+    if error is not None and not ClientDisconnected.explains(error):
         logger.error("request %s: the handler failed after its answer", request_id, exc_info=error)
 
 

@@ -35,6 +35,7 @@ class Handoff:
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._taken = asyncio.Event()
         self._ended = asyncio.Event()
+        self._refused = False
         self._error: BaseException | None = None
         self._trailers: list[tuple[bytes, bytes]] = []
 
@@ -86,6 +87,7 @@ class Handoff:
         """
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
+            self._refused = True
             self.abandon()
 
     def _hand_out(self, response: Response) -> None:
@@ -125,7 +127,8 @@ class Handoff:
         if not complete:
             self._error = error or RuntimeError("the application has returned within its answer")
             self._pieces.put_nowait(None)
-        return not complete or self.gone
+        # What a framework makes of a body that was refused is no failure of its application.
+        return not complete or self._refused
 
     async def read(self) -> bytes:
         """The next piece.
@@ -205,7 +208,7 @@ async def _run(call: Awaitable[Response | None], handoff: Handoff, request_id: s
     except BaseException as error:
         # Out of a task `SystemExit` would end the process; it is the failure of one request.
         expected = isinstance(error, Exception | SystemExit)
-        failed = expected and not isinstance(error, ClientDisconnected)
+        failed = expected and not ClientDisconnected.explains(error)
         if not handoff.finish(error) and failed:
             logger.exception("request %s: the application failed after its answer", request_id)
         if not expected:

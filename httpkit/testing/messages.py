@@ -103,7 +103,7 @@ def build_request(
         body = content.encode() if isinstance(content, str) else content
     elif json is not ...:
         body, media_type = msgspec.json.encode(json), "application/json"
-    elif files is not None:
+    elif files:
         body, media_type = encode_multipart(data or (), files)
     elif data is not None:
         body = _encode_pairs(data).encode()

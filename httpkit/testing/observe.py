@@ -29,7 +29,8 @@ class Record:
     Attributes:
         error: the first unexpected exception: of a handler, a body, the session of an upgrade or a
             background call.
-        background: set when the background calls have ended; `None` before they begin.
+        background: set when a handler that had to wait is through, then when the background calls
+            have ended; `None` before they begin.
     """
 
     __slots__ = ("background", "error")
@@ -91,11 +92,15 @@ class ObservedApplication:
 
 
 async def _wait(answer: Awaitable[Response], record: Record) -> Response:
+    # A hosted application may go on after its answer: so run the background tasks of Starlette.
+    record.background = ended = asyncio.Event()
     try:
         return _watch(await answer, record)
     except Exception as error:
         record.note(error)
         raise
+    finally:
+        ended.set()
 
 
 def _watch(response: Response, record: Record) -> Response:

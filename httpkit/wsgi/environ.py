@@ -89,7 +89,8 @@ def make_environ(request: Request, raw_root: bytes, body: io.IOBase) -> dict[str
     }
     if client is not None and client.port:
         environ["REMOTE_PORT"] = str(client.port)
-    for name, value in request.raw_headers:
+    head = request._head  # noqa: SLF001 - a border may look behind the request
+    for name, value in head.fields_by_target():
         if b"_" in name or name in _REFUSED:
             continue
         variable = _PLAIN.get(name) or "HTTP_" + name.decode("latin-1").upper().replace("-", "_")

@@ -475,6 +475,24 @@ def test_zerocopysend_needs_a_file_of_a_disk(host) -> None:
     assert isinstance(script.errors[0], ASGIProtocolError)
 
 
+@pytest.mark.parametrize("name", ["offset", "count"])
+@pytest.mark.parametrize("number", [-1, "1", 1.0])
+def test_zerocopysend_needs_numbers_of_bytes(host, tmp_path, name, number) -> None:
+    """A mistake before anything is out is a 500 that says what is wrong."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+
+    async def app(scope, receive, send) -> None:
+        with path.open("rb") as file:
+            await send(start())
+            await send({"type": "http.response.zerocopysend", "file": file, name: number})
+
+    server, script = host(app)
+    assert server.connect().get().status == 500
+    assert isinstance(script.errors[0], ASGIProtocolError)
+    assert repr(name) in str(script.errors[0])
+
+
 def test_a_client_that_goes_away_within_a_file(host, tmp_path, caplog) -> None:
     path = tmp_path / "file"
     with path.open("wb") as file:

@@ -225,6 +225,13 @@ def test_bodies_and_their_limit() -> None:
     assert ask("/echo", b"x" * 8, b"x" * 8, **options).status == 413
 
 
+def test_a_body_that_no_field_announces() -> None:
+    """What is received counts: gateways that are not HTTP make scopes without framing."""
+    options = {"method": "POST", "headers": [(b"host", b"x")]}
+    assert ask("/echo", b"a", b"bc", **options).body == b"abc"
+    assert ask("/echo", b"x" * 20, **options).status == 413
+
+
 def test_streams_and_files() -> None:
     assert ask("/stream").body == b"ab"
     with open(__file__, "rb") as file:
@@ -249,13 +256,13 @@ def test_trailers_go_where_the_server_takes_them() -> None:
     assert exchange.sent[2] == {"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]}
 
 
-@pytest.mark.parametrize("version", ["1.1", "2"])
-def test_a_stream_without_end_ends_with_its_client(version) -> None:
+@pytest.mark.parametrize(("method", "version"), [("GET", "1.1"), ("GET", "2"), ("POST", "1.1")])
+def test_a_stream_without_end_ends_with_its_client(method, version) -> None:
     """On HTTP/2 no field says that there is no body, and nobody has asked for it."""
     app = App()
     closed = []
 
-    @app.get("/")
+    @app.route("/", methods=["GET", "POST"])
     async def endless(request: Request) -> Any:
         try:
             while True:
@@ -265,7 +272,7 @@ def test_a_stream_without_end_ends_with_its_client(version) -> None:
             closed.append(request.is_disconnected())
 
     async def main() -> None:
-        exchange = Exchange(app, "/", b"", http_version=version)
+        exchange = Exchange(app, "/", b"", method=method, http_version=version)
         task = asyncio.ensure_future(exchange.run())
         for _ in range(20):
             await asyncio.sleep(0)

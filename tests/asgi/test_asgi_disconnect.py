@@ -129,6 +129,35 @@ def test_a_mistake_after_the_client_has_gone_is_logged(host, caplog) -> None:
     server.until(lambda: "LookupError: no such thing" in caplog.text)
 
 
+class Left(Exception):
+    """What a framework makes of the server's error."""
+
+
+@pytest.mark.parametrize(("error", "failed"), [(Left, False), (KeyError, True)])
+def test_what_a_framework_makes_of_the_error_of_send_is_no_failure(
+    host, caplog, error, failed
+) -> None:
+    """Starlette's streams raise `ClientDisconnect` for every client that leaves one."""
+
+    async def app(scope, receive, send) -> None:
+        await send(start())
+        try:
+            while True:
+                await send(body(b"x" * 65_536, more=True))
+        except OSError:
+            raise error("while it went") from None
+
+    server, script = host(app)
+    client = server.connect(receive_buffer=4096)
+    client.send(make_request())
+    connection = server.the_connection()
+    server.until(lambda: connection._writing_paused)
+    client.reset()
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    assert type(script.errors[0]) is error
+    assert ("failed" in caplog.text) is failed
+
+
 def test_a_half_closed_client_is_not_gone(host) -> None:
     """RFC 9112 §9.6."""
 

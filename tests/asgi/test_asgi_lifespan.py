@@ -80,6 +80,25 @@ def test_an_application_without_a_lifespan(script) -> None:
     assert caught.value.__cause__ is (errors[0] if errors else None)
 
 
+@pytest.mark.parametrize(
+    ("script", "warned"),
+    [
+        ([LookupError("scopes of type lifespan")], False),
+        (["receive"], False),
+        (["receive", LookupError("no database")], True),
+    ],
+)
+def test_a_lifespan_that_fails_is_told_even_where_the_server_goes_on(
+    script, warned, caplog
+) -> None:
+    """ASGI lifespan: an exception means that it is not supported; one after `startup` may not."""
+    recorder = Recorder(*script)
+    live(recorder)
+    assert recorder.seen[-1] == "serving"
+    assert ("LookupError: no database" in caplog.text) is warned
+    assert bool(caplog.records) is warned
+
+
 def test_an_application_that_is_not_asked() -> None:
     recorder = Recorder()
     live(recorder, "off")

@@ -62,10 +62,20 @@ def test_paths_are_decoded_and_otherwise_left_alone(host, target, path, raw_path
     assert (scope["path"], scope["raw_path"], scope["query_string"]) == (path, raw_path, query)
 
 
-def test_options_of_the_whole_server(host) -> None:
-    server, app = host(sending(*OK))
+@pytest.mark.parametrize("root_path", ["", "/api"])
+def test_options_of_the_whole_server(host, root_path) -> None:
+    server, app = host(sending(*OK), root_path=root_path)
     assert server.connect().get("*", method="OPTIONS").status == 200
-    assert app.scope["path"] == "*"
+    assert (app.scope["path"], app.scope["raw_path"]) == ("*", b"*")
+    assert app.scope["root_path"] == root_path
+
+
+def test_a_target_that_names_the_host_replaces_the_field(host) -> None:
+    """RFC 9112 §3.2.2: an origin server ignores the Host that was received then."""
+    server, app = host(sending(*OK))
+    server.connect().get("http://other.example:8/p")
+    hosts = [value for name, value in app.scope["headers"] if name == b"host"]
+    assert hosts == [b"other.example:8"]
 
 
 def test_a_root_path_stands_in_front_of_both_paths(host) -> None:

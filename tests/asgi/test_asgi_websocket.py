@@ -141,6 +141,14 @@ def test_a_receive_that_waits_for_the_answer(host, accepts) -> None:
         sending({"type": "http.response.start", "status": 200}),
         sending({"type": "websocket.http.response.body"}),
         sending({"type": "websocket.http.response.start", "status": 200}, ACCEPT),
+        sending(
+            {
+                "type": "websocket.http.response.start",
+                "status": 401,
+                "headers": [(b"content-length", b"9")],
+            },
+            {"type": "websocket.http.response.body", "body": b"no"},
+        ),
         sending({**ACCEPT, "subprotocol": "not offered"}),
         sending({**ACCEPT, "headers": [("a", "b")]}),
     ],
@@ -221,7 +229,12 @@ def test_a_client_that_vanishes(host) -> None:
     assert app.scope["seen"]["code"] == 1006
 
 
-def test_an_application_that_does_not_catch_the_error_of_send(host, caplog) -> None:
+class Left(Exception):
+    """What a framework makes of the server's error."""
+
+
+@pytest.mark.parametrize("translated", [False, True])
+def test_an_application_that_does_not_catch_the_error_of_send(host, caplog, translated) -> None:
     """ASGI WebSocket 2.4: `send` raises an OSError when the client is gone; that is no failure."""
 
     async def app(scope, receive, send) -> None:
@@ -229,13 +242,18 @@ def test_an_application_that_does_not_catch_the_error_of_send(host, caplog) -> N
         await receive()
         while (await receive())["type"] != "websocket.disconnect":
             pass
-        await send({"type": "websocket.send", "text": "too late"})
+        try:
+            await send({"type": "websocket.send", "text": "too late"})
+        except OSError as error:
+            if translated:
+                raise Left from error
+            raise
 
     server, script = host(app)
     with open_socket(server) as ws:
         ws.socket.shutdown(socket.SHUT_RDWR)
     server.until(lambda: script.errors)
-    assert isinstance(script.errors[0], OSError)
+    assert isinstance(script.errors[0], Left if translated else OSError)
     server.until(lambda: server.server.counters.requests_in_flight == 0)
     assert not caplog.records
 

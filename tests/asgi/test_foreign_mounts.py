@@ -76,6 +76,16 @@ def test_a_mounted_wsgi_application_knows_the_uri_of_the_client() -> None:
         assert client.get("/admin/a%20b?z=%20").text == "/admin/a%20b?z=%20"
 
 
+def test_the_host_that_a_target_names_reaches_it(live) -> None:
+    """RFC 9112 §3.2.2: an origin server ignores the Host that was received then."""
+    script = sending(start(), body())
+    server = live(mounted("/x", script))
+    assert server.connect().get("http://other.example:8/x/").status == 200
+    assert [value for name, value in script.scope["headers"] if name == b"host"] == [
+        b"other.example:8"
+    ]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
 def test_every_method_reaches_it(method) -> None:
     with Client(mounted("/admin", tell)) as client:
@@ -308,6 +318,34 @@ def test_an_exception_after_the_answer_is_logged(live, caplog) -> None:
 
     server = live(mounted("/x", app))
     assert server.connect().get("/x/").body == b"x"
+    server.until(lambda: "LookupError: too late" in caplog.text)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_exception_that_nobody_waits_for_is_logged(live, caplog, gone) -> None:
+    """The answer in pieces has been read, or whoever read it has gone."""
+    go_on = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise RuntimeError
+        await send(start())
+        await send(body(b"x", more=True))
+        if not gone:
+            await send(body())
+        await go_on.wait()
+        raise LookupError("too late")
+
+    server = live(mounted("/x", app))
+    client = server.connect()
+    client.send(make_request("/x/"))
+    if gone:
+        client.receive_until(b"1\r\nx\r\n")
+        client.reset()
+    else:
+        assert client.receive().body == b"x"
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    server.call(go_on.set)
     server.until(lambda: "LookupError: too late" in caplog.text)
 
 

@@ -117,6 +117,28 @@ def test_background_calls_run_when_the_answer_is_cut_short(road: dict[str, Any])
     assert events == ["fails", "left"]
 
 
+def test_a_hosted_application_is_awaited_that_goes_on_after_its_answer() -> None:
+    """So run the background tasks of Starlette and FastAPI."""
+    seen = []
+
+    async def hosted(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise RuntimeError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+        for _ in range(10):
+            await asyncio.sleep(0)
+        seen.append(scope["path"])
+        if scope["path"] == "/fail":
+            raise LookupError("too late")
+
+    with Client(hosted) as client:
+        assert client.get("/").text == "x"
+        assert seen == ["/"]
+        with pytest.raises(LookupError, match="too late"):
+            client.get("/fail")
+
+
 def test_files(client: Client) -> None:
     response = client.get("/file")
     assert response.content.startswith(b'"""One application')

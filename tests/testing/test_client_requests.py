@@ -107,6 +107,17 @@ def test_files(client: Client) -> None:
     assert client.post("/form", files=[("f", b"1")]).json()["files"]["f"][2] == "1"
 
 
+def test_no_files_make_no_multipart_form() -> None:
+    """As with httpx: a helper of a test may hand on what it got."""
+    url = URL("http", "x", "/")
+    form = build_request("POST", url, data={"a": "1"}, files={})
+    assert form.body == b"a=1"
+    assert form.header(b"content-type") == b"application/x-www-form-urlencoded"
+    nothing = build_request("POST", url, files=[])
+    assert nothing.body == b""
+    assert nothing.header(b"content-type") is None
+
+
 def test_one_kind_of_body_only() -> None:
     url = URL("http", "x", "/")
     with pytest.raises(TypeError, match="give one of content, json, or data and files"):

@@ -81,6 +81,13 @@ def test_the_environ(host) -> None:
     assert type(environ) is dict
 
 
+def test_a_target_that_names_the_host_replaces_the_field(host) -> None:
+    """RFC 9112 §3.2.2: an origin server ignores the Host that was received then."""
+    server, recorder = host(hello)
+    server.connect().get("http://other.example:8/p")
+    assert recorder.environs[0]["HTTP_HOST"] == "other.example:8"
+
+
 def test_wsgiref_finds_nothing_wrong(live) -> None:
     """Its validator checks both sides of the protocol."""
 
@@ -201,6 +208,26 @@ def test_a_client_that_goes_away_ends_the_iteration(host, caplog) -> None:
     assert closed.wait(10)
     server.until(lambda: server.server.counters.requests_in_flight == 0)
     assert "failed" not in caplog.text
+
+
+def test_an_error_of_close_is_logged(host, caplog) -> None:
+    """Nobody else hears of it: the answer is out."""
+
+    class Pieces:
+        def __iter__(self):
+            yield b"a"
+
+        def close(self):
+            server.until(lambda: server.server.counters.requests_in_flight == 0)
+            raise LookupError("a transaction that was not there")
+
+    def app(environ, start_response):
+        start_response("200 OK", PLAIN)
+        return Pieces()
+
+    server, _ = host(app)
+    assert server.connect().get().body == b"a"
+    server.until(lambda: "LookupError: a transaction" in caplog.text)
 
 
 # --- bodies --------------------------------------------------------------------------------
