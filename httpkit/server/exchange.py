@@ -185,6 +185,10 @@ class Exchange(AnswerWriter):
         response.open(session)
         if server.stopping:
             session.begin_shutdown()
+        if isinstance(self.body, BodyReader):  # on HTTP/2 bytes may come before the answer
+            early, end = self.body.take_early()
+            if early or end:
+                session.feed(early, end=end)
         connection.pump()
 
     def _streamed(self, task: asyncio.Task[None]) -> None:
