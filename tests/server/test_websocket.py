@@ -503,11 +503,18 @@ def test_a_client_that_vanishes(live, way, caplog) -> None:
     assert not caplog.records
 
 
-def test_a_handler_that_does_not_notice_the_end_is_cancelled(live) -> None:
+@pytest.mark.parametrize("way", ["reset", "close"])
+def test_a_handler_that_does_not_notice_the_end_is_cancelled(live, way, caplog) -> None:
+    """Which is how it learns of it, and no failure."""
     server, outcome = deaf_server(live)
     socket = Socket(server.connect())
-    socket.client.reset()
-    server.until(lambda: outcome)
+    if way == "reset":
+        socket.client.reset()
+    else:
+        socket.send(close())
+        socket.expect_close(1000)
+    server.until(lambda: outcome and server.server.counters.requests_in_flight == 0)
+    assert caplog.records == []
 
 
 def test_messages_for_a_handler_that_is_through_are_thrown_away(live) -> None:
