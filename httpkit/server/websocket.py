@@ -97,7 +97,7 @@ class WebSocketSession(SendingSide):
         self._heard += 1
         self._pinged = False
         self._take_in(self._engine.receive_data(data), len(data))
-        if end:
+        if end and not self._engine.ended:  # behind a Close it loses nothing: rule 3 goes on
             self.lose()
 
     def _take_in(self, events: Iterable[str | bytes | Event], size: int) -> None:

@@ -18,6 +18,7 @@ from httpkit import (
     WebSocket,
     WebSocketClosed,
 )
+from httpkit.protocol.engine import Deadline
 from httpkit.semantics.websocket import accept_key
 from tests.echoing import echo, make_app
 from tests.frames import (
@@ -115,6 +116,29 @@ def test_messages_before_an_error_are_answered_before_it(live) -> None:
 def test_messages_before_a_close_are_answered_before_it(live) -> None:
     socket = Socket(live(make_app(echo)).connect())
     socket.send(frame(TEXT, b"1"), frame(TEXT, b"2"), close(3000))
+    assert socket.receive() == (TEXT, b"1")
+    assert socket.receive() == (TEXT, b"2")
+    socket.expect_close(3000)
+    socket.client.expect_end()
+
+
+def test_a_client_that_sends_nothing_after_its_close_may_say_so(live) -> None:
+    """RFC 6455 §7.1.1: only the server has to wait. It answers on half of a connection."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ended.wait()
+            await ws.send(message)
+
+    ended = asyncio.Event()
+    server = live(make_app(handler))
+    socket = Socket(server.connect())
+    connection = server.the_connection()
+    socket.send(frame(TEXT, b"1"), frame(TEXT, b"2"), close(3000))
+    socket.client.half_close()
+    server.until(lambda: connection.engine.deadline_kind is Deadline.HALF_CLOSED)
+    server.call(ended.set)
     assert socket.receive() == (TEXT, b"1")
     assert socket.receive() == (TEXT, b"2")
     socket.expect_close(3000)

@@ -186,6 +186,33 @@ def test_what_comes_before_the_answer_is_not_lost(live, end) -> None:
     assert received == [["very early", "early"] + ["late"] * (not end), 1006 if end else 1000]
 
 
+def test_a_close_may_end_its_half_of_the_stream(live) -> None:
+    """What came before is answered all the same, however long its handler takes."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ended.wait()
+            await ws.send(message)
+
+    ended = asyncio.Event()
+    server = live(make_app(handler))
+    connection = Connection(server.connect())
+    stream_id = connection.open()
+    data = frame(TEXT, b"one") + frame(TEXT, b"two") + close(1000)
+    connection.h2.send_data(stream_id, data, end_stream=True)
+    connection.h2.ping(b"is there")
+    connection.flush()
+    connection.until(lambda: connection.pongs)
+    server.call(ended.set)
+    assert connection.receive(stream_id, 14) == [
+        (TEXT, b"one"),
+        (TEXT, b"two"),
+        (CLOSE, (1000).to_bytes(2, "big")),
+    ]
+    connection.until(lambda: stream_id in connection.ended)
+
+
 def test_a_stream_that_is_reset(live) -> None:
     """The handler ends, the connection and its other WebSocket go on."""
 
