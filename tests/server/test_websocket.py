@@ -748,3 +748,26 @@ def test_a_message_for_many(live) -> None:
     assert inflater.decompress(payload + b"\x00\x00\xff\xff") == b"a" * 2000
     assert len(message.wire) == 2
     assert repr(message).startswith("<SharedMessage 'aaa")
+
+
+def test_a_message_for_many_is_text_or_bytes(live) -> None:
+    """As that for one: markup is text, a buffer may be used again, and all else is a mistake."""
+
+    class Markup(str):
+        __slots__ = ()
+
+    buffer = bytearray(b"bytes")
+    messages = SharedMessage(Markup("text")), SharedMessage(buffer)
+    buffer[:] = b"other"
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        for message in messages:
+            await ws.send(message)
+
+    socket = Socket(live(make_app(handler)).connect())
+    assert socket.receive() == (TEXT, b"text")
+    assert socket.receive() == (BINARY, b"bytes")
+    for mistake in (None, 5, {}):
+        with pytest.raises(TypeError, match="a WebSocket sends str or bytes, not"):
+            SharedMessage(mistake)
