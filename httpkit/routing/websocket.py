@@ -238,18 +238,17 @@ class WebSocketHandler:
             if not ws.accepted:
                 opening.decide(_refusal(value))
                 return
-        except WebSocketClosed:
-            pass
         except asyncio.CancelledError:
             opening.give_up()  # where it still waits, it is not what has been cancelled
             raise
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - answered, or logged by `finish`
             if not ws.accepted and opening.decide(raised):
                 return
-            error = raised
-            observe = observer.get()
-            if observe is not None:
-                observe(raised)
+            if not _is_the_end(raised):
+                error = raised
+                observe = observer.get()
+                if observe is not None:
+                    observe(raised)
         try:
             if ws.open:
                 await ws.channel.finish(error)
@@ -259,6 +258,13 @@ class WebSocketHandler:
                 raise error  # nobody is left to answer: asyncio logs it
         finally:
             del error  # its traceback leads here: without this they would hold each other
+
+
+def _is_the_end(error: BaseException) -> bool:
+    """Whether it only says that the WebSocket is closed; tasks of a group say so together."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(WebSocketClosed)[1] is None
+    return isinstance(error, WebSocketClosed)
 
 
 def _refusal(value: object) -> Response:

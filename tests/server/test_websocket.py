@@ -377,6 +377,52 @@ def test_a_handler_whose_work_is_cancelled_before_it_accepts_is_answered(live, c
     server.until(lambda: server.server.counters.requests_in_flight == 0)
 
 
+def test_a_handler_that_speaks_to_a_closed_websocket_before_it_accepts_is_answered(
+    live, caplog
+) -> None:
+    """Another one, as in a room that this client enters."""
+    first: list[WebSocket] = []
+
+    async def handler(ws: WebSocket) -> None:
+        if first:
+            await first[0].send("somebody is coming")
+        first.append(ws)
+        await ws.accept()
+
+    server = live(make_app(handler))
+    gone = Socket(server.connect())
+    gone.expect_close(1000)
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 500
+    assert "WebSocketClosed" in caplog.text
+    gone.send(close())
+    gone.client.expect_end()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_end_in_a_task_group_is_no_failure(live, fails, caplog) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        with pytest.raises(WebSocketClosed):
+            await ws.receive()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ws.send("anybody?"))
+            if fails:
+                group.create_task(fail())
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    server = live(make_app(handler))
+    socket = Socket(server.connect())
+    socket.send(close())
+    socket.expect_close(1000)
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    assert ("ZeroDivisionError" in caplog.text) is fails
+    assert bool(caplog.records) is fails
+
+
 def test_the_handler_is_one_task_around_accept(live) -> None:
     async def handler(ws: WebSocket) -> None:
         before = asyncio.current_task()
