@@ -19,7 +19,7 @@ from httpkit.request import Request
 from httpkit.response import Response, Upgrade, to_response
 from httpkit.semantics.websocket import DeflateOptions, check_handshake, check_origin, is_token
 from httpkit.types import Handler, WebSocketChannel
-from httpkit.websocket import WebSocket
+from httpkit.websocket import WebSocket, WebSocketUpgrade
 
 __all__ = [
     "Compression",
@@ -269,7 +269,7 @@ def _is_the_end(error: BaseException) -> bool:
 
 def _refusal(value: object) -> Response:
     """What a handler returns that has not accepted."""
-    if value is None:
+    if value is None or isinstance(value, WebSocketUpgrade):
         raise RuntimeError(
             "the WebSocket handler has neither called ws.accept() nor returned a Response"
         )

@@ -212,14 +212,15 @@ def test_parameters_state_headers_cookies_and_subprotocol(live) -> None:
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
-        (lambda: Response("no", 401), 401),
-        (lambda: {"why": "not"}, 200),
-        (lambda: None, 500),
+        (lambda ws: Response("no", 401), 401),
+        (lambda ws: {"why": "not"}, 200),
+        (lambda ws: None, 500),
+        (lambda ws: ws.response, 500),  # accept gives it
     ],
 )
 def test_a_handler_may_answer_otherwise(live, answer, status, caplog) -> None:
     async def handler(ws: WebSocket) -> object:
-        return answer()
+        return answer(ws)
 
     server = live(make_app(handler))
     client = server.connect()
