@@ -9,6 +9,7 @@ returns, or an exception. That answer takes the ordinary way out, through the mi
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
@@ -187,6 +188,17 @@ class _Opening:
         if not self._channel.done():
             self._channel.set_result(channel)
 
+    def end(self, task: "asyncio.Task[None]") -> None:
+        """The handler's task is through.
+
+        If it was cancelled before the server had it, nobody asks for that: the task would keep
+        itself, by the traceback.
+        """
+        opened = self._channel.done() and not self._channel.cancelled()
+        if task.cancelled() and not opened:
+            with suppress(asyncio.CancelledError):
+                task.result()
+
 
 class WebSocketHandler:
     """What a route of GET calls; looks like the user's handler to whoever inspects it.
@@ -214,6 +226,7 @@ class WebSocketHandler:
         opening = _Opening()
         begin: asyncio.Future[WebSocket] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._run(begin, opening, parameters))
+        task.add_done_callback(opening.end)
         request._channel.attach(task)  # noqa: SLF001 - the request's side of the server
         ws = WebSocket(
             request,
@@ -244,7 +257,9 @@ class WebSocketHandler:
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - answered, or logged by `finish`
             if not ws.accepted and opening.decide(raised):
                 return
-            if not _is_the_end(raised):
+            if _is_the_end(raised):
+                raised.__traceback__ = None  # of a group it is a circle
+            else:
                 error = raised
                 observe = observer.get()
                 if observe is not None:

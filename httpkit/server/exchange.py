@@ -63,6 +63,7 @@ class Exchange(AnswerWriter):
         if self.gone:  # refused by the engine in the same breath: no handler ever sees it
             self.connection.streams.pop(self.stream_id, None)
             self.connection.engine.release(self.stream_id)
+            del self.request  # as in `finish`
             return
         server = self._server
         counters = server.counters

@@ -12,6 +12,7 @@ from httpkit import App, Response, WebSocket
 from httpkit.protocol.http2.frames import DATA, serialize_frame
 from tests.echoing import echo, make_app
 from tests.frames import CLOSE, PING, TEXT, close, frame, read_frames
+from tests.garbage import find_garbage
 
 
 @pytest.fixture(params=["native", "reference"])
@@ -72,7 +73,7 @@ class Connection:
         self.until(lambda: stream_id in self.heads)
         return stream_id
 
-    def begin(self, *fields: tuple[str, str]) -> int:
+    def begin(self, *fields: tuple[str, str], flush: bool = True) -> int:
         """Ask for a WebSocket; its stream."""
         stream_id = self.h2.get_next_available_stream_id()
         self.bodies[stream_id] = b""
@@ -88,7 +89,8 @@ class Connection:
                 *fields,
             ],
         )
-        self.flush()
+        if flush:
+            self.flush()
         return stream_id
 
     def send(self, stream_id: int, *frames: bytes) -> None:
@@ -211,6 +213,24 @@ def test_a_close_may_end_its_half_of_the_stream(live) -> None:
         (CLOSE, (1000).to_bytes(2, "big")),
     ]
     connection.until(lambda: stream_id in connection.ended)
+
+
+def test_those_that_are_reset_at_once_leave_nothing_for_the_garbage_collector(live) -> None:
+    """The first handler is cancelled before its first step, the second never called."""
+    server = live(make_app(echo))
+    connection = Connection(server.connect())
+
+    def visit() -> None:
+        for stream_id in [connection.begin(flush=False) for _ in range(2)]:
+            connection.h2.reset_stream(stream_id)
+        connection.flush()
+        server.until(lambda: server.server.counters.requests_in_flight == 0)
+        connection.h2.ping(b"the next")
+        connection.flush()
+        connection.until(lambda: connection.pongs)
+        connection.pongs = 0
+
+    assert not find_garbage(visit) & {"Exchange", "Request", "Task", "WebSocketUpgrade"}
 
 
 def test_a_stream_that_is_reset(live) -> None:
