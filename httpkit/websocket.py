@@ -38,15 +38,21 @@ class SharedMessage:
         for ws in listeners:
             await ws.send(message)
 
+    Args:
+        data: `str`, or anything like `bytes`.
+
     Attributes:
         data: `str` for text, `bytes` for binary; not to be changed.
         wire: where engines keep the bytes that they have made of it.
+
+    Raises:
+        TypeError: not such a message.
     """
 
     __slots__ = ("data", "wire")
 
     def __init__(self, data: str | bytes) -> None:
-        self.data = data
+        self.data = data if type(data) is str or type(data) is bytes else _plain(data)
         self.wire: Wire = {}
 
     def __repr__(self) -> str:

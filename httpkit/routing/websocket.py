@@ -9,6 +9,7 @@ returns, or an exception. That answer takes the ordinary way out, through the mi
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
@@ -19,7 +20,7 @@ from httpkit.request import Request
 from httpkit.response import Response, Upgrade, to_response
 from httpkit.semantics.websocket import DeflateOptions, check_handshake, check_origin, is_token
 from httpkit.types import Handler, WebSocketChannel
-from httpkit.websocket import WebSocket
+from httpkit.websocket import WebSocket, WebSocketUpgrade
 
 __all__ = [
     "Compression",
@@ -187,6 +188,17 @@ class _Opening:
         if not self._channel.done():
             self._channel.set_result(channel)
 
+    def end(self, task: "asyncio.Task[None]") -> None:
+        """The handler's task is through.
+
+        If it was cancelled before the server had it, nobody asks for that: the task would keep
+        itself, by the traceback.
+        """
+        opened = self._channel.done() and not self._channel.cancelled()
+        if task.cancelled() and not opened:
+            with suppress(asyncio.CancelledError):
+                task.result()
+
 
 class WebSocketHandler:
     """What a route of GET calls; looks like the user's handler to whoever inspects it.
@@ -214,6 +226,7 @@ class WebSocketHandler:
         opening = _Opening()
         begin: asyncio.Future[WebSocket] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._run(begin, opening, parameters))
+        task.add_done_callback(opening.end)
         request._channel.attach(task)  # noqa: SLF001 - the request's side of the server
         ws = WebSocket(
             request,
@@ -238,18 +251,19 @@ class WebSocketHandler:
             if not ws.accepted:
                 opening.decide(_refusal(value))
                 return
-        except WebSocketClosed:
-            pass
         except asyncio.CancelledError:
             opening.give_up()  # where it still waits, it is not what has been cancelled
             raise
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - answered, or logged by `finish`
             if not ws.accepted and opening.decide(raised):
                 return
-            error = raised
-            observe = observer.get()
-            if observe is not None:
-                observe(raised)
+            if _is_the_end(raised):
+                raised.__traceback__ = None  # of a group it is a circle
+            else:
+                error = raised
+                observe = observer.get()
+                if observe is not None:
+                    observe(raised)
         try:
             if ws.open:
                 await ws.channel.finish(error)
@@ -261,9 +275,16 @@ class WebSocketHandler:
             del error  # its traceback leads here: without this they would hold each other
 
 
+def _is_the_end(error: BaseException) -> bool:
+    """Whether it only says that the WebSocket is closed; tasks of a group say so together."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(WebSocketClosed)[1] is None
+    return isinstance(error, WebSocketClosed)
+
+
 def _refusal(value: object) -> Response:
     """What a handler returns that has not accepted."""
-    if value is None:
+    if value is None or isinstance(value, WebSocketUpgrade):
         raise RuntimeError(
             "the WebSocket handler has neither called ws.accept() nor returned a Response"
         )

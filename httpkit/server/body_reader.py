@@ -117,6 +117,12 @@ class BodyReader:
         self._read = len(data)
         return data
 
+    def take_early(self) -> tuple[bytes, bool]:
+        """What has come of an upgraded stream before its answer, and whether that is all of it."""
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        return data, self._ended
+
     async def read(self) -> bytes:
         """The next chunk, `b""` at the end.
 

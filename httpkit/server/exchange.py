@@ -63,6 +63,7 @@ class Exchange(AnswerWriter):
         if self.gone:  # refused by the engine in the same breath: no handler ever sees it
             self.connection.streams.pop(self.stream_id, None)
             self.connection.engine.release(self.stream_id)
+            del self.request  # as in `finish`
             return
         server = self._server
         counters = server.counters
@@ -185,6 +186,10 @@ class Exchange(AnswerWriter):
         response.open(session)
         if server.stopping:
             session.begin_shutdown()
+        if isinstance(self.body, BodyReader):  # on HTTP/2 bytes may come before the answer
+            early, end = self.body.take_early()
+            if early or end:
+                session.feed(early, end=end)
         connection.pump()
 
     def _streamed(self, task: asyncio.Task[None]) -> None:

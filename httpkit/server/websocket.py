@@ -97,7 +97,7 @@ class WebSocketSession(SendingSide):
         self._heard += 1
         self._pinged = False
         self._take_in(self._engine.receive_data(data), len(data))
-        if end:
+        if end and not self._engine.ended:  # behind a Close it loses nothing: rule 3 goes on
             self.lose()
 
     def _take_in(self, events: Iterable[str | bytes | Event], size: int) -> None:
@@ -262,8 +262,13 @@ class WebSocketSession(SendingSide):
                 self._done.set_result(None)
         elif not self._deaf:
             self._cancellation = self._loop.call_later(
-                self._limits.close_timeout, self._exchange.cancel_handler
+                self._limits.close_timeout, self._cancel_handler
             )
+
+    def _cancel_handler(self) -> None:
+        """The handler has had its time; that it is cancelled is no failure."""
+        self._exchange.gone = True
+        self._exchange.cancel_handler()
 
     def forget(self) -> None:
         """The exchange is over; so is this, even if the handler was cancelled in the middle."""

@@ -167,8 +167,7 @@ class Connection(asyncio.Protocol):
         elif not self._writing_paused:
             self._write_portions()
         if self.blocked:
-            for writer in list(self.blocked):
-                writer.resume_writing()
+            self._resume_blocked()
         # Most often nothing changes; then this is all that it costs.
         if (
             self.streams or self._reading_paused or self._writing_paused or self._pump_booked
@@ -191,6 +190,20 @@ class Connection(asyncio.Protocol):
                 break
             self.bytes_sent += len(data)
             self.transport.write(data)
+
+    def _resume_blocked(self) -> None:
+        """Tell those who wait for capacity; what they write at once is one batch.
+
+        A flush for each would tell the next one within it, and so on.
+        """
+        self.busy = True
+        try:
+            for writer in list(self.blocked):
+                writer.resume_writing()
+        finally:
+            self.busy = False
+        if not self._writing_paused and self.engine.has_more_to_send:
+            self.flush()
 
     @cached_property
     def can_bypass(self) -> bool:

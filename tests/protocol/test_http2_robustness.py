@@ -421,6 +421,19 @@ def test_the_end_of_input_within_a_request_that_is_answered(session) -> None:
     assert peer.answers[1].ended
 
 
+def test_the_end_of_input_behind_a_reset_whose_handler_is_still_at_work(session) -> None:
+    """What it has not read of the body is given back to a library that has written its GOAWAY."""
+    peer = Peer(session)
+    peer.request(POST, end=False)
+    peer.feed(data(1, b"unread") + rst(1))
+    peer.note(peer.engine.receive_eof())
+    peer.pump()
+    assert peer.engine.close is Close.OPEN
+    peer.engine.release(1)
+    peer.pump()
+    assert peer.engine.close is Close.NOW
+
+
 def test_time_that_passes_adds_nothing_to_a_full_budget(session) -> None:
     peer = Peer(session)
     before = peer.engine._budget

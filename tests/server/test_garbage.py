@@ -82,6 +82,17 @@ def make_app(files: str) -> App:
         await ws.accept()
         raise OSError
 
+    @app.websocket("/undecided")
+    async def hesitate(ws: WebSocket) -> None:
+        await ws.request.early_hints("</a>; rel=preload")
+        await asyncio.Event().wait()
+
+    @app.websocket("/grouped")
+    async def receive_in_group(ws: WebSocket) -> None:
+        await ws.accept()
+        async with asyncio.TaskGroup():
+            await ws.receive()
+
     return app
 
 
@@ -113,6 +124,11 @@ def close_websocket(client: Client) -> None:
     client.receive_rest()
 
 
+def leave_undecided(client: Client) -> None:
+    open_websocket(b"/undecided", 103)(client)
+    client.reset()
+
+
 def send_malformed_form(client: Client) -> None:
     client.send(
         b"POST /form HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n"
@@ -132,6 +148,8 @@ WAYS = {
     "malformed form": send_malformed_form,
     "websocket": close_websocket,
     "lost websocket": open_websocket(b"/ws"),
+    "lost websocket before its answer": leave_undecided,
+    "lost websocket of a task group": open_websocket(b"/grouped"),
     "refused websocket": open_websocket(b"/refused", 403),
     "failed websocket": open_websocket(b"/failed"),
 }

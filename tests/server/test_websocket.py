@@ -18,6 +18,7 @@ from httpkit import (
     WebSocket,
     WebSocketClosed,
 )
+from httpkit.protocol.engine import Deadline
 from httpkit.semantics.websocket import accept_key
 from tests.echoing import echo, make_app
 from tests.frames import (
@@ -121,6 +122,29 @@ def test_messages_before_a_close_are_answered_before_it(live) -> None:
     socket.client.expect_end()
 
 
+def test_a_client_that_sends_nothing_after_its_close_may_say_so(live) -> None:
+    """RFC 6455 §7.1.1: only the server has to wait. It answers on half of a connection."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ended.wait()
+            await ws.send(message)
+
+    ended = asyncio.Event()
+    server = live(make_app(handler))
+    socket = Socket(server.connect())
+    connection = server.the_connection()
+    socket.send(frame(TEXT, b"1"), frame(TEXT, b"2"), close(3000))
+    socket.client.half_close()
+    server.until(lambda: connection.engine.deadline_kind is Deadline.HALF_CLOSED)
+    server.call(ended.set)
+    assert socket.receive() == (TEXT, b"1")
+    assert socket.receive() == (TEXT, b"2")
+    socket.expect_close(3000)
+    socket.client.expect_end()
+
+
 def deaf_server(live):
     """A server whose handler neither receives nor sends, and the word that it has ended."""
 
@@ -188,14 +212,15 @@ def test_parameters_state_headers_cookies_and_subprotocol(live) -> None:
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
-        (lambda: Response("no", 401), 401),
-        (lambda: {"why": "not"}, 200),
-        (lambda: None, 500),
+        (lambda ws: Response("no", 401), 401),
+        (lambda ws: {"why": "not"}, 200),
+        (lambda ws: None, 500),
+        (lambda ws: ws.response, 500),  # accept gives it
     ],
 )
 def test_a_handler_may_answer_otherwise(live, answer, status, caplog) -> None:
     async def handler(ws: WebSocket) -> object:
-        return answer()
+        return answer(ws)
 
     server = live(make_app(handler))
     client = server.connect()
@@ -353,6 +378,52 @@ def test_a_handler_whose_work_is_cancelled_before_it_accepts_is_answered(live, c
     server.until(lambda: server.server.counters.requests_in_flight == 0)
 
 
+def test_a_handler_that_speaks_to_a_closed_websocket_before_it_accepts_is_answered(
+    live, caplog
+) -> None:
+    """Another one, as in a room that this client enters."""
+    first: list[WebSocket] = []
+
+    async def handler(ws: WebSocket) -> None:
+        if first:
+            await first[0].send("somebody is coming")
+        first.append(ws)
+        await ws.accept()
+
+    server = live(make_app(handler))
+    gone = Socket(server.connect())
+    gone.expect_close(1000)
+    client = server.connect()
+    client.send(make_handshake())
+    assert client.receive().status == 500
+    assert "WebSocketClosed" in caplog.text
+    gone.send(close())
+    gone.client.expect_end()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_end_in_a_task_group_is_no_failure(live, fails, caplog) -> None:
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        with pytest.raises(WebSocketClosed):
+            await ws.receive()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ws.send("anybody?"))
+            if fails:
+                group.create_task(fail())
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    server = live(make_app(handler))
+    socket = Socket(server.connect())
+    socket.send(close())
+    socket.expect_close(1000)
+    server.until(lambda: server.server.counters.requests_in_flight == 0)
+    assert ("ZeroDivisionError" in caplog.text) is fails
+    assert bool(caplog.records) is fails
+
+
 def test_the_handler_is_one_task_around_accept(live) -> None:
     async def handler(ws: WebSocket) -> None:
         before = asyncio.current_task()
@@ -503,11 +574,18 @@ def test_a_client_that_vanishes(live, way, caplog) -> None:
     assert not caplog.records
 
 
-def test_a_handler_that_does_not_notice_the_end_is_cancelled(live) -> None:
+@pytest.mark.parametrize("way", ["reset", "close"])
+def test_a_handler_that_does_not_notice_the_end_is_cancelled(live, way, caplog) -> None:
+    """Which is how it learns of it, and no failure."""
     server, outcome = deaf_server(live)
     socket = Socket(server.connect())
-    socket.client.reset()
-    server.until(lambda: outcome)
+    if way == "reset":
+        socket.client.reset()
+    else:
+        socket.send(close())
+        socket.expect_close(1000)
+    server.until(lambda: outcome and server.server.counters.requests_in_flight == 0)
+    assert caplog.records == []
 
 
 def test_messages_for_a_handler_that_is_through_are_thrown_away(live) -> None:
@@ -717,3 +795,26 @@ def test_a_message_for_many(live) -> None:
     assert inflater.decompress(payload + b"\x00\x00\xff\xff") == b"a" * 2000
     assert len(message.wire) == 2
     assert repr(message).startswith("<SharedMessage 'aaa")
+
+
+def test_a_message_for_many_is_text_or_bytes(live) -> None:
+    """As that for one: markup is text, a buffer may be used again, and all else is a mistake."""
+
+    class Markup(str):
+        __slots__ = ()
+
+    buffer = bytearray(b"bytes")
+    messages = SharedMessage(Markup("text")), SharedMessage(buffer)
+    buffer[:] = b"other"
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        for message in messages:
+            await ws.send(message)
+
+    socket = Socket(live(make_app(handler)).connect())
+    assert socket.receive() == (TEXT, b"text")
+    assert socket.receive() == (BINARY, b"bytes")
+    for mistake in (None, 5, {}):
+        with pytest.raises(TypeError, match="a WebSocket sends str or bytes, not"):
+            SharedMessage(mistake)

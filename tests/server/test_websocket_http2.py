@@ -12,6 +12,7 @@ from httpkit import App, Response, WebSocket
 from httpkit.protocol.http2.frames import DATA, serialize_frame
 from tests.echoing import echo, make_app
 from tests.frames import CLOSE, PING, TEXT, close, frame, read_frames
+from tests.garbage import find_garbage
 
 
 @pytest.fixture(params=["native", "reference"])
@@ -38,6 +39,7 @@ class Connection:
         self.heads: dict[int, dict[str, str]] = {}
         self.bodies: dict[int, bytes] = {}
         self.ended: set[int] = set()
+        self.pongs = 0
         self.flush()
         self.until(lambda: self.enabled)
 
@@ -61,9 +63,17 @@ class Connection:
                     self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
                     self.ended.add(event.stream_id)
+                elif isinstance(event, h2.events.PingAckReceived):
+                    self.pongs += 1
             self.flush()
 
     def open(self, *fields: tuple[str, str]) -> int:
+        """Ask for a WebSocket, and wait for the answer; its stream."""
+        stream_id = self.begin(*fields)
+        self.until(lambda: stream_id in self.heads)
+        return stream_id
+
+    def begin(self, *fields: tuple[str, str], flush: bool = True) -> int:
         """Ask for a WebSocket; its stream."""
         stream_id = self.h2.get_next_available_stream_id()
         self.bodies[stream_id] = b""
@@ -79,8 +89,8 @@ class Connection:
                 *fields,
             ],
         )
-        self.flush()
-        self.until(lambda: stream_id in self.heads)
+        if flush:
+            self.flush()
         return stream_id
 
     def send(self, stream_id: int, *frames: bytes) -> None:
@@ -143,6 +153,84 @@ def test_messages_larger_than_the_windows(live) -> None:
         for start in range(0, len(message), 16_384):
             connection.send(stream_id, message[start : start + 16_384])
         assert connection.receive(stream_id, 60_004) == [(TEXT, b"a" * 60_000)]
+
+
+@pytest.mark.parametrize("end", [False, True])
+def test_what_comes_before_the_answer_is_not_lost(live, end) -> None:
+    """RFC 8441 forbids no client to go on at once; its half of the stream may even end there."""
+
+    async def handler(ws: WebSocket) -> None:
+        may_accept.append(asyncio.Event())
+        await may_accept[0].wait()
+        await ws.accept()
+        received.append([message async for message in ws])
+        received.append(ws.close_code)
+
+    may_accept: list[asyncio.Event] = []
+    received: list[object] = []
+    server = live(make_app(handler))
+    connection = Connection(server.connect())
+    stream_id = connection.begin()
+    message = frame(TEXT, b"early")
+    connection.h2.send_data(stream_id, frame(TEXT, b"very early") + message[:4])
+    connection.flush()
+    connection.h2.send_data(stream_id, message[4:], end_stream=end)
+    connection.h2.ping(b"is there")
+    connection.flush()
+    connection.until(lambda: connection.pongs)
+    server.until(lambda: may_accept)
+    server.call(may_accept[0].set)
+    connection.until(lambda: stream_id in connection.heads)
+    if not end:
+        connection.send(stream_id, frame(TEXT, b"late"), close(1000))
+    connection.until(lambda: stream_id in connection.ended)
+    server.until(lambda: len(received) == 2)
+    assert received == [["very early", "early"] + ["late"] * (not end), 1006 if end else 1000]
+
+
+def test_a_close_may_end_its_half_of_the_stream(live) -> None:
+    """What came before is answered all the same, however long its handler takes."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ended.wait()
+            await ws.send(message)
+
+    ended = asyncio.Event()
+    server = live(make_app(handler))
+    connection = Connection(server.connect())
+    stream_id = connection.open()
+    data = frame(TEXT, b"one") + frame(TEXT, b"two") + close(1000)
+    connection.h2.send_data(stream_id, data, end_stream=True)
+    connection.h2.ping(b"is there")
+    connection.flush()
+    connection.until(lambda: connection.pongs)
+    server.call(ended.set)
+    assert connection.receive(stream_id, 14) == [
+        (TEXT, b"one"),
+        (TEXT, b"two"),
+        (CLOSE, (1000).to_bytes(2, "big")),
+    ]
+    connection.until(lambda: stream_id in connection.ended)
+
+
+def test_those_that_are_reset_at_once_leave_nothing_for_the_garbage_collector(live) -> None:
+    """The first handler is cancelled before its first step, the second never called."""
+    server = live(make_app(echo))
+    connection = Connection(server.connect())
+
+    def visit() -> None:
+        for stream_id in [connection.begin(flush=False) for _ in range(2)]:
+            connection.h2.reset_stream(stream_id)
+        connection.flush()
+        server.until(lambda: server.server.counters.requests_in_flight == 0)
+        connection.h2.ping(b"the next")
+        connection.flush()
+        connection.until(lambda: connection.pongs)
+        connection.pongs = 0
+
+    assert not find_garbage(visit) & {"Exchange", "Request", "Task", "WebSocketUpgrade"}
 
 
 def test_a_stream_that_is_reset(live) -> None:

@@ -414,6 +414,21 @@ def test_streams_that_wait_are_woken_by_every_flush() -> None:
     assert world.log[-1] == (1, "resume_writing")
 
 
+def test_those_who_wait_are_not_woken_within_each_other() -> None:
+    """A thousand WebSockets of one connection have room in the same moment."""
+
+    class Writer:
+        def resume_writing(self) -> None:
+            world.connection.blocked.discard(self)
+            world.engine.out += b"a"
+            world.connection.flush()
+
+    world = World()
+    world.connection.blocked.update(Writer() for _ in range(1000))
+    world.connection.flush()
+    assert world.transport.written == [b"a" * 1000]
+
+
 def test_reading_follows_the_engine() -> None:
     world = World()
     world.receive([request(1)])

@@ -133,7 +133,8 @@ class Ngh2Session:
     def credit(self, stream_id: int, size: int) -> None:
         """Content is consumed."""
         if not self._dead:
-            self._connection.acknowledge_received_data(size, stream_id)
+            with suppress(*_ENDED):  # both sides are through: no window is of use
+                self._connection.acknowledge_received_data(size, stream_id)
 
     def send_answer(self, stream_id: int, fields: Fields, body: bytes) -> None:
         """A whole answer."""
