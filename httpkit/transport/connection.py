@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
             self.transport.write(data)
 
     def _resume_blocked(self) -> None:
-        """Tell those who wait for capacity; what they write at once is one batch.
+        """Tell those who wait for capacity; what they write at once goes out in the next turn.
 
         A flush for each would tell the next one within it, and so on.
         """
@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
         finally:
             self.busy = False
         if not self._writing_paused and self.engine.has_more_to_send:
-            self.flush()
+            self.owner.loop.call_soon(self.flush)
 
     @cached_property
     def can_bypass(self) -> bool:
