@@ -6,6 +6,7 @@ that is in time. The price is precision: a deadline fires up to one interval of 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from httpkit.protocol.engine import Deadline, Engine
 
 __all__ = ["DeadlineWatch", "Reaper", "Watched", "reaper_interval"]
 
+logger = logging.getLogger("httpkit")
 
 #: Waits that begin anew each time the peer takes bytes.
 _WHILE_BYTES_FLOW = frozenset({Deadline.HALF_CLOSED, Deadline.LINGER})
@@ -174,6 +176,9 @@ class Watched(Protocol):
     def check_deadlines(self, now: float) -> None:
         """Act if a deadline has passed at `now`."""
 
+    def abort(self) -> None:
+        """End at once."""
+
 
 class Reaper:
     """Scans connections at an interval.
@@ -217,6 +222,13 @@ class Reaper:
         self.scan(self._clock())
 
     def scan(self, now: float) -> None:
-        """Let every connection check its deadlines against `now`."""
+        """Let every connection check its deadlines against `now`.
+
+        One that fails is closed: the others have theirs all the same, now and in later scans.
+        """
         for connection in list(self._connections()):
-            connection.check_deadlines(now)
+            try:
+                connection.check_deadlines(now)
+            except Exception:
+                logger.exception("the deadlines of a connection cannot be checked, closed")
+                connection.abort()

@@ -193,6 +193,10 @@ class Handshake(asyncio.Protocol):
         elif now - self._since > limits.handshake_timeout:
             self.give_up(f"it was not through after {limits.handshake_timeout:g} s")
 
+    def abort(self) -> None:
+        """Close at once."""
+        self.give_up("")
+
     def give_up(self, reason: str) -> None:
         """Close at once; the reason is told if a handshake had begun."""
         self._fail(reason)

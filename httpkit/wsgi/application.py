@@ -7,6 +7,7 @@ the client is slow.
 """
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -176,8 +177,22 @@ class _Run:
         asyncio.run_coroutine_threadsafe(call(), self._loop).result()
 
 
+def _is_plain(file: Any) -> bool:
+    """Whether what is read are the bytes behind the descriptor.
+
+    A `GzipFile` has a descriptor, too. Files of frameworks and of `tempfile` are in `file`.
+    """
+    for _ in range(4):
+        if isinstance(file, io.FileIO):
+            return True
+        file = getattr(file, "raw", None) or getattr(file, "file", None)
+    return False
+
+
 def _file_body(wrapper: FileWrapper) -> FileBody | None:
     """The rest of a file of a disk, opened once more; `None` for all else."""
+    if not _is_plain(wrapper.file):
+        return None
     try:
         descriptor = wrapper.file.fileno()
         body = FileBody.from_descriptor(os.dup(descriptor))

@@ -16,6 +16,8 @@ from httpkit.response import Response
 from httpkit.server.config import Config
 from httpkit.server.counters import Counters
 from httpkit.server.tls_port import TLSPort
+from httpkit.transport.deadlines import Reaper
+from httpkit.transport.handshake import Handshake
 
 from .certificates import Authority
 from .conftest import Live
@@ -120,6 +122,20 @@ def test_a_client_that_says_nothing_is_closed(live: Live, authority: Authority) 
     server.pass_time(0.1)
     client.expect_end()
     assert counted(server) == (0, 0)
+
+
+def test_a_handshake_that_cannot_be_looked_after_is_closed(
+    live: Live, authority: Authority, monkeypatch
+) -> None:
+    server = live(**options(authority))
+    client = server.connect()
+    server.until(server.server._handshakes, "the connection")
+    with monkeypatch.context() as patch:
+        patch.setattr(Handshake, "check_deadlines", MagicMock(side_effect=ZeroDivisionError))
+        reaper = Reaper(MagicMock(), 1.0, server.clock, server.server.watched, MagicMock())
+        server.call(reaper.scan, 0.0)
+    client.expect_end()
+    assert works(server, authority)
 
 
 def test_a_handshake_that_stops_is_closed(live: Live, authority: Authority, caplog) -> None:

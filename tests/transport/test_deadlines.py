@@ -202,9 +202,13 @@ def test_interval(options, interval) -> None:
 class Watched:
     def __init__(self) -> None:
         self.seen: list[float] = []
+        self.aborted = False
 
     def check_deadlines(self, now: float) -> None:
         self.seen.append(now)
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 def test_the_reaper_scans_until_it_is_stopped() -> None:
@@ -242,3 +246,18 @@ def test_connections_may_end_while_they_are_scanned() -> None:
     Reaper(None, 1, lambda: 0.0, lambda: watched, lambda: None).scan(7.0)
     assert [each.seen for each in before] == [[7.0]] * 3
     assert not watched
+
+
+def test_a_connection_that_fails_is_closed_and_the_others_are_looked_at(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing(Watched):
+        def check_deadlines(self, now: float) -> None:
+            super().check_deadlines(now)
+            raise ZeroDivisionError
+
+    watched = [Watched(), Failing(), Watched()]
+    Reaper(None, 1, lambda: 0.0, lambda: watched, lambda: None).scan(7.0)
+    assert [each.seen for each in watched] == [[7.0]] * 3
+    assert [each.aborted for each in watched] == [False, True, False]
+    assert "ZeroDivisionError" in caplog.text

@@ -1,7 +1,11 @@
 """Hosted WSGI applications, as PEP 3333 wants them."""
 
+import bz2
+import gzip
 import io
+import lzma
 import sys
+import tempfile
 import threading
 from typing import Any
 from wsgiref.validate import validator
@@ -505,6 +509,52 @@ def test_the_file_wrapper_ends_with_the_content_length(host, tmp_path, real, siz
         answer = client.get()
         assert answer.body == b"23456789"[:size]
         assert answer["content-length"] == str(size)
+
+
+@pytest.mark.parametrize("module", [gzip, bz2, lzma])
+def test_the_file_wrapper_sends_what_is_read(host, tmp_path, module) -> None:
+    """Files that decode have a descriptor, too: that of the file they read."""
+    path = tmp_path / "file"
+    path.write_bytes(module.compress(b"content"))
+
+    def app(environ, start_response):
+        start_response("200 OK", PLAIN)
+        return environ["wsgi.file_wrapper"](module.open(path, "rb"))
+
+    server, _ = host(app)
+    assert server.connect().get().body == b"content"
+
+
+@pytest.mark.parametrize("layer", ["raw", "temporary", "of a framework"])
+def test_the_file_wrapper_knows_files_in_other_clothes(host, tmp_path, layer) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+
+    class File:
+        """As Django has it."""
+
+        def __init__(self, file) -> None:
+            self.file = file
+            self.read, self.fileno, self.tell = file.read, file.fileno, file.tell
+
+    def app(environ, start_response):
+        start_response("200 OK", PLAIN)
+        if layer == "raw":
+            file = path.open("rb", buffering=0)
+        elif layer == "temporary":
+            file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - the server closes it
+            file.write(b"content")
+            file.seek(0)
+        else:
+            file = File(path.open("rb"))
+        files.append(file)
+        return environ["wsgi.file_wrapper"](file)
+
+    files = []
+    server, _ = host(app)
+    answer = server.connect().get()
+    assert (answer.body, answer["content-length"]) == (b"content", "7")
+    getattr(files[0], "file", files[0]).close()
 
 
 def test_a_wrapper_of_something_that_cannot_be_closed(host) -> None:
