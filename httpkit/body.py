@@ -7,7 +7,11 @@ network. So an answer names its file (`UnopenedFile`), and the road it takes ope
 import errno
 import os
 import stat
+from collections.abc import Awaitable, Callable
 from os import PathLike
+from typing import Any
+
+from httpkit.errors import LocalProtocolError
 
 __all__ = ["CHEAP_COPY", "FileBody", "UnopenedFile", "encode_piece", "is_missing"]
 
@@ -43,6 +47,8 @@ _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 #: Where the bytes go that are only read to see whether it would wait.
 _PROBE = [bytearray(1)]
 _WARM_CHUNK = 65_536
+#: Calls a function with arguments off the loop, as `RequestChannel.run_blocking` does.
+BlockingCaller = Callable[..., Awaitable[Any]]
 
 
 def encode_piece(piece: bytes | str) -> bytes:
@@ -191,6 +197,30 @@ class FileBody:
         """
         data = os.pread(self.fd, min(size, self.length), self.offset)
         self.skip(len(data))
+        return data
+
+    async def read_piece(self, size: int, run_blocking: BlockingCaller) -> bytes:
+        """Like `read`, off the loop by `run_blocking` where something has to be waited for.
+
+        Raises:
+            LocalProtocolError: as `check`.
+        """
+        data = self.read_cached(size)
+        if not data:  # not in memory, or the end that only a real read can tell
+            data = await run_blocking(self.read, size)
+        return self.check(data)
+
+    def check(self, data: bytes) -> bytes:
+        """What `read` has given, if the file is still what it was when it was opened.
+
+        Looked at where the end is near: what has been sent before cannot be taken back.
+
+        Raises:
+            LocalProtocolError: the file has changed meanwhile.
+        """
+        changed = not data if self.length else self.has_changed()
+        if changed:
+            raise LocalProtocolError("the file has changed while it was sent")
         return data
 
     def read_cached(self, size: int) -> bytes | None:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncGenerator
 
 from httpkit.body import FileBody
-from httpkit.errors import HTTPError, LocalProtocolError
+from httpkit.errors import HTTPError
 from httpkit.headers import Headers
 from httpkit.request import Request
 from httpkit.response import Response
@@ -293,11 +293,6 @@ async def _send_parts(
                 continue
             span = body.span(body.offset + part.start, part.length)
             while span.length > 0:
-                data = span.read_cached(_CHUNK)
-                if not data:
-                    data = await request.channel.run_blocking(span.read, _CHUNK)
-                if not data or (span.length == 0 and span.has_changed()):
-                    raise LocalProtocolError("the file has changed while it was sent")
-                yield data
+                yield await span.read_piece(_CHUNK, request.channel.run_blocking)
     finally:
         body.close()

@@ -1,5 +1,7 @@
 """What clients talk to, our own and those that other people wrote: it tells what has arrived."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from httpkit import App, Request, Response, WebSocket
@@ -11,6 +13,18 @@ async def echo(ws: WebSocket) -> None:
     await ws.accept()
     async for message in ws:
         await ws.send(message)
+
+
+def echo_after(event: asyncio.Event) -> Callable[[WebSocket], Awaitable[None]]:
+    """An echo that answers when the event is set."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await event.wait()
+            await ws.send(message)
+
+    return handler
 
 
 def make_app(handler: Any, **options: Any) -> App:

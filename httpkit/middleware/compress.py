@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 from httpkit.body import FileBody, UnopenedFile, encode_piece
-from httpkit.errors import ConfigurationError, LocalProtocolError
+from httpkit.errors import ConfigurationError
 from httpkit.headers import MutableHeaders
 from httpkit.middleware.codings import CODINGS, Encoder, make_encoder
 from httpkit.representation import make_not_modified, read_validators
@@ -267,9 +267,7 @@ async def _encode_file(body: FileBody, encoder: Encoder) -> AsyncGenerator[bytes
     """
 
     def step() -> tuple[bytes, bool]:
-        data = body.read(262_144)
-        if (body.length and not data) or (not body.length and body.has_changed()):
-            raise LocalProtocolError("the file has changed while it was sent")
+        data = body.check(body.read(262_144))
         return (encoder.compress(data), False) if data else (encoder.finish(), True)
 
     try:

@@ -139,11 +139,14 @@ class Scope:
         assert isinstance(route, Unmatched)
         assert self.missing is not None
         error = route.answer
-        missing = isinstance(error, HTTPError) and error.status == 404
-        found = None
-        if missing and request.method in ("GET", "HEAD"):
-            found = await self.missing(request)
-        return answer_unmatched(request) if found is None else found
+        if (
+            isinstance(error, HTTPError)
+            and error.status == 404
+            and request.method in ("GET", "HEAD")
+            and (found := await self.missing(request)) is not None
+        ):
+            return found
+        return answer_unmatched(request)
 
 
 def _outermost(outer: ErrorHandlers, inner: ErrorHandlers) -> Responder:

@@ -169,12 +169,7 @@ async def send_file(outlet: Outlet, body: FileBody) -> None:
     if body.length > _FILE_CHUNK and await outlet.pass_file(body):
         return
     while body.length > 0:
-        data = body.read_cached(_FILE_CHUNK)
-        if not data:  # not in memory, or the end that only a real read can tell
-            data = await run_blocking(body.read, _FILE_CHUNK)
-        if not data or (body.length == 0 and body.has_changed()):
-            raise LocalProtocolError("the file has changed while it was sent")
-        await outlet.send(data)
+        await outlet.send(await body.read_piece(_FILE_CHUNK, run_blocking))
 
 
 class UpgradedStream:

@@ -4,6 +4,7 @@ The base of `websocket.WebSocketSession`, whose rules 2 and 4 it keeps.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ __all__ = ["VANISHED", "SendingSide"]
 VANISHED = 1006
 
 
-class SendingSide:
+class SendingSide(ABC):
     """What both halves know of the stream, and the frames on their way to it.
 
     The arguments and attributes are those of `WebSocketSession`.
@@ -199,6 +200,6 @@ class SendingSide:
         else:
             self._flush()
 
+    @abstractmethod
     def _end(self) -> None:
         """The stream is over; the session knows what that means."""
-        raise NotImplementedError

@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
         finally:
             self.busy = False
         if not self._writing_paused and self.engine.has_more_to_send:
-            self.owner.loop.call_soon(self.flush)
+            self._book_pump()
 
     @cached_property
     def can_bypass(self) -> bool:

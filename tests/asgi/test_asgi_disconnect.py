@@ -61,11 +61,7 @@ def test_send_raises_while_it_waits_for_room(host, caplog) -> None:
             await send(body(b"x" * 65_536, more=True))
 
     server, script = host(app)
-    client = server.connect(receive_buffer=4096)
-    client.send(make_request())
-    connection = server.the_connection()
-    server.until(lambda: connection._writing_paused)
-    client.reset()
+    server.leave_while_full()
     server.until(lambda: script.errors)
     assert isinstance(script.errors[0], OSError)
     server.until(lambda: server.server.counters.requests_in_flight == 0)
@@ -148,11 +144,7 @@ def test_what_a_framework_makes_of_the_error_of_send_is_no_failure(
             raise error("while it went") from None
 
     server, script = host(app)
-    client = server.connect(receive_buffer=4096)
-    client.send(make_request())
-    connection = server.the_connection()
-    server.until(lambda: connection._writing_paused)
-    client.reset()
+    server.leave_while_full()
     server.until(lambda: server.server.counters.requests_in_flight == 0)
     assert type(script.errors[0]) is error
     assert ("failed" in caplog.text) is failed

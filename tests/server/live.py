@@ -15,7 +15,7 @@ from httpkit.testing.portal import Portal
 from httpkit.transport.loop import new_event_loop
 from httpkit.types import Address
 
-from .wire import PATIENCE, Client, eventually
+from .wire import PATIENCE, Client, eventually, make_request
 
 T = TypeVar("T")
 
@@ -184,6 +184,13 @@ class LiveServer:
         """Whether the only connection waits for its socket; in the server's thread."""
         connection = self.connection()
         return connection is not None and connection._writing_paused
+
+    def leave_while_full(self) -> None:
+        """Ask for `/` with a client that reads nothing, and reset it when its socket is full."""
+        client = self.connect(receive_buffer=4096)
+        client.send(make_request())
+        self.until(self.the_connection_is_full, "a full socket")
+        client.reset()
 
     def until_receiving(self, kind: Any) -> None:
         """Wait until the only connection waits for `kind`."""

@@ -20,7 +20,7 @@ from httpkit import (
 )
 from httpkit.protocol.engine import Deadline
 from httpkit.semantics.websocket import accept_key
-from tests.echoing import echo, make_app
+from tests.echoing import echo, echo_after, make_app
 from tests.frames import (
     BINARY,
     CLOSE,
@@ -124,15 +124,8 @@ def test_messages_before_a_close_are_answered_before_it(live) -> None:
 
 def test_a_client_that_sends_nothing_after_its_close_may_say_so(live) -> None:
     """RFC 6455 §7.1.1: only the server has to wait. It answers on half of a connection."""
-
-    async def handler(ws: WebSocket) -> None:
-        await ws.accept()
-        async for message in ws:
-            await ended.wait()
-            await ws.send(message)
-
     ended = asyncio.Event()
-    server = live(make_app(handler))
+    server = live(make_app(echo_after(ended)))
     socket = Socket(server.connect())
     connection = server.the_connection()
     socket.send(frame(TEXT, b"1"), frame(TEXT, b"2"), close(3000))

@@ -10,7 +10,7 @@ import pytest
 
 from httpkit import App, Response, WebSocket
 from httpkit.protocol.http2.frames import DATA, serialize_frame
-from tests.echoing import echo, make_app
+from tests.echoing import echo, echo_after, make_app
 from tests.frames import CLOSE, PING, TEXT, close, frame, read_frames
 from tests.garbage import find_garbage
 
@@ -190,15 +190,8 @@ def test_what_comes_before_the_answer_is_not_lost(live, end) -> None:
 
 def test_a_close_may_end_its_half_of_the_stream(live) -> None:
     """What came before is answered all the same, however long its handler takes."""
-
-    async def handler(ws: WebSocket) -> None:
-        await ws.accept()
-        async for message in ws:
-            await ended.wait()
-            await ws.send(message)
-
     ended = asyncio.Event()
-    server = live(make_app(handler))
+    server = live(make_app(echo_after(ended)))
     connection = Connection(server.connect())
     stream_id = connection.open()
     data = frame(TEXT, b"one") + frame(TEXT, b"two") + close(1000)
